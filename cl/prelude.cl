@@ -1,0 +1,140 @@
+/* prelude.cl: helpers that the host puts in front of every kernel file.
+ *
+ * Half precision is storage only: vload_half and vstore_half are core OpenCL, no kernel does
+ * arithmetic in half and none needs cl_khr_fp16.
+ */
+
+/* Vectors wider than a CPU's registers are passed between inlined functions only, so that a change
+ * of the calling convention is no news; without this PoCL fills the log. */
+#ifdef __clang__
+#pragma clang diagnostic ignored "-Wpsabi"
+#endif
+
+/* a ## b after expansion: CLM_CAT(vload, VW) with VW defined as 16 is vload16. */
+#define CLM_CAT_(a, b) a##b
+#define CLM_CAT(a, b)  CLM_CAT_(a, b)
+
+/* `v` rounded to half precision, to nearest even. */
+static float clm_round_half(const float v)
+{
+    ushort bits;
+
+    vstore_half_rte(v, 0, (half *)&bits);
+    return vload_half(0, (const half *)&bits);
+}
+
+/* Sums of the components, by halves. The halves go through an array, which compilers optimise away:
+ * Oclgrind 21.10 takes .lo and .hi for uninitialised values (and crashes in that check on optimised
+ * code: give it --build-options -cl-opt-disable). */
+static float clm_sum4(const float4 v)
+{
+    return (v.s0 + v.s2) + (v.s1 + v.s3);
+}
+
+static float clm_sum8(const float8 v)
+{
+    float half_of[8];
+
+    vstore8(v, 0, half_of);
+    return clm_sum4(vload4(0, half_of) + vload4(1, half_of));
+}
+
+static float clm_sum16(const float16 v)
+{
+    float half_of[16];
+
+    vstore16(v, 0, half_of);
+    return clm_sum8(vload8(0, half_of) + vload8(1, half_of));
+}
+
+/* Sum and maximum over a 1-D work-group of `wg` items, a power of two; all items get the result.
+ *   part  local memory of wg floats; may be reused after the next barrier
+ * Every item of the group must call these. A maximum ignores NaN. */
+static float clm_group_sum(__local float *part, const int lid, const int wg, const float mine)
+{
+    part[lid] = mine;
+    for (int step = wg / 2; step > 0; step /= 2) {
+        barrier(CLK_LOCAL_MEM_FENCE); /* before every read of a neighbour */
+        if (lid < step) part[lid] += part[lid + step];
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    return part[0];
+}
+
+static float clm_group_max(__local float *part, const int lid, const int wg, const float mine)
+{
+    part[lid] = mine;
+    for (int step = wg / 2; step > 0; step /= 2) {
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (lid < step) part[lid] = fmax(part[lid], part[lid + step]);
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    return part[0];
+}
+
+/* ---- weight matrices (layouts: runtime/ops/weight.h) ---- */
+
+/* Element [row][k] of a matrix with `columns` columns. `format` (CLM_FORMAT_*), `group` (elements
+ * per scale, 0: a whole row) and `has_min` are build constants, so that one branch remains.
+ * Unsigned, since a quotient and a remainder by a power of two are then a shift and a mask. */
+static float clm_weight_at(__global const uchar *q, __global const half *scale,
+                           __global const half *minimum, const int format, const uint group,
+                           const int has_min, const uint columns, const uint row, const uint k)
+{
+    const size_t tile = row / 16;
+    const uint lane = row % 16;
+
+    if (format != 4 && format != 8) {
+        const size_t i = (tile * columns + k) * 16 + lane;
+
+        if (format == 1) return vload_half(i, (__global const half *)q);
+        if (format == 2) return as_float((uint)((__global const ushort *)q)[i] << 16);
+        return ((__global const float *)q)[i];
+    }
+
+    const size_t block = tile * (columns / 32) + k / 32;
+    const uint divisor = group == 0 ? columns : group;
+    const size_t si = (tile * (columns / divisor) + k / divisor) * 16 + lane;
+    const float s = vload_half(si, scale);
+    __global const uint *words = (__global const uint *)q;
+    float level;
+
+    if (format == 4) {
+        const uint word = words[block * 64 + k % 32 / 8 * 16 + lane];
+
+        level = (float)((word >> (8 * (k % 4) + (k & 4))) & 15u);
+        if (!has_min) level -= 8.0f;
+    } else {
+        const uint word = words[block * 128 + k % 32 / 4 * 16 + lane];
+
+        level = (float)((int)(word << (24 - 8 * (k % 4))) >> 24);
+    }
+    return has_min ? s * level + vload_half(si, minimum) : s * level;
+}
+
+/* Writes the first `rows` (1 to 16 or more) components of v. */
+static void clm_store_tile(__global float *y, const float16 v, const int rows)
+{
+    float all[16];
+
+    if (rows >= 16) {
+        vstore16(v, 0, y);
+        return;
+    }
+    vstore16(v, 0, all);
+    for (int i = 0; i < rows; i++) y[i] = all[i];
+}
+
+/* Sum over the `splits` work-items of a row in a 1-D work-group of 16 rows, item = split * 16 + row.
+ * The first 16 items get the results. Every item of the group must call this. */
+static float clm_split_sum(__local float *part, const int item, const int splits, const float mine)
+{
+    float sum = mine;
+
+    part[item] = mine;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    if (item < 16) {
+        for (int s = 1; s < splits; s++) sum += part[s * 16 + item];
+    }
+    return sum;
+}

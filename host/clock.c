@@ -1,0 +1,12 @@
+/* host/clock.c: see host/clock.h. */
+#include "host/clock.h"
+
+#include <time.h>
+
+double clm_clock_seconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}

@@ -1,0 +1,78 @@
+/* host/device.h: OpenCL platforms and devices, and what each can do.
+ *
+ * Layer    host.
+ * Threads  enumeration has no state; a clm_device may be used by one thread at a time.
+ *
+ * Nothing is decided by a name: every limit is queried, and what no query tells (dot products,
+ * half arithmetic on some drivers) is found by building and checking a probe.
+ */
+#ifndef CLM_HOST_DEVICE_H
+#define CLM_HOST_DEVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "host/log.h"
+#include "host/status.h"
+
+typedef enum clm_device_type { CLM_DEVICE_CPU, CLM_DEVICE_GPU, CLM_DEVICE_OTHER } clm_device_type;
+
+/* What a device reports. Sizes in bytes. Strings are cut to fit, always terminated. */
+typedef struct clm_caps {
+    char platform_name[128], platform_version[128];
+    char name[128], vendor[128], version[128], driver[128], c_version[128];
+    uint32_t vendor_id;
+    clm_device_type type;
+    bool available, compiler, little_endian, full_profile;
+    uint32_t cl_major, cl_minor; /* device version, e.g. 1.2, 3.0 */
+    uint32_t compute_units, clock_mhz, address_bits;
+    uint64_t global_mem, max_alloc, local_mem, constant_mem, global_cache, cacheline;
+    bool local_mem_dedicated; /* CL_LOCAL, as opposed to ordinary memory */
+    bool unified_memory;      /* host and device share memory */
+    size_t max_group_size, max_item_sizes[3];
+    uint32_t base_align_bits;
+    uint32_t vector_width_float;
+    bool fp16, fp64, subgroups, intel_subgroups, integer_dot_product, command_buffer;
+    uint32_t wave_multiple; /* preferred work-group multiple; 0: not known before a kernel is built */
+} clm_caps;
+
+/* One device of a platform, before it is opened. `platform_id` and `device_id` are the driver's
+ * handles, meaningful to the host layer only. */
+typedef struct clm_device_info {
+    size_t index; /* position in the list over all platforms: what `device: 1` means */
+    size_t platform_index, device_index;
+    void *platform_id, *device_id;
+    clm_caps caps;
+} clm_device_info;
+
+typedef struct clm_device clm_device; /* opaque: context, in-order queue, caps */
+
+/* Lists all devices of all platforms in the loader's order. `*list` is malloc'd (free it).
+ * No platform at all: CLM_E_NODEVICE, and the sentence says what to install. */
+clm_status clm_device_list(clm_device_info **list, size_t *count, clm_err *err);
+
+/* Index of the device that `selector` names: "auto", an index, or a part of the device or
+ * platform name (case ignored). `reason` (may be NULL) receives why in words, at most 256 bytes.
+ * Returns CLM_OK, CLM_E_CONFIG (no such device; the sentence lists those that exist, or says
+ * that the name fits several) or CLM_E_NODEVICE (none is usable). */
+clm_status clm_device_select(const clm_device_info *list, size_t count, const char *selector,
+                             size_t *index, char reason[256], clm_err *err);
+
+/* NULL when the device can run clm, else a sentence why not (no compiler, big-endian...). */
+const char *clm_device_unusable(const clm_caps *caps);
+
+/* Creates context and queue. `obs` may be NULL and must outlive the device.
+ * Returns CLM_OK, CLM_E_NODEVICE, CLM_E_CL or CLM_E_NOMEM. */
+clm_status clm_device_open(const clm_device_info *info, const clm_observer *obs, clm_device **out,
+                           clm_err *err);
+void clm_device_close(clm_device *dev);
+
+const clm_caps *clm_device_caps(const clm_device *dev);
+const clm_observer *clm_device_observer(const clm_device *dev);
+
+/* Submits what is queued without waiting. */
+clm_status clm_device_flush(clm_device *dev, clm_err *err);
+/* Waits for everything queued. */
+clm_status clm_device_finish(clm_device *dev, clm_err *err);
+
+#endif

@@ -1,0 +1,297 @@
+/* host/device_list.c: enumeration, capabilities and selection of devices. See host/device.h. */
+#include "host/device.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/cl_util.h"
+
+/* ---- queries: a failing query leaves the value at zero --------------------------------------- */
+
+static void device_text(cl_device_id id, cl_device_info what, char *out, size_t room)
+{
+    char *text;
+    size_t size = 0;
+
+    out[0] = '\0';
+    if (clGetDeviceInfo(id, what, 0, NULL, &size) != CL_SUCCESS || size == 0) return;
+    text = calloc(1, size + 1);
+    if (text == NULL) return;
+    if (clGetDeviceInfo(id, what, size, text, NULL) == CL_SUCCESS) snprintf(out, room, "%s", text);
+    free(text);
+    /* Drivers pad names with spaces. */
+    for (size_t n = strlen(out); n > 0 && isspace((unsigned char)out[n - 1]); n--) out[n - 1] = '\0';
+}
+
+static void platform_text(cl_platform_id id, cl_platform_info what, char *out, size_t room)
+{
+    char text[1024] = "";
+
+    if (clGetPlatformInfo(id, what, sizeof text - 1, text, NULL) != CL_SUCCESS) text[0] = '\0';
+    snprintf(out, room, "%s", text);
+}
+
+/* Any scalar of 4 or 8 bytes. */
+static uint64_t device_number(cl_device_id id, cl_device_info what)
+{
+    unsigned char raw[16] = {0};
+    size_t size = 0;
+    uint64_t u64;
+    uint32_t u32;
+
+    if (clGetDeviceInfo(id, what, sizeof raw, raw, &size) != CL_SUCCESS) return 0;
+    memcpy(&u64, raw, sizeof u64);
+    memcpy(&u32, raw, sizeof u32);
+    return size == 8 ? u64 : size == 4 ? u32 : 0;
+}
+
+/* Whether the space-separated list `all` has the word `name`. */
+static bool has_word(const char *all, const char *name)
+{
+    size_t n = strlen(name);
+
+    for (const char *p = strstr(all, name); p != NULL; p = strstr(p + 1, name))
+        if ((p == all || p[-1] == ' ') && (p[n] == ' ' || p[n] == '\0')) return true;
+    return false;
+}
+
+static void query_extensions(cl_device_id id, clm_caps *caps)
+{
+    size_t size = 0;
+    char *all;
+
+    if (clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, 0, NULL, &size) != CL_SUCCESS || size == 0) return;
+    all = calloc(1, size + 1);
+    if (all == NULL) return;
+    if (clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, size, all, NULL) == CL_SUCCESS) {
+        caps->fp16 = has_word(all, "cl_khr_fp16");
+        caps->fp64 = has_word(all, "cl_khr_fp64");
+        caps->subgroups = has_word(all, "cl_khr_subgroups");
+        caps->intel_subgroups = has_word(all, "cl_intel_subgroups");
+        caps->integer_dot_product = has_word(all, "cl_khr_integer_dot_product");
+        caps->command_buffer = has_word(all, "cl_khr_command_buffer");
+    }
+    free(all);
+    /* From OpenCL 2.1 on sub-groups are core and need not be listed. */
+    if (device_number(id, CL_DEVICE_MAX_NUM_SUB_GROUPS) > 0) caps->subgroups = true;
+}
+
+static void query_caps(cl_platform_id platform, cl_device_id id, clm_caps *caps)
+{
+    cl_device_type type = (cl_device_type)device_number(id, CL_DEVICE_TYPE);
+    unsigned major = 0, minor = 0;
+
+    memset(caps, 0, sizeof *caps);
+    platform_text(platform, CL_PLATFORM_NAME, caps->platform_name, sizeof caps->platform_name);
+    platform_text(platform, CL_PLATFORM_VERSION, caps->platform_version, sizeof caps->platform_version);
+    device_text(id, CL_DEVICE_NAME, caps->name, sizeof caps->name);
+    device_text(id, CL_DEVICE_VENDOR, caps->vendor, sizeof caps->vendor);
+    device_text(id, CL_DEVICE_VERSION, caps->version, sizeof caps->version);
+    device_text(id, CL_DRIVER_VERSION, caps->driver, sizeof caps->driver);
+    device_text(id, CL_DEVICE_OPENCL_C_VERSION, caps->c_version, sizeof caps->c_version);
+    if (sscanf(caps->version, "OpenCL %u.%u", &major, &minor) != 2) major = minor = 0;
+    caps->cl_major = major;
+    caps->cl_minor = minor;
+
+    caps->vendor_id = (uint32_t)device_number(id, CL_DEVICE_VENDOR_ID);
+    caps->type = type & CL_DEVICE_TYPE_CPU   ? CLM_DEVICE_CPU
+                 : type & CL_DEVICE_TYPE_GPU ? CLM_DEVICE_GPU
+                                             : CLM_DEVICE_OTHER;
+    caps->available = device_number(id, CL_DEVICE_AVAILABLE) != 0;
+    caps->compiler = device_number(id, CL_DEVICE_COMPILER_AVAILABLE) != 0;
+    caps->little_endian = device_number(id, CL_DEVICE_ENDIAN_LITTLE) != 0;
+    caps->compute_units = (uint32_t)device_number(id, CL_DEVICE_MAX_COMPUTE_UNITS);
+    caps->clock_mhz = (uint32_t)device_number(id, CL_DEVICE_MAX_CLOCK_FREQUENCY);
+    caps->address_bits = (uint32_t)device_number(id, CL_DEVICE_ADDRESS_BITS);
+    caps->global_mem = device_number(id, CL_DEVICE_GLOBAL_MEM_SIZE);
+    caps->max_alloc = device_number(id, CL_DEVICE_MAX_MEM_ALLOC_SIZE);
+    caps->local_mem = device_number(id, CL_DEVICE_LOCAL_MEM_SIZE);
+    caps->local_mem_dedicated = device_number(id, CL_DEVICE_LOCAL_MEM_TYPE) == CL_LOCAL;
+    caps->constant_mem = device_number(id, CL_DEVICE_MAX_CONSTANT_BUFFER_SIZE);
+    caps->global_cache = device_number(id, CL_DEVICE_GLOBAL_MEM_CACHE_SIZE);
+    caps->cacheline = device_number(id, CL_DEVICE_GLOBAL_MEM_CACHELINE_SIZE);
+    caps->unified_memory = device_number(id, CL_DEVICE_HOST_UNIFIED_MEMORY) != 0;
+    caps->max_group_size = (size_t)device_number(id, CL_DEVICE_MAX_WORK_GROUP_SIZE);
+    caps->base_align_bits = (uint32_t)device_number(id, CL_DEVICE_MEM_BASE_ADDR_ALIGN);
+    caps->vector_width_float = (uint32_t)device_number(id, CL_DEVICE_PREFERRED_VECTOR_WIDTH_FLOAT);
+    {
+        size_t sizes[16] = {0};
+        char profile[64];
+        if (clGetDeviceInfo(id, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof sizes, sizes, NULL) == CL_SUCCESS)
+            memcpy(caps->max_item_sizes, sizes, sizeof caps->max_item_sizes);
+        device_text(id, CL_DEVICE_PROFILE, profile, sizeof profile);
+        caps->full_profile = strcmp(profile, "FULL_PROFILE") == 0;
+    }
+    query_extensions(id, caps);
+}
+
+/* ---- list ------------------------------------------------------------------------------------ */
+
+/* Appends the devices of one platform. A platform whose driver fails has none: it is skipped. */
+static clm_status append_platform(cl_platform_id platform, size_t platform_index, clm_device_info **list,
+                                  size_t *count, clm_err *err)
+{
+    clm_status st = CLM_OK;
+    cl_device_id *ids = NULL;
+    clm_device_info *grown;
+    cl_uint n = 0;
+
+    if (clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 0, NULL, &n) != CL_SUCCESS || n == 0) return CLM_OK;
+    ids = calloc(n, sizeof *ids);
+    if (ids == NULL) return clm_fail(err, CLM_E_NOMEM, "devices: no memory");
+    if (clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, n, ids, NULL) != CL_SUCCESS) goto out;
+    grown = realloc(*list, (*count + n) * sizeof **list);
+    if (grown == NULL) {
+        st = clm_fail(err, CLM_E_NOMEM, "devices: no memory");
+        goto out;
+    }
+    *list = grown;
+    for (cl_uint i = 0; i < n; i++) {
+        clm_device_info *info = &grown[*count];
+        info->index = *count;
+        info->platform_index = platform_index;
+        info->device_index = i;
+        info->platform_id = platform;
+        info->device_id = ids[i];
+        query_caps(platform, ids[i], &info->caps);
+        (*count)++;
+    }
+out:
+    free(ids);
+    return st;
+}
+
+clm_status clm_device_list(clm_device_info **list, size_t *count, clm_err *err)
+{
+    clm_status st = CLM_OK;
+    cl_platform_id *platforms = NULL;
+    cl_uint n = 0;
+    cl_int rc;
+
+    *list = NULL;
+    *count = 0;
+    rc = clGetPlatformIDs(0, NULL, &n);
+    if (rc != CL_SUCCESS || n == 0)
+        return clm_fail(err, CLM_E_NODEVICE,
+                        "no OpenCL platform is installed: install a driver for your device (Debian and Ubuntu: "
+                        "pocl-opencl-icd for any CPU, intel-opencl-icd for Intel GPUs, mesa-opencl-icd or ROCm "
+                        "for AMD, nvidia-opencl-icd for NVIDIA), or run without one: --backend ref");
+    platforms = calloc(n, sizeof *platforms);
+    if (platforms == NULL) return clm_fail(err, CLM_E_NOMEM, "devices: no memory");
+    rc = clGetPlatformIDs(n, platforms, NULL);
+    if (rc != CL_SUCCESS) {
+        st = clm__fail_cl(err, "clGetPlatformIDs", rc);
+        goto out;
+    }
+    for (cl_uint i = 0; i < n && st == CLM_OK; i++) st = append_platform(platforms[i], i, list, count, err);
+    if (st == CLM_OK && *count == 0)
+        st = clm_fail(err, CLM_E_NODEVICE,
+                      "%u OpenCL platform(s) but no device: the driver found none; check that the user is in the "
+                      "groups render and video (usermod -aG render,video USER, then log in again)",
+                      (unsigned)n);
+out:
+    if (st != CLM_OK) {
+        free(*list);
+        *list = NULL;
+        *count = 0;
+    }
+    free(platforms);
+    return st;
+}
+
+/* ---- selection ------------------------------------------------------------------------------- */
+
+const char *clm_device_unusable(const clm_caps *caps)
+{
+    if (!caps->available) return "the driver says that it is not available";
+    if (!caps->compiler) return "its driver has no kernel compiler";
+    if (!caps->little_endian) return "it is big-endian";
+    if (caps->cl_major < 1 || (caps->cl_major == 1 && caps->cl_minor < 2)) return "it is older than OpenCL 1.2";
+    if (caps->max_group_size < 16) return "its work-groups are smaller than 16";
+    return NULL;
+}
+
+/* Larger is better. Devices with memory of their own stream weights fastest; among CPUs and GPUs
+ * that share the host's memory a GPU goes first, then the one with more memory. */
+static double automatic_rank(const clm_caps *caps)
+{
+    double rank = caps->type == CLM_DEVICE_GPU ? (caps->unified_memory ? 2e6 : 3e6) : 1e6;
+    double gib = (double)caps->global_mem / (1024.0 * 1024.0 * 1024.0);
+    return rank + (gib < 1e5 ? gib : 1e5);
+}
+
+static bool contains(const char *text, const char *part) { return strcasestr(text, part) != NULL; }
+
+/* Writes "0: name (platform); 1: ..." for messages. */
+static void list_names(const clm_device_info *list, size_t count, char *out, size_t room)
+{
+    size_t used = 0;
+
+    out[0] = '\0';
+    for (size_t i = 0; i < count && used < room; i++) {
+        int n = snprintf(out + used, room - used, "%s%zu: %s (%s)", i ? "; " : "", i, list[i].caps.name,
+                         list[i].caps.platform_name);
+        if (n > 0) used += (size_t)n;
+    }
+}
+
+static clm_status select_automatic(const clm_device_info *list, size_t count, size_t *index,
+                                   char reason[256], clm_err *err)
+{
+    size_t usable = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (clm_device_unusable(&list[i].caps) != NULL) continue;
+        if (usable++ == 0 || automatic_rank(&list[i].caps) > automatic_rank(&list[*index].caps)) *index = i;
+    }
+    if (usable == 0) {
+        char names[256];
+        list_names(list, count, names, sizeof names);
+        return clm_fail(err, CLM_E_NODEVICE, "none of the OpenCL devices can be used (%s): %s",
+                        count ? clm_device_unusable(&list[0].caps) : "there is none", names);
+    }
+    if (reason != NULL && usable == 1) snprintf(reason, 256, "the only usable device");
+    else if (reason != NULL)
+        snprintf(reason, 256, "first choice of %zu: %s", usable,
+                 list[*index].caps.type != CLM_DEVICE_GPU ? "no GPU, most memory"
+                 : list[*index].caps.unified_memory       ? "GPU that shares the host's memory"
+                                                          : "GPU with memory of its own");
+    return CLM_OK;
+}
+
+clm_status clm_device_select(const clm_device_info *list, size_t count, const char *selector,
+                             size_t *index, char reason[256], clm_err *err)
+{
+    char names[400], *end;
+    size_t found = 0;
+    unsigned long number;
+
+    *index = 0;
+    if (reason != NULL) reason[0] = '\0';
+    if (strcmp(selector, "auto") == 0) return select_automatic(list, count, index, reason, err);
+
+    number = strtoul(selector, &end, 10);
+    if (isdigit((unsigned char)selector[0]) && *end == '\0') {
+        if (number < count) {
+            *index = (size_t)number;
+            found = 1;
+        }
+    } else {
+        for (size_t i = 0; i < count; i++)
+            if (contains(list[i].caps.name, selector) || contains(list[i].caps.platform_name, selector)) {
+                if (found++ == 0) *index = i;
+            }
+    }
+    list_names(list, count, names, sizeof names);
+    if (found == 0)
+        return clm_fail(err, CLM_E_CONFIG, "device '%s': there is no such device; there are %s", selector, names);
+    if (found > 1)
+        return clm_fail(err, CLM_E_CONFIG, "device '%s' fits %zu devices, give an index: %s", selector, found, names);
+    if (clm_device_unusable(&list[*index].caps) != NULL)
+        return clm_fail(err, CLM_E_NODEVICE, "device '%s' (%s) cannot be used: %s", selector,
+                        list[*index].caps.name, clm_device_unusable(&list[*index].caps));
+    if (reason != NULL) snprintf(reason, 256, "asked for as '%.200s'", selector);
+    return CLM_OK;
+}

@@ -1,0 +1,201 @@
+/* host/file.c: see host/file.h. */
+#include "host/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+clm_status clm_map_open(const char *path, clm_map *out, clm_err *err)
+{
+    clm_status st = CLM_OK;
+    struct stat info;
+    void *data;
+    int fd;
+
+    out->data = NULL;
+    out->size = 0;
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return clm_fail(err, CLM_E_IO, "%s: %s", path, strerror(errno));
+    if (fstat(fd, &info) != 0) {
+        st = clm_fail(err, CLM_E_IO, "%s: %s", path, strerror(errno));
+        goto out;
+    }
+    if (!S_ISREG(info.st_mode)) {
+        st = clm_fail(err, CLM_E_IO, "%s: not a regular file", path);
+        goto out;
+    }
+    if (info.st_size == 0) goto out;
+    data = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (data == MAP_FAILED) {
+        st = clm_fail(err, CLM_E_IO, "%s: cannot be mapped: %s", path, strerror(errno));
+        goto out;
+    }
+    out->data = data;
+    out->size = (size_t)info.st_size;
+out:
+    close(fd);
+    return st;
+}
+
+void clm_map_close(clm_map *map)
+{
+    if (map == NULL || map->data == NULL) return;
+    munmap((void *)map->data, map->size);
+    map->data = NULL;
+    map->size = 0;
+}
+
+clm_status clm_file_read(const char *path, size_t limit, char **data, size_t *size, clm_err *err)
+{
+    clm_status st = CLM_OK;
+    size_t used = 0, room = 4096;
+    char *text = NULL;
+    FILE *file;
+
+    *data = NULL;
+    *size = 0;
+    file = fopen(path, "rbe");
+    if (file == NULL) return clm_fail(err, CLM_E_IO, "%s: %s", path, strerror(errno));
+    for (;;) {
+        char *grown = realloc(text, room + 1);
+        if (grown == NULL) {
+            st = clm_fail(err, CLM_E_NOMEM, "%s: no memory", path);
+            goto out;
+        }
+        text = grown;
+        used += fread(text + used, 1, room - used, file);
+        if (ferror(file)) {
+            st = clm_fail(err, CLM_E_IO, "%s: %s", path, strerror(errno));
+            goto out;
+        }
+        if (used > limit) {
+            st = clm_fail(err, CLM_E_LIMIT, "%s: larger than the %zu bytes allowed", path, limit);
+            goto out;
+        }
+        if (used < room) break;
+        room *= 2;
+    }
+    text[used] = '\0';
+    *data = text;
+    *size = used;
+    text = NULL;
+out:
+    free(text);
+    fclose(file);
+    return st;
+}
+
+/* Writes all of `size` bytes, going on after signals. */
+static int write_all(int fd, const char *data, size_t size)
+{
+    while (size > 0) {
+        ssize_t n = write(fd, data, size);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return -1;
+        data += n;
+        size -= (size_t)n;
+    }
+    return 0;
+}
+
+clm_status clm_file_replace(const char *path, const void *data, size_t size, clm_err *err)
+{
+    clm_status st = CLM_OK;
+    size_t length = strlen(path);
+    char *temp = malloc(length + sizeof ".XXXXXX");
+    int fd = -1;
+
+    if (temp == NULL) return clm_fail(err, CLM_E_NOMEM, "%s: no memory", path);
+    memcpy(temp, path, length);
+    memcpy(temp + length, ".XXXXXX", sizeof ".XXXXXX");
+    fd = mkstemp(temp);
+    if (fd < 0) {
+        st = clm_fail(err, CLM_E_IO, "%s: %s", temp, strerror(errno));
+        goto out;
+    }
+    if (write_all(fd, data, size) != 0 || fsync(fd) != 0) {
+        st = clm_fail(err, CLM_E_IO, "%s: %s", temp, strerror(errno));
+        unlink(temp);
+        goto out;
+    }
+    if (rename(temp, path) != 0) {
+        st = clm_fail(err, CLM_E_IO, "%s: %s", path, strerror(errno));
+        unlink(temp);
+    }
+out:
+    if (fd >= 0) close(fd);
+    free(temp);
+    return st;
+}
+
+bool clm_file_exists(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0;
+}
+
+bool clm_file_is_dir(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+clm_status clm_dir_create(const char *path, clm_err *err)
+{
+    clm_status st = CLM_OK;
+    char *copy = strdup(path);
+
+    if (copy == NULL) return clm_fail(err, CLM_E_NOMEM, "%s: no memory", path);
+    for (char *p = copy + 1; st == CLM_OK; p++) {
+        if (*p != '/' && *p != '\0') continue;
+        char end = *p;
+        *p = '\0';
+        if (mkdir(copy, 0700) != 0 && errno != EEXIST)
+            st = clm_fail(err, CLM_E_IO, "%s: %s", copy, strerror(errno));
+        *p = end;
+        if (end == '\0') break;
+    }
+    free(copy);
+    return st;
+}
+
+char *clm_path_dir(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    if (slash == NULL) return strdup(".");
+    if (slash == path) return strdup("/");
+    return strndup(path, (size_t)(slash - path));
+}
+
+char *clm_path_join(const char *a, const char *b)
+{
+    char *path = NULL;
+
+    if (b[0] == '/') return strdup(b);
+    if (asprintf(&path, "%s/%s", a, b) < 0) return NULL;
+    return path;
+}
+
+/* $variable/clm/sub, else $HOME/fallback/clm/sub. */
+static char *xdg_dir(const char *variable, const char *fallback, const char *sub)
+{
+    const char *base = getenv(variable);
+    const char *home = getenv("HOME");
+    char *path = NULL;
+    int n = -1;
+
+    /* The specification says that a relative path is to be ignored. */
+    if (base != NULL && base[0] == '/') n = asprintf(&path, "%s/clm/%s", base, sub);
+    else if (home != NULL && home[0] == '/') n = asprintf(&path, "%s/%s/clm/%s", home, fallback, sub);
+    return n < 0 ? NULL : path;
+}
+
+char *clm_dir_cache(const char *sub) { return xdg_dir("XDG_CACHE_HOME", ".cache", sub); }
+
+char *clm_dir_data(const char *sub) { return xdg_dir("XDG_DATA_HOME", ".local/share", sub); }

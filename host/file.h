@@ -1,0 +1,49 @@
+/* host/file.h: files as the program needs them: mapped, read whole, replaced atomically; and the
+ * folders of the XDG base directory specification.
+ *
+ * Layer    host.
+ * Threads  no shared state.
+ */
+#ifndef CLM_HOST_FILE_H
+#define CLM_HOST_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "host/status.h"
+
+/* A file mapped read-only. */
+typedef struct clm_map {
+    const uint8_t *data; /* NULL when size is 0 */
+    size_t size;
+} clm_map;
+
+/* Maps `path`. An empty file gives {NULL, 0}. Returns CLM_OK or CLM_E_IO (text names the path). */
+clm_status clm_map_open(const char *path, clm_map *out, clm_err *err);
+void clm_map_close(clm_map *map);
+
+/* Reads a whole file of at most `limit` bytes into malloc'd memory, with a NUL appended that
+ * `*size` does not count. Returns CLM_OK, CLM_E_IO, CLM_E_LIMIT or CLM_E_NOMEM. */
+clm_status clm_file_read(const char *path, size_t limit, char **data, size_t *size, clm_err *err);
+
+/* Replaces `path` by `size` bytes: temporary file in the same folder, fsync, rename. A crash
+ * leaves the old file or the new one, never a part. Returns CLM_OK, CLM_E_IO or CLM_E_NOMEM. */
+clm_status clm_file_replace(const char *path, const void *data, size_t size, clm_err *err);
+
+bool clm_file_exists(const char *path);
+bool clm_file_is_dir(const char *path);
+
+/* Creates `path` and its missing parents with mode 0700. */
+clm_status clm_dir_create(const char *path, clm_err *err);
+
+/* Folder of the file's path, malloc'd ("." when there is no slash); NULL: no memory. */
+char *clm_path_dir(const char *path);
+/* "a/b" of "a" and "b", or a copy of `b` when it is absolute; malloc'd; NULL: no memory. */
+char *clm_path_join(const char *a, const char *b);
+
+/* $XDG_CACHE_HOME/clm/<sub>, or ~/.cache/clm/<sub>; $XDG_DATA_HOME likewise. Malloc'd, not
+ * created. NULL when neither variable nor HOME is set, or without memory: no cache is not an error. */
+char *clm_dir_cache(const char *sub);
+char *clm_dir_data(const char *sub);
+
+#endif

@@ -1,0 +1,110 @@
+/* host/kernel.c: see host/kernel.h. */
+#include "host/kernel.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "host/cl_util.h"
+
+struct clm_kernel {
+    cl_kernel handle;
+    clm_device *dev;
+    cl_uint n_args;
+    char entry[48]; /* for messages */
+};
+
+clm_status clm_kernel_create(clm_program *prog, const char *entry, clm_kernel **out, clm_err *err)
+{
+    clm_status st = CLM_OK;
+    clm_kernel *kernel = calloc(1, sizeof *kernel);
+    cl_int rc;
+
+    *out = NULL;
+    if (kernel == NULL) return clm_fail(err, CLM_E_NOMEM, "kernel: no memory");
+    kernel->dev = clm__program_device(prog);
+    snprintf(kernel->entry, sizeof kernel->entry, "%s", entry);
+    kernel->handle = clCreateKernel(clm__program_handle(prog), entry, &rc);
+    if (rc != CL_SUCCESS) {
+        st = clm__fail_cl(err, "clCreateKernel", rc);
+        st = clm_fail_context(err, st, "kernel %s", entry);
+        goto out;
+    }
+    rc = clGetKernelInfo(kernel->handle, CL_KERNEL_NUM_ARGS, sizeof kernel->n_args, &kernel->n_args, NULL);
+    if (rc != CL_SUCCESS) {
+        st = clm__fail_cl(err, "clGetKernelInfo", rc);
+        goto out;
+    }
+    *out = kernel;
+    kernel = NULL;
+out:
+    clm_kernel_destroy(kernel);
+    return st;
+}
+
+void clm_kernel_destroy(clm_kernel *kernel)
+{
+    if (kernel == NULL) return;
+    if (kernel->handle != NULL) clReleaseKernel(kernel->handle);
+    free(kernel);
+}
+
+static cl_int set_arg(cl_kernel handle, cl_uint i, const clm_arg *arg)
+{
+    cl_mem mem;
+    cl_int i32;
+
+    switch (arg->kind) {
+    case CLM_ARG_BUFFER:
+        mem = arg->u.buffer != NULL ? clm__buffer_mem(arg->u.buffer) : NULL;
+        return clSetKernelArg(handle, i, sizeof mem, &mem);
+    case CLM_ARG_I32: i32 = arg->u.i32; return clSetKernelArg(handle, i, sizeof i32, &i32);
+    case CLM_ARG_F32: return clSetKernelArg(handle, i, sizeof arg->u.f32, &arg->u.f32);
+    case CLM_ARG_LOCAL: return clSetKernelArg(handle, i, arg->u.local_bytes, NULL);
+    }
+    return CL_INVALID_ARG_VALUE;
+}
+
+clm_status clm_kernel_set_args(clm_kernel *kernel, const clm_arg *args, size_t count, clm_err *err)
+{
+    if (count != kernel->n_args)
+        return clm_fail(err, CLM_E_INTERNAL, "kernel %s takes %u arguments, given %zu", kernel->entry,
+                        (unsigned)kernel->n_args, count);
+    for (cl_uint i = 0; i < kernel->n_args; i++) {
+        cl_int rc = set_arg(kernel->handle, i, &args[i]);
+        if (rc != CL_SUCCESS) {
+            clm_status st = clm__fail_cl(err, "clSetKernelArg", rc);
+            return clm_fail_context(err, st, "kernel %s, argument %u", kernel->entry, (unsigned)i);
+        }
+    }
+    return CLM_OK;
+}
+
+clm_status clm_kernel_enqueue(clm_kernel *kernel, const clm_range *range, clm_err *err)
+{
+    size_t global[3];
+    cl_int rc;
+
+    for (size_t i = 0; i < range->dims; i++) {
+        size_t local = range->local[i];
+        if (local == 0 || range->global[i] == 0)
+            return clm_fail(err, CLM_E_INTERNAL, "kernel %s: empty range", kernel->entry);
+        global[i] = (range->global[i] + local - 1) / local * local;
+    }
+    rc = clEnqueueNDRangeKernel(clm__device_queue(kernel->dev), kernel->handle, (cl_uint)range->dims, NULL, global,
+                                range->local, 0, NULL, NULL);
+    if (rc == CL_SUCCESS) return CLM_OK;
+    {
+        clm_status st = clm__fail_cl(err, "clEnqueueNDRangeKernel", rc);
+        return clm_fail_context(err, st, "kernel %s", kernel->entry);
+    }
+}
+
+size_t clm_kernel_max_group(const clm_kernel *kernel)
+{
+    size_t size = 0;
+
+    if (clGetKernelWorkGroupInfo(kernel->handle, clm__device_id(kernel->dev), CL_KERNEL_WORK_GROUP_SIZE, sizeof size,
+                                 &size, NULL) != CL_SUCCESS)
+        return 1;
+    return size;
+}

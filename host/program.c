@@ -1,0 +1,206 @@
+/* host/program.c: see host/program.h. */
+#include "host/program.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/cl_util.h"
+#include "host/embedded.h"
+#include "host/hash.h"
+#include "host/program_cache.h"
+
+/* Raised when what the key covers changes. */
+#define CACHE_VERSION "1"
+
+struct clm_program {
+    clm_device *dev;
+    cl_program handle;
+    bool cached;
+};
+
+/* Everything that one build needs, on its way. */
+typedef struct build {
+    clm_device *dev;
+    const char *name;
+    const char *kernel, *prelude;
+    size_t kernel_size, prelude_size;
+    char options[2048];
+    char key[33];
+} build;
+
+const char *clm_kernel_source(const char *name, size_t *size)
+{
+    for (const clm_embedded *e = clm__embedded_kernels; e->name != NULL; e++)
+        if (strcmp(e->name, name) == 0) {
+            if (size != NULL) *size = e->size;
+            return e->text;
+        }
+    return NULL;
+}
+
+static int compare_defines(const void *a, const void *b)
+{
+    return strcmp(((const clm_define *)a)->name, ((const clm_define *)b)->name);
+}
+
+/* Defines in the order of their names, so that equal sets give equal keys. */
+static clm_status write_options(build *b, const clm_define *defs, size_t count, clm_err *err)
+{
+    clm_define *sorted = calloc(count + 1, sizeof *sorted);
+    size_t used;
+
+    if (sorted == NULL) return clm_fail(err, CLM_E_NOMEM, "program %s: no memory", b->name);
+    if (count > 0) memcpy(sorted, defs, count * sizeof *defs);
+    qsort(sorted, count, sizeof *sorted, compare_defines);
+    used = (size_t)snprintf(b->options, sizeof b->options, "-cl-std=CL1.2");
+    for (size_t i = 0; i < count && used < sizeof b->options; i++)
+        used += (size_t)snprintf(b->options + used, sizeof b->options - used, " -D %s=%d", sorted[i].name,
+                                 sorted[i].value);
+    free(sorted);
+    if (used >= sizeof b->options) return clm_fail(err, CLM_E_INTERNAL, "program %s: too many defines", b->name);
+    return CLM_OK;
+}
+
+static clm_status write_key(build *b, clm_err *err)
+{
+    const clm_caps *caps = clm_device_caps(b->dev);
+    clm_hash *hash;
+    clm_status st = clm_hash_create(&hash, err);
+
+    if (st != CLM_OK) return st;
+    clm_hash_add_text(hash, CACHE_VERSION);
+    clm_hash_add(hash, b->prelude, b->prelude_size);
+    clm_hash_add(hash, b->kernel, b->kernel_size);
+    clm_hash_add_text(hash, b->options);
+    clm_hash_add_text(hash, caps->platform_name);
+    clm_hash_add_text(hash, caps->platform_version);
+    clm_hash_add_text(hash, caps->name);
+    clm_hash_add_text(hash, caps->version);
+    clm_hash_add_text(hash, caps->driver);
+    clm_hash_hex(hash, b->key);
+    clm_hash_destroy(hash);
+    return CLM_OK;
+}
+
+/* First line of the log that says something, for the one sentence of an error. */
+static clm_status fail_build(const build *b, cl_program handle, cl_int rc, clm_err *err)
+{
+    cl_device_id id = clm__device_id(b->dev);
+    char *log = NULL, *line;
+    size_t size = 0;
+
+    if (clGetProgramBuildInfo(handle, id, CL_PROGRAM_BUILD_LOG, 0, NULL, &size) == CL_SUCCESS && size > 1)
+        log = calloc(1, size + 1);
+    if (log != NULL) clGetProgramBuildInfo(handle, id, CL_PROGRAM_BUILD_LOG, size, log, NULL);
+    if (log != NULL) clm_log(clm_device_observer(b->dev), CLM_LOG_DEBUG, "%s.cl: build log:\n%s", b->name, log);
+    line = log != NULL ? strstr(log, "error") : NULL;
+    while (line != NULL && line > log && line[-1] != '\n') line--;
+    if (line == NULL) line = log;
+    if (line != NULL) line[strcspn(line, "\n")] = '\0';
+    clm_fail(err, CLM_E_BUILD, "%s.cl does not build on %s (%s): %s", b->name, clm_device_caps(b->dev)->name,
+             clm__cl_error_name(rc), line != NULL && *line != '\0' ? line : "the driver gives no reason");
+    free(log);
+    return CLM_E_BUILD;
+}
+
+/* NULL when there is no binary, or the driver does not take it: then the entry is dropped. */
+static cl_program load_cached(const build *b)
+{
+    const clm_observer *obs = clm_device_observer(b->dev);
+    cl_device_id id = clm__device_id(b->dev);
+    cl_int rc, status = CL_SUCCESS;
+    cl_program handle;
+    size_t size;
+    unsigned char *binary = clm__program_cache_load(b->key, &size, obs);
+
+    if (binary == NULL) return NULL;
+    handle = clCreateProgramWithBinary(clm__device_context(b->dev), 1, &id, &size, (const unsigned char **)&binary,
+                                       &status, &rc);
+    free(binary);
+    if (rc == CL_SUCCESS && status == CL_SUCCESS) rc = clBuildProgram(handle, 1, &id, b->options, NULL, NULL);
+    if (rc == CL_SUCCESS && status == CL_SUCCESS) return handle;
+    if (handle != NULL) clReleaseProgram(handle);
+    clm__program_cache_drop(b->key, obs);
+    return NULL;
+}
+
+static void store_binary(const build *b, cl_program handle)
+{
+    size_t size = 0;
+    unsigned char *binary;
+
+    if (clGetProgramInfo(handle, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL) != CL_SUCCESS || size == 0) return;
+    binary = malloc(size);
+    if (binary == NULL) return;
+    if (clGetProgramInfo(handle, CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL) == CL_SUCCESS)
+        clm__program_cache_store(b->key, binary, size, clm_device_observer(b->dev));
+    free(binary);
+}
+
+static clm_status compile(const build *b, cl_program *out, clm_err *err)
+{
+    cl_device_id id = clm__device_id(b->dev);
+    char line[80];
+    const char *texts[3] = {b->prelude, line, b->kernel};
+    size_t sizes[3] = {b->prelude_size, 0, b->kernel_size};
+    cl_program handle;
+    cl_int rc;
+
+    /* So that build logs and Oclgrind name the line of the file. */
+    sizes[1] = (size_t)snprintf(line, sizeof line, "\n#line 1 \"%s.cl\"\n", b->name);
+    handle = clCreateProgramWithSource(clm__device_context(b->dev), 3, texts, sizes, &rc);
+    if (rc != CL_SUCCESS) return clm__fail_cl(err, "clCreateProgramWithSource", rc);
+    rc = clBuildProgram(handle, 1, &id, b->options, NULL, NULL);
+    if (rc != CL_SUCCESS) {
+        clm_status st = fail_build(b, handle, rc, err);
+        clReleaseProgram(handle);
+        return st;
+    }
+    *out = handle;
+    return CLM_OK;
+}
+
+clm_status clm_program_create(clm_device *dev, const char *name, const clm_define *defs, size_t count,
+                              clm_program **out, clm_err *err)
+{
+    clm_status st = CLM_OK;
+    clm_program *prog = NULL;
+    build b = {.dev = dev, .name = name};
+
+    *out = NULL;
+    b.kernel = clm_kernel_source(name, &b.kernel_size);
+    b.prelude = clm_kernel_source("prelude", &b.prelude_size);
+    if (b.kernel == NULL || b.prelude == NULL)
+        return clm_fail(err, CLM_E_INTERNAL, "there is no kernel file cl/%s.cl", name);
+    st = write_options(&b, defs, count, err);
+    if (st == CLM_OK) st = write_key(&b, err);
+    if (st != CLM_OK) return st;
+
+    prog = calloc(1, sizeof *prog);
+    if (prog == NULL) return clm_fail(err, CLM_E_NOMEM, "program %s: no memory", name);
+    prog->dev = dev;
+    prog->handle = load_cached(&b);
+    prog->cached = prog->handle != NULL;
+    if (prog->handle == NULL) {
+        st = compile(&b, &prog->handle, err);
+        if (st != CLM_OK) goto out;
+        store_binary(&b, prog->handle);
+    }
+    *out = prog;
+    prog = NULL;
+out:
+    clm_program_destroy(prog);
+    return st;
+}
+
+void clm_program_destroy(clm_program *prog)
+{
+    if (prog == NULL) return;
+    if (prog->handle != NULL) clReleaseProgram(prog->handle);
+    free(prog);
+}
+
+bool clm_program_cached(const clm_program *prog) { return prog->cached; }
+cl_program clm__program_handle(const clm_program *prog) { return prog->handle; }
+clm_device *clm__program_device(const clm_program *prog) { return prog->dev; }

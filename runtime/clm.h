@@ -1,0 +1,257 @@
+/* runtime/clm.h: the public interface of clm. Everything that tools/ needs, and all that is
+ * installed besides host/status.h and host/log.h.
+ *
+ * Threads  Distinct objects may be used by distinct threads. One session is used by one thread at
+ *          a time; only clm_session_interrupt may be called from anywhere, also a signal handler.
+ * Memory   _create, _open and _load give ownership to the caller, _destroy and _close take it back
+ *          and accept NULL. Pointer arguments are borrowed for the call unless said otherwise.
+ */
+#ifndef CLM_RUNTIME_CLM_H
+#define CLM_RUNTIME_CLM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "host/log.h"
+#include "host/status.h"
+
+#define CLM_VERSION "0.1.0"
+
+/* ---- Configuration ------------------------------------------------------------------------- */
+
+typedef enum clm_kv_type { CLM_KV_F32, CLM_KV_F16, CLM_KV_INT8 } clm_kv_type;
+typedef enum clm_weights { CLM_WEIGHTS_KEEP, CLM_WEIGHTS_F16, CLM_WEIGHTS_INT8, CLM_WEIGHTS_INT4 } clm_weights;
+typedef enum clm_activations { CLM_ACT_AUTO, CLM_ACT_F32, CLM_ACT_INT8 } clm_activations;
+typedef enum clm_backend_kind { CLM_BACKEND_OPENCL, CLM_BACKEND_REF } clm_backend_kind;
+typedef enum clm_tuning_mode { CLM_TUNING_AUTO, CLM_TUNING_OFF } clm_tuning_mode;
+
+/* One entry of `device`: a selector (see clm_device_select) and its share of the layers, 0 when
+ * it is to be measured. */
+typedef struct clm_device_choice {
+    char *select;
+    double share;
+} clm_device_choice;
+
+/* The effective values. Strings are never NULL; "" means not set. */
+typedef struct clm_settings {
+    char *model;          /* path, resolved against the folder of the configuration file */
+    clm_weights weights;
+    char *chat_template;  /* YAML key `template` */
+    char *system;
+    clm_device_choice *devices; /* at least one; "auto" by default */
+    size_t n_devices;
+    clm_backend_kind backend;
+    clm_activations activations;
+    uint32_t ctx_size;    /* tokens; 0: what the model was trained with, at most 4096 */
+    uint32_t batch_size;  /* prompt tokens processed at once */
+    clm_kv_type kv_cache_type;
+    double temperature;   /* 0: greedy */
+    uint32_t top_k;       /* 0: off */
+    double top_p;         /* 1: off */
+    double min_p;         /* 0: off */
+    double repetition_penalty; /* 1: off */
+    uint32_t max_new_tokens;
+    uint64_t seed;        /* 0: from the system */
+    char **stop;
+    size_t n_stop;
+    clm_tuning_mode tuning_mode;
+    double tuning_budget_s;
+    char *server_host;
+    uint32_t server_port;
+    char *server_api_key_file;
+    uint32_t server_parallel;
+} clm_settings;
+
+typedef struct clm_config clm_config;
+
+/* All keys at their defaults. */
+clm_status clm_config_create(clm_config **out, clm_err *err);
+void clm_config_destroy(clm_config *c);
+
+/* Reads a YAML file over the present values. Strict: an unknown or repeated key, a wrong type, a
+ * value out of range is CLM_E_CONFIG, with "file:line:column: ..." and, for a key or a word, the
+ * nearest valid one. On failure the configuration keeps its old values. A relative `model` (and
+ * `server.api_key_file`) is taken from the folder of `path` when it exists there, else from the
+ * working directory; a model that is in neither is looked for under $CLM_MODELS.
+ * llama.cpp's spellings (`temp`, `repeat_penalty`, `n_predict`, ...) are understood. */
+clm_status clm_config_load(clm_config *c, const char *path, clm_err *err);
+
+/* Reads CLM_<KEY> for each key (CLM_CTX_SIZE, CLM_TUNING_MODE, CLM_SERVER_PORT, ...). An empty
+ * variable counts as not set. On failure the configuration keeps its old values. */
+clm_status clm_config_load_env(clm_config *c, clm_err *err);
+
+/* Sets one key ("ctx_size", "server.port") from text; `origin` names the source in messages
+ * ("--ctx-size", "CLM_CTX_SIZE"). Lists (`device`, `stop`) are one YAML flow value that begins with
+ * '['; other text is the only item, as it stands. A key that does not exist: CLM_E_CONFIG. */
+clm_status clm_config_set(clm_config *c, const char *key, const char *value, const char *origin, clm_err *err);
+
+/* What is known about a key, for help texts. */
+typedef struct clm_key_info {
+    const char *name;   /* canonical: "repetition_penalty" */
+    const char *preset; /* default, as text; "" when there is none */
+    const char *doc;    /* one line */
+} clm_key_info;
+
+/* `key` may also be one of the other spellings ("repeat_penalty"). False: there is no such key. */
+bool clm_config_describe(const char *key, clm_key_info *out);
+
+/* The one of `n` words that `word` is most likely a misspelling of (case ignored), for "did you
+ * mean"; NULL when none is near. */
+const char *clm_word_nearest(const char *word, const char *const *words, size_t n);
+
+/* Borrowed; valid until the configuration is changed or destroyed. */
+const clm_settings *clm_config_settings(const clm_config *c);
+
+/* The effective configuration as YAML that clm_config_load reads back to the same values, from any
+ * folder: paths that exist are written as absolute ones. `*text` is malloc'd. */
+clm_status clm_config_dump(const clm_config *c, char **text, clm_err *err);
+
+/* ---- Devices ------------------------------------------------------------------------------- */
+
+typedef struct clm_device_report {
+    size_t index, platform_index;
+    char platform[128], platform_version[128];
+    char name[128], vendor[128], version[128], driver[128], c_version[128], type[8];
+    uint32_t compute_units, clock_mhz;
+    uint64_t global_mem, max_alloc, local_mem, global_cache;
+    uint64_t max_group_size;
+    bool local_mem_dedicated, unified_memory;
+    bool fp16, fp64, subgroups, intel_subgroups, integer_dot_product, command_buffer;
+    char unusable[192]; /* "" when clm can use it, else why not */
+    bool chosen;        /* what `device: auto` (or the given selector) takes */
+    char reason[256];   /* why, for the chosen one */
+} clm_device_report;
+
+/* All devices of all platforms. `selector` as in the key `device`. `*list` is malloc'd.
+ * No platform: CLM_E_NODEVICE with a sentence that says what to install. */
+clm_status clm_devices_report(const char *selector, clm_device_report **list, size_t *count, clm_err *err);
+
+/* ---- Model files --------------------------------------------------------------------------- */
+
+typedef struct clm_tensor_report {
+    char *name;
+    const char *type; /* "Q4_0" */
+    size_t rows, cols;
+    uint64_t bytes;
+} clm_tensor_report;
+
+typedef struct clm_model_report {
+    char *path;
+    char format[32];
+    char arch[32], name[128];
+    size_t n_layers, width, n_heads, n_kv_heads, head_dim, ffn, vocab, ctx_train;
+    double rms_eps, rope_base;
+    bool alibi, tied_head, has_weights;
+    uint64_t n_params;
+    uint64_t file_bytes;
+    uint64_t device_weight_bytes; /* in the device formats */
+    uint64_t device_kv_bytes;     /* fp16, ctx of 4096 or the model's if smaller */
+    size_t device_ctx;
+    char tokenizer[64]; /* "llama, 64000 pieces" */
+    char chat_template[32]; /* what `template: auto` takes */
+    int bos, eos;
+    clm_tensor_report *tensors;
+    size_t n_tensors;
+} clm_model_report;
+
+clm_status clm_model_report_create(const char *path, clm_model_report **out, clm_err *err);
+void clm_model_report_destroy(clm_model_report *r);
+
+/* ---- Tokenizer ------------------------------------------------------------------------------ */
+
+typedef struct clm_tokenizer clm_tokenizer;
+
+/* Of a GGUF file, a tokenizer.model, or a folder with one. */
+clm_status clm_tokenizer_load(const char *path, clm_tokenizer **out, clm_err *err);
+void clm_tokenizer_destroy(clm_tokenizer *tok);
+clm_status clm_tokenizer_encode(const clm_tokenizer *tok, const char *text, size_t size, int **ids,
+                                size_t *count, clm_err *err);
+clm_status clm_tokenizer_decode(const clm_tokenizer *tok, const int *ids, size_t count, char **text,
+                                size_t *size, clm_err *err);
+
+/* ---- Engine: a model loaded onto its devices -------------------------------------------------- */
+
+typedef struct clm_engine clm_engine;
+
+/* Opens the model and the device(s) of `s`, builds the kernels, uploads the weights. `s` is copied
+ * as far as needed; `obs` (may be NULL) is kept and must outlive the engine. */
+clm_status clm_engine_create(const clm_settings *s, const clm_observer *obs, clm_engine **out, clm_err *err);
+void clm_engine_destroy(clm_engine *e);
+
+typedef struct clm_engine_report {
+    char model_name[128], arch[32];
+    char device[256]; /* "pthread-haswell (Portable Computing Language)" or "ref (plain C)" */
+    char chat_template[32];
+    size_t ctx_size, vocab;
+    uint64_t weight_bytes, kv_bytes; /* on the device */
+} clm_engine_report;
+
+void clm_engine_describe(const clm_engine *e, clm_engine_report *out);
+const clm_tokenizer *clm_engine_tokenizer(const clm_engine *e); /* borrowed */
+
+/* Logits at positions from..count-1 of `ids`, processed in batches of `batch` tokens (0: all at
+ * once). `logits` has room for (count - from) * vocab floats. Uses the key-value cache of the
+ * engine, which is empty afterwards. */
+clm_status clm_engine_logits(clm_engine *e, const int *ids, size_t count, size_t from, size_t batch,
+                             float *logits, clm_err *err);
+
+/* ---- Session: a conversation or a completion on an engine ------------------------------------- */
+
+typedef struct clm_session clm_session;
+
+/* Sampling and length limits of one answer; take them from clm_settings. */
+typedef struct clm_sampling {
+    double temperature, top_p, min_p, repetition_penalty;
+    uint32_t top_k, max_new_tokens;
+    const char *const *stop;
+    size_t n_stop;
+} clm_sampling;
+
+typedef enum clm_finish {
+    CLM_FINISH_EOS,       /* the model ended its answer */
+    CLM_FINISH_STOP,      /* a stop string; it is not part of the text */
+    CLM_FINISH_LENGTH,    /* max_new_tokens */
+    CLM_FINISH_CONTEXT,   /* no room left in the context */
+    CLM_FINISH_INTERRUPTED
+} clm_finish;
+
+typedef struct clm_reply {
+    clm_finish finish;
+    size_t prompt_tokens;   /* of the whole prompt */
+    size_t cached_tokens;   /* of these, taken from the cache */
+    size_t new_tokens;      /* generated */
+    size_t dropped_rounds;  /* oldest rounds left out of the context this time */
+    double prompt_seconds, decode_seconds;
+} clm_reply;
+
+/* Receives the answer as it is made: whole UTF-8 characters. */
+typedef void (*clm_text_fn)(void *user, const char *text, size_t size);
+
+/* One session at a time per engine. `seed` 0 takes one from the system. The engine must outlive
+ * the session. */
+clm_status clm_session_create(clm_engine *e, const char *system, uint64_t seed, clm_session **out, clm_err *err);
+void clm_session_destroy(clm_session *s);
+uint64_t clm_session_seed(const clm_session *s); /* the one in effect */
+
+/* Asks a question in the conversation and streams the answer. When the context is full the oldest
+ * rounds are dropped. On failure the conversation is as before; after an interrupt the question
+ * and the part of the answer given stay in it. */
+clm_status clm_session_ask(clm_session *s, const char *text, size_t size, const clm_sampling *sampling,
+                           clm_text_fn fn, void *user, clm_reply *reply, clm_err *err);
+
+/* Continues raw text, without a template and without history. */
+clm_status clm_session_complete(clm_session *s, const char *text, size_t size, const clm_sampling *sampling,
+                                clm_text_fn fn, void *user, clm_reply *reply, clm_err *err);
+
+/* Forgets the last round, for asking again; false when there is none. */
+bool clm_session_undo(clm_session *s);
+/* Forgets the conversation. */
+void clm_session_clear(clm_session *s);
+/* Number of rounds and of tokens now in the context. */
+void clm_session_usage(const clm_session *s, size_t *rounds, size_t *tokens);
+
+/* Ends the answer in progress (or, for clm_session_ask not yet begun, the next one) after the
+ * current token. Async-signal-safe. */
+void clm_session_interrupt(clm_session *s);
+
+#endif

@@ -1,0 +1,202 @@
+/* runtime/engine.c: a model on its device, and the cache of keys and values. See runtime/clm.h. */
+#include "runtime/engine.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Used when neither the configuration nor the model says something usable. */
+enum { DEFAULT_CTX = 4096 };
+
+static clm_status check_settings(const clm_settings *s, clm_err *err)
+{
+    if (s->model[0] == '\0')
+        return clm_fail(err, CLM_E_USAGE,
+                        "no model: give one with -m FILE or `model:` in the configuration");
+    if (s->n_devices > 1)
+        return clm_fail(err, CLM_E_CONFIG,
+                        "device: several devices at once are not supported yet, name one");
+    if (s->weights != CLM_WEIGHTS_KEEP)
+        return clm_fail(
+            err, CLM_E_CONFIG,
+            "weights: only `keep` is supported so far: the weights are used as the file "
+            "has them (4-bit files stay 4-bit)");
+    if (s->activations == CLM_ACT_INT8)
+        return clm_fail(err, CLM_E_CONFIG,
+                        "activations: int8 is not supported yet, use auto or f32");
+    return CLM_OK;
+}
+
+static clm_status choose_template(clm_engine *e, const clm_settings *s, clm_err *err)
+{
+    e->chat_template = clm_template_find(s->chat_template);
+    if (e->chat_template == CLM_TEMPLATE_COUNT)
+        return clm_fail(err, CLM_E_CONFIG, "template: '%s' is not known", s->chat_template);
+    if (e->chat_template == CLM_TEMPLATE_AUTO)
+        e->chat_template =
+            clm_template_detect(clm_model_file_hparams(e->file), clm_model_file_vocab(e->file));
+    return CLM_OK;
+}
+
+static clm_status create_backend(clm_engine *e, const clm_settings *s, const clm_observer *obs,
+                                 clm_err *err)
+{
+    const char *select = s->n_devices > 0 ? s->devices[0].select : "auto";
+
+    if (s->backend == CLM_BACKEND_REF || strcmp(select, "ref") == 0)
+        return clm_backend_ref_create(&e->backend, err);
+    return clm_backend_cl_create(select, obs, &e->backend, err);
+}
+
+/* Context of the engine: what is asked for, at most what the model was trained with. */
+static size_t choose_ctx(const clm_hparams *hp, const clm_settings *s, const clm_observer *obs)
+{
+    size_t trained = hp->ctx_train > 0 ? hp->ctx_train : DEFAULT_CTX;
+
+    if (s->ctx_size == 0) return trained < DEFAULT_CTX ? trained : DEFAULT_CTX;
+    if (s->ctx_size > trained)
+        clm_log(obs, CLM_LOG_WARN,
+                "ctx_size %u is more than the %zu tokens the model was trained with", s->ctx_size,
+                trained);
+    return s->ctx_size;
+}
+
+clm_status clm_engine_create(const clm_settings *s, const clm_observer *obs, clm_engine **out,
+                             clm_err *err)
+{
+    clm_engine *e = NULL;
+    size_t ctx;
+    clm_status st = check_settings(s, err);
+
+    *out = NULL;
+    if (st != CLM_OK) return st;
+    e = calloc(1, sizeof *e);
+    if (e == NULL) return clm_fail(err, CLM_E_NOMEM, "engine: no memory");
+    st = clm_model_file_open(s->model, &e->file, err);
+    if (st != CLM_OK) goto out;
+    if (!clm_model_file_has_weights(e->file)) {
+        st = clm_fail(err, CLM_E_MODEL, "%s: holds a vocabulary only, no weights", s->model);
+        goto out;
+    }
+    st = clm_tokenizer_create(clm_model_file_vocab(e->file), &e->tokenizer, err);
+    if (st != CLM_OK) {
+        clm_fail_context(err, st, "%s", s->model);
+        goto out;
+    }
+    st = choose_template(e, s, err);
+    if (st == CLM_OK) st = create_backend(e, s, obs, err);
+    if (st != CLM_OK) goto out;
+
+    ctx = choose_ctx(clm_model_file_hparams(e->file), s, obs);
+    e->cached = calloc(ctx, sizeof *e->cached);
+    if (e->cached == NULL) {
+        st = clm_fail(err, CLM_E_NOMEM, "a context of %zu tokens: no memory", ctx);
+        goto out;
+    }
+    st = clm_transformer_create(e->backend, e->file, ctx, s->batch_size, s->kv_cache_type, obs,
+                                &e->model, err);
+    if (st != CLM_OK) goto out;
+    *out = e;
+    e = NULL;
+out:
+    clm_engine_destroy(e);
+    return st;
+}
+
+void clm_engine_destroy(clm_engine *e)
+{
+    if (e == NULL) return;
+    clm_transformer_destroy(e->model);
+    if (e->backend != NULL) e->backend->ops->destroy(e->backend);
+    clm_tokenizer_destroy(e->tokenizer);
+    clm_model_file_close(e->file);
+    free(e->cached);
+    free(e);
+}
+
+void clm_engine_describe(const clm_engine *e, clm_engine_report *out)
+{
+    const clm_hparams *hp = clm_model_file_hparams(e->file);
+
+    memset(out, 0, sizeof *out);
+    snprintf(out->model_name, sizeof out->model_name, "%s", hp->name);
+    snprintf(out->arch, sizeof out->arch, "%s", hp->arch);
+    snprintf(out->chat_template, sizeof out->chat_template, "%s",
+             clm_template_name(e->chat_template));
+    e->backend->ops->describe(e->backend, out->device, sizeof out->device);
+    e->backend->ops->usage(e->backend, &out->weight_bytes, &out->kv_bytes);
+    out->ctx_size = clm_transformer_ctx(e->model);
+    out->vocab = hp->vocab;
+}
+
+const clm_tokenizer *clm_engine_tokenizer(const clm_engine *e)
+{
+    return e->tokenizer;
+}
+
+/* How many of the first `n` ids the cache already holds. */
+static size_t common_beginning(const clm_engine *e, const int *ids, size_t n)
+{
+    size_t i = 0;
+
+    while (i < e->n_cached && i < n && e->cached[i] == ids[i]) i++;
+    return i;
+}
+
+clm_status clm__engine_feed(clm_engine *e, const int *ids, size_t n, const clm_outputs *want,
+                            const volatile sig_atomic_t *stop, size_t *kept, clm_err *err)
+{
+    size_t batch = clm_transformer_batch(e->model);
+    /* The last id is run again when its outputs are wanted. */
+    size_t at = common_beginning(e, ids, want != NULL && n > 0 ? n - 1 : n);
+
+    if (kept != NULL) *kept = at;
+    if (n == 0 || n > clm_transformer_ctx(e->model))
+        return clm_fail(err, CLM_E_LIMIT,
+                        "%zu tokens do not fit the context of %zu: raise ctx_size", n,
+                        clm_transformer_ctx(e->model));
+    e->n_cached = at;
+    while (at < n) {
+        size_t m = n - at < batch ? n - at : batch;
+        clm_outputs last = {0};
+        clm_status st;
+
+        if (stop != NULL && *stop) return clm_fail(err, CLM_E_INTERRUPTED, "interrupted");
+        if (at + m == n && want != NULL) {
+            last = *want;
+            last.from = m - 1;
+        }
+        st = clm_transformer_run(e->model, ids + at, m, at, &last, err);
+        if (st != CLM_OK) return st;
+        memcpy(e->cached + at, ids + at, m * sizeof *ids);
+        at += m;
+        e->n_cached = at;
+    }
+    return CLM_OK;
+}
+
+clm_status clm_engine_logits(clm_engine *e, const int *ids, size_t count, size_t from, size_t batch,
+                             float *logits, clm_err *err)
+{
+    size_t vocab = clm_model_file_hparams(e->file)->vocab,
+           largest = clm_transformer_batch(e->model);
+    clm_status st = CLM_OK;
+
+    if (count == 0 || from >= count)
+        return clm_fail(err, CLM_E_USAGE,
+                        "logits from position %zu on are asked for, of %zu tokens", from, count);
+    if (count > clm_transformer_ctx(e->model))
+        return clm_fail(err, CLM_E_LIMIT,
+                        "%zu tokens do not fit the context of %zu: raise ctx_size", count,
+                        clm_transformer_ctx(e->model));
+    if (batch == 0 || batch > largest) batch = largest;
+    e->n_cached = 0;
+    for (size_t at = 0; at < count && st == CLM_OK; at += batch) {
+        size_t m = count - at < batch ? count - at : batch;
+        size_t first = from > at ? from - at : 0; /* within this batch */
+        clm_outputs want = {.from = first, .logits = NULL, .best = NULL};
+        if (first < m) want.logits = logits + (at + first - from) * vocab;
+        st = clm_transformer_run(e->model, ids + at, m, at, &want, err);
+    }
+    return st;
+}

@@ -1,0 +1,34 @@
+/* runtime/engine.h: what sessions see of an engine; private to runtime/.
+ *
+ * Layer    runtime.
+ */
+#ifndef CLM_RUNTIME_ENGINE_H
+#define CLM_RUNTIME_ENGINE_H
+
+#include <signal.h>
+
+#include "runtime/clm.h"
+#include "runtime/model/transformer.h"
+#include "runtime/text/chat_template.h"
+#include "runtime/text/tokenizer.h"
+
+struct clm_engine {
+    clm_model_file *file;
+    clm_tokenizer *tokenizer;
+    clm_backend *backend;
+    clm_transformer *model;
+    clm_template chat_template;
+
+    /* Ids whose keys and values are in the cache: the next prompt keeps the common beginning. */
+    int *cached;
+    size_t n_cached;
+};
+
+/* Brings the cache to hold exactly ids[0 .. n-1] and gives the outputs for the last one, if `want`
+ * is not NULL. Only what differs from the cache is processed; `*kept` (may be NULL) says how many
+ * ids were not. `stop` (may be NULL) is looked at between batches; when it becomes non-zero the result
+ * is CLM_E_INTERRUPTED, and the cache holds what was done. */
+clm_status clm__engine_feed(clm_engine *e, const int *ids, size_t n, const clm_outputs *want,
+                            const volatile sig_atomic_t *stop, size_t *kept, clm_err *err);
+
+#endif

@@ -1,0 +1,225 @@
+/* gguf_vocab.c: the vocabulary in a GGUF file. Key names are llama.cpp's, and so are the defaults,
+ * but for one: Baichuan's prompts begin without a BOS (its tokenizer says add_bos_token: false, a
+ * fact that converters did not write down), so that is the default for this architecture. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/formats/bytes.h"
+#include "runtime/formats/gguf_model.h"
+
+/* Copies a string of the file with a NUL behind it; one with NUL inside is refused. */
+static clm_status copy_string(const clm_gguf *g, const char *key, clm_gguf_string s, char **copy,
+                              clm_err *err)
+{
+    if (memchr(s.data, '\0', s.size) != NULL) {
+        return clm_fail(err, CLM_E_MODEL, "%s: key '%s' has a NUL inside", clm_gguf_path(g), key);
+    }
+    *copy = malloc(s.size + 1);
+    if (*copy == NULL) return clm_fail(err, CLM_E_NOMEM, "%s: no memory", clm_gguf_path(g));
+    memcpy(*copy, s.data, s.size);
+    (*copy)[s.size] = '\0';
+    return CLM_OK;
+}
+
+/* Copies the texts, so that they end in NUL. */
+static clm_status read_tokens(const clm_gguf *g, clm_model_file *mf, const clm_gguf_kv *tokens,
+                              clm_err *err)
+{
+    const uint8_t *pos = tokens->data;
+    size_t bytes = 0;
+    char *text;
+
+    for (size_t i = 0; i < tokens->count; i++) bytes += clm_gguf_next_string(&pos).size + 1;
+    mf->pieces = calloc(tokens->count, sizeof *mf->pieces);
+    mf->piece_text = malloc(bytes);
+    if (mf->pieces == NULL || mf->piece_text == NULL) {
+        return clm_fail(err, CLM_E_NOMEM, "%s: no memory for the vocabulary", clm_gguf_path(g));
+    }
+    text = mf->piece_text;
+    pos = tokens->data;
+    for (size_t i = 0; i < tokens->count; i++) {
+        const clm_gguf_string s = clm_gguf_next_string(&pos);
+
+        if (memchr(s.data, '\0', s.size) != NULL) {
+            return clm_fail(err, CLM_E_MODEL, "%s: token %zu has a NUL inside", clm_gguf_path(g),
+                            i);
+        }
+        memcpy(text, s.data, s.size);
+        text[s.size] = '\0';
+        mf->pieces[i].text = text;
+        mf->pieces[i].size = s.size;
+        mf->pieces[i].type = CLM_PIECE_NORMAL;
+        text += s.size + 1;
+    }
+    mf->vocab.pieces = mf->pieces;
+    mf->vocab.n_pieces = tokens->count;
+    return CLM_OK;
+}
+
+/* An array with one item for each token. SentencePiece vocabularies must have it (`required`). */
+static clm_status token_array(const clm_gguf *g, const char *key, clm_gguf_type type, size_t count,
+                              bool required, const clm_gguf_kv **kv, clm_err *err)
+{
+    clm_status st = clm_gguf_get_array(g, key, type, kv, err);
+
+    if (st != CLM_OK) return st;
+    if (*kv == NULL && required) {
+        return clm_fail(err, CLM_E_MODEL, "%s: key '%s' is missing", clm_gguf_path(g), key);
+    }
+    if (*kv != NULL && (*kv)->count != count) {
+        return clm_fail(err, CLM_E_MODEL, "%s: '%s' has %zu items for %zu tokens", clm_gguf_path(g),
+                        key, (*kv)->count, count);
+    }
+    return CLM_OK;
+}
+
+static clm_status read_scores(const clm_gguf *g, clm_model_file *mf, bool required, clm_err *err)
+{
+    const clm_gguf_kv *scores;
+    clm_status st = token_array(g, "tokenizer.ggml.scores", CLM_GGUF_F32, mf->vocab.n_pieces,
+                                required, &scores, err);
+
+    if (st != CLM_OK || scores == NULL) return st;
+    for (size_t i = 0; i < scores->count; i++) {
+        const uint32_t bits = clm_load_u32(scores->data + 4 * i);
+
+        memcpy(&mf->pieces[i].score, &bits, sizeof bits);
+        if (!isfinite(mf->pieces[i].score)) { /* the order of merging would be undefined */
+            return clm_fail(err, CLM_E_MODEL, "%s: the score of token %zu is not a finite number",
+                            clm_gguf_path(g), i);
+        }
+    }
+    return CLM_OK;
+}
+
+static clm_status read_types(const clm_gguf *g, clm_model_file *mf, bool required, clm_err *err)
+{
+    const clm_gguf_kv *types;
+    clm_status st = token_array(g, "tokenizer.ggml.token_type", CLM_GGUF_I32, mf->vocab.n_pieces,
+                                required, &types, err);
+
+    if (st != CLM_OK || types == NULL) return st;
+    for (size_t i = 0; i < types->count; i++) {
+        const uint32_t type = clm_load_u32(types->data + 4 * i);
+
+        if (type < CLM_PIECE_NORMAL || type > CLM_PIECE_BYTE) {
+            return clm_fail(err, CLM_E_MODEL, "%s: token %zu has the unknown type %d",
+                            clm_gguf_path(g), i, (int)type);
+        }
+        mf->pieces[i].type = (clm_piece_type)type;
+    }
+    return CLM_OK;
+}
+
+/* First piece of `type` (with this text unless NULL), or -1. */
+static int find_piece(const clm_vocab *v, clm_piece_type type, const char *text)
+{
+    for (size_t i = 0; i < v->n_pieces; i++) {
+        const clm_piece *p = &v->pieces[i];
+
+        if (p->type == type && (text == NULL || strcmp(p->text, text) == 0)) return (int)i;
+    }
+    return -1;
+}
+
+/* The id under `key`; `fallback` when the file has no such key. An id outside the vocabulary is
+ * dropped with a warning: it does no harm as long as nobody uses it. */
+static clm_status read_id(const clm_gguf *g, const char *key, clm_model_file *mf, int fallback,
+                          int *id, clm_err *err)
+{
+    int64_t value = -1;
+    bool found;
+    clm_status st = clm_gguf_get_int(g, key, &value, &found, err);
+
+    *id = -1;
+    if (st != CLM_OK) return st;
+    if (!found) {
+        *id = fallback;
+    } else if (value >= 0 && (uint64_t)value < mf->vocab.n_pieces) {
+        *id = (int)value;
+    } else if (value != -1) { /* -1 is written for "none" */
+        clm_err text;
+
+        clm_fail(&text, CLM_OK, "%s: %s is %lld, outside the vocabulary of %zu: ignored",
+                 clm_gguf_path(g), key, (long long)value, mf->vocab.n_pieces);
+        clm__model_warn(mf, text.text);
+    }
+    return CLM_OK;
+}
+
+/* Ids that the file does not name are found by their piece: a control piece "<s>" or "</s>", the
+ * piece of type unknown. */
+static clm_status read_ids(const clm_gguf *g, clm_model_file *mf, clm_err *err)
+{
+    clm_vocab *v = &mf->vocab;
+    clm_status st = read_id(g, "tokenizer.ggml.bos_token_id", mf,
+                            find_piece(v, CLM_PIECE_CONTROL, "<s>"), &v->bos, err);
+
+    if (st == CLM_OK) {
+        st = read_id(g, "tokenizer.ggml.eos_token_id", mf, find_piece(v, CLM_PIECE_CONTROL, "</s>"),
+                     &v->eos, err);
+    }
+    if (st == CLM_OK) {
+        st = read_id(g, "tokenizer.ggml.unknown_token_id", mf,
+                     find_piece(v, CLM_PIECE_UNKNOWN, NULL), &v->unk, err);
+    }
+    if (st == CLM_OK) st = read_id(g, "tokenizer.ggml.padding_token_id", mf, -1, &v->pad, err);
+    return st;
+}
+
+static clm_status read_flags(const clm_gguf *g, clm_model_file *mf, bool sentencepiece,
+                             clm_err *err)
+{
+    clm_vocab *v = &mf->vocab;
+    clm_gguf_string text;
+    bool found;
+    clm_status st;
+
+    v->add_space_prefix = sentencepiece;
+    v->add_bos = sentencepiece && strcmp(mf->hparams.arch, "baichuan") != 0;
+    v->add_eos = false;
+    st = clm_gguf_get_bool(g, "tokenizer.ggml.add_space_prefix", &v->add_space_prefix, NULL, err);
+    if (st == CLM_OK)
+        st = clm_gguf_get_bool(g, "tokenizer.ggml.add_bos_token", &v->add_bos, NULL, err);
+    if (st == CLM_OK)
+        st = clm_gguf_get_bool(g, "tokenizer.ggml.add_eos_token", &v->add_eos, NULL, err);
+    if (st != CLM_OK) return st;
+    if (v->bos < 0) v->add_bos = false;
+    if (v->eos < 0) v->add_eos = false;
+
+    st = clm_gguf_get_string(g, "tokenizer.chat_template", &text, &found, err);
+    if (st != CLM_OK || !found) return st;
+    st = copy_string(g, "tokenizer.chat_template", text, &mf->chat_template, err);
+    v->chat_template = mf->chat_template;
+    return st;
+}
+
+clm_status clm__gguf_read_vocab(const clm_gguf *g, clm_model_file *mf, clm_err *err)
+{
+    const clm_gguf_kv *tokens;
+    clm_gguf_string name;
+    bool found;
+    clm_status st = clm_gguf_get_string(g, "tokenizer.ggml.model", &name, &found, err);
+
+    if (st == CLM_OK)
+        st = clm_gguf_get_array(g, "tokenizer.ggml.tokens", CLM_GGUF_STRING, &tokens, err);
+    if (st != CLM_OK) return st;
+    if (!found || tokens == NULL) {
+        return clm_fail(err, CLM_E_MODEL, "%s: key '%s' is missing: the file has no vocabulary",
+                        clm_gguf_path(g), found ? "tokenizer.ggml.tokens" : "tokenizer.ggml.model");
+    }
+    if (tokens->count == 0 || tokens->count > CLM_MAX_VOCAB) {
+        return clm_fail(err, CLM_E_MODEL, "%s: a vocabulary of %zu tokens; 1 to %d are supported",
+                        clm_gguf_path(g), tokens->count, CLM_MAX_VOCAB);
+    }
+    const bool sentencepiece = clm_gguf_string_is(name, "llama");
+    st = copy_string(g, "tokenizer.ggml.model", name, &mf->vocab.model_name, err);
+    if (st == CLM_OK) st = read_tokens(g, mf, tokens, err);
+    if (st == CLM_OK) st = read_scores(g, mf, sentencepiece, err);
+    if (st == CLM_OK) st = read_types(g, mf, sentencepiece, err);
+    if (st == CLM_OK) st = read_ids(g, mf, err);
+    if (st == CLM_OK) st = read_flags(g, mf, sentencepiece, err);
+    mf->hparams.vocab = mf->vocab.n_pieces;
+    return st;
+}

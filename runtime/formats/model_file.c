@@ -1,0 +1,256 @@
+/* model_file.c: opening by format, closing, and what is handed out. See model_file.h. */
+#include "runtime/formats/model_file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/formats/model_file_impl.h"
+
+clm_status clm_model_file_open(const char *path, clm_model_file **out, clm_err *err)
+{
+    clm_status st = CLM_OK;
+    clm_model_file *mf = calloc(1, sizeof *mf);
+
+    *out = NULL;
+    if (mf == NULL || (mf->path = strdup(path)) == NULL) {
+        st = clm_fail(err, CLM_E_NOMEM, "%s: no memory", path);
+        goto out;
+    }
+    if (clm_file_is_dir(path)) {
+        st = clm_fail(err, CLM_E_MODEL, "%s: is a folder; only GGUF files are read so far", path);
+    } else {
+        st = clm__model_read_gguf(mf, err);
+    }
+    if (st != CLM_OK) goto out;
+    *out = mf;
+    mf = NULL;
+out:
+    clm_model_file_close(mf);
+    return st;
+}
+
+void clm_model_file_close(clm_model_file *mf)
+{
+    if (mf == NULL) return;
+    for (size_t i = 0; i < mf->n_maps; i++) clm_map_close(&mf->maps[i]);
+    free(mf->maps);
+    free(mf->path);
+    free(mf->vocab.model_name);
+    free(mf->pieces);
+    free(mf->piece_text);
+    free(mf->chat_template);
+    free(mf->tensors);
+    free(mf->tensor_names);
+    free((void *)mf->weights);
+    free(mf);
+}
+
+const char *clm_model_file_path(const clm_model_file *mf)
+{
+    return mf->path;
+}
+
+const char *clm_model_file_format(const clm_model_file *mf)
+{
+    return mf->format;
+}
+
+const clm_hparams *clm_model_file_hparams(const clm_model_file *mf)
+{
+    return &mf->hparams;
+}
+
+const clm_vocab *clm_model_file_vocab(const clm_model_file *mf)
+{
+    return &mf->vocab;
+}
+
+void clm__model_warn(clm_model_file *mf, const char *text)
+{
+    if (mf->warning[0] == '\0') snprintf(mf->warning, sizeof mf->warning, "%s", text);
+}
+
+const char *clm_model_file_warning(const clm_model_file *mf)
+{
+    return mf->warning[0] != '\0' ? mf->warning : NULL;
+}
+
+bool clm_model_file_has_weights(const clm_model_file *mf)
+{
+    return mf->weights != NULL;
+}
+
+const clm_tensor *clm_model_file_tensors(const clm_model_file *mf, size_t *count)
+{
+    *count = mf->n_tensors;
+    return mf->tensors;
+}
+
+/* ---- Weights by role ----------------------------------------------------------------------- */
+
+enum { FIRST_LAYER_ROLE = CLM_W_ATTN_NORM, LAYER_ROLES = CLM_W_DOWN - CLM_W_ATTN_NORM + 1 };
+
+static size_t weight_index(clm_weight_role role, size_t layer)
+{
+    if ((int)role < FIRST_LAYER_ROLE) return (size_t)role;
+    return FIRST_LAYER_ROLE + layer * LAYER_ROLES + (size_t)role - FIRST_LAYER_ROLE;
+}
+
+const clm_tensor *clm_model_file_weight(const clm_model_file *mf, clm_weight_role role,
+                                        size_t layer)
+{
+    if (mf->weights == NULL || role > CLM_W_DOWN) return NULL;
+    if ((int)role >= FIRST_LAYER_ROLE && layer >= mf->hparams.n_layers) return NULL;
+    return mf->weights[weight_index(role, layer)];
+}
+
+clm_status clm__model_alloc_weights(clm_model_file *mf, clm_err *err)
+{
+    const size_t count = FIRST_LAYER_ROLE + mf->hparams.n_layers * LAYER_ROLES;
+
+    mf->weights = calloc(count, sizeof *mf->weights);
+    if (mf->weights == NULL) return clm_fail(err, CLM_E_NOMEM, "%s: no memory", mf->path);
+    return CLM_OK;
+}
+
+/* The shape a role has in a model of these hyperparameters. */
+static void weight_shape(const clm_hparams *hp, clm_weight_role role, size_t *rows, size_t *cols)
+{
+    const size_t q_width = hp->n_heads * hp->head_dim, kv_width = hp->n_kv_heads * hp->head_dim;
+
+    *cols = hp->width;
+    switch (role) {
+    case CLM_W_EMBED:
+    case CLM_W_HEAD:
+        *rows = hp->vocab;
+        break;
+    case CLM_W_OUT_NORM:
+    case CLM_W_ATTN_NORM:
+    case CLM_W_FFN_NORM:
+        *rows = 1;
+        break;
+    case CLM_W_Q:
+        *rows = q_width;
+        break;
+    case CLM_W_K:
+    case CLM_W_V:
+        *rows = kv_width;
+        break;
+    case CLM_W_O:
+        *rows = hp->width, *cols = q_width;
+        break;
+    case CLM_W_GATE:
+    case CLM_W_UP:
+        *rows = hp->ffn;
+        break;
+    case CLM_W_DOWN:
+        *rows = hp->width, *cols = hp->ffn;
+        break;
+    }
+}
+
+clm_status clm__model_set_weight(clm_model_file *mf, clm_weight_role role, size_t layer,
+                                 const clm_tensor *tensor, clm_err *err)
+{
+    const bool norm = role == CLM_W_OUT_NORM || role == CLM_W_ATTN_NORM || role == CLM_W_FFN_NORM;
+    size_t rows = 0, cols = 0;
+
+    weight_shape(&mf->hparams, role, &rows, &cols);
+    if (tensor->rows != rows || tensor->cols != cols) {
+        return clm_fail(err, CLM_E_MODEL,
+                        "%s: tensor '%s' is %zu x %zu (rows x columns), but must be %zu x %zu",
+                        mf->path, tensor->name, tensor->rows, tensor->cols, rows, cols);
+    }
+    if (norm && clm_qtype_split_get(tensor->type) != NULL) {
+        return clm_fail(err, CLM_E_MODEL,
+                        "%s: tensor '%s' is quantised (%s), which norms must not be", mf->path,
+                        tensor->name, clm_qtype_name((uint32_t)tensor->type));
+    }
+    mf->weights[weight_index(role, layer)] = tensor;
+    return CLM_OK;
+}
+
+/* ---- Hyperparameters ----------------------------------------------------------------------- */
+
+/* 1..max, or 0 when the file need not say. */
+static clm_status check_count(const clm_model_file *mf, const char *what, size_t value, size_t max,
+                              bool complete, clm_err *err)
+{
+    if ((value == 0 && !complete) || (value >= 1 && value <= max)) return CLM_OK;
+    return clm_fail(err, CLM_E_MODEL, "%s: %s is %zu; 1 to %zu are supported", mf->path, what,
+                    value, max);
+}
+
+static clm_status check_heads(clm_model_file *mf, clm_err *err)
+{
+    clm_hparams *hp = &mf->hparams;
+
+    if (hp->n_heads == 0) return CLM_OK; /* not stated */
+    if (hp->head_dim == 0) {
+        if (hp->width % hp->n_heads != 0) {
+            return clm_fail(err, CLM_E_MODEL, "%s: %zu heads do not divide the width %zu", mf->path,
+                            hp->n_heads, hp->width);
+        }
+        hp->head_dim = hp->width / hp->n_heads;
+    }
+    if (hp->n_kv_heads == 0) hp->n_kv_heads = hp->n_heads;
+    if (hp->n_kv_heads > hp->n_heads || hp->n_heads % hp->n_kv_heads != 0) {
+        return clm_fail(err, CLM_E_MODEL, "%s: %zu key/value heads cannot be shared by %zu heads",
+                        mf->path, hp->n_kv_heads, hp->n_heads);
+    }
+    return CLM_OK;
+}
+
+static clm_status check_rope(clm_model_file *mf, bool complete, clm_err *err)
+{
+    clm_hparams *hp = &mf->hparams;
+
+    if (hp->position != CLM_POSITION_ROPE) {
+        hp->rope_dims = 0;
+        hp->rope_base = 0.0f;
+        return CLM_OK;
+    }
+    if (hp->rope_dims == 0) hp->rope_dims = hp->head_dim;
+    if ((complete || hp->head_dim != 0) &&
+        (hp->rope_dims > hp->head_dim || hp->rope_dims % 2 != 0)) {
+        return clm_fail(err, CLM_E_MODEL,
+                        "%s: %zu rotary dimensions in a head of %zu; an even number up to that is "
+                        "needed",
+                        mf->path, hp->rope_dims, hp->head_dim);
+    }
+    if (!(hp->rope_base >= 1.0f && hp->rope_base <= 1e12f)) {
+        return clm_fail(err, CLM_E_MODEL, "%s: the rotary base is %g; 1 to 1e12 are supported",
+                        mf->path, (double)hp->rope_base);
+    }
+    return CLM_OK;
+}
+
+clm_status clm__model_check_hparams(clm_model_file *mf, bool complete, clm_err *err)
+{
+    clm_hparams *hp = &mf->hparams;
+    clm_status st;
+
+    st = check_count(mf, "the number of layers", hp->n_layers, CLM_MAX_LAYERS, complete, err);
+    if (st == CLM_OK) st = check_count(mf, "the width", hp->width, CLM__MAX_WIDTH, complete, err);
+    if (st == CLM_OK) {
+        st = check_count(mf, "the number of heads", hp->n_heads, CLM_MAX_HEADS, complete, err);
+    }
+    if (st == CLM_OK) st = check_heads(mf, err);
+    if (st == CLM_OK) {
+        st = check_count(mf, "the size of a head", hp->head_dim, CLM_MAX_HEAD_DIM, complete, err);
+    }
+    if (st == CLM_OK)
+        st = check_count(mf, "the feed-forward width", hp->ffn, CLM__MAX_FFN, complete, err);
+    if (st == CLM_OK)
+        st = check_count(mf, "the vocabulary", hp->vocab, CLM_MAX_VOCAB, complete, err);
+    if (st == CLM_OK)
+        st = check_count(mf, "the context length", hp->ctx_train, UINT32_MAX, complete, err);
+    if (st != CLM_OK) return st;
+    if (!(hp->rms_eps > 0.0f || (hp->rms_eps == 0.0f && !complete)) || hp->rms_eps > 1.0f) {
+        return clm_fail(err, CLM_E_MODEL,
+                        "%s: the epsilon of the norms is %g, which is out of range", mf->path,
+                        (double)hp->rms_eps);
+    }
+    return check_rope(mf, complete, err);
+}

@@ -1,0 +1,120 @@
+/* runtime/formats/model_file.h: a model on disk, whatever its format: hyperparameters,
+ * vocabulary and weights, all checked before anything is used.
+ *
+ * Layer    runtime. No device.
+ * Threads  read-only after opening: may be shared.
+ * Memory   weights stay in the mapped file; everything a model_file hands out lives as long as it.
+ */
+#ifndef CLM_RUNTIME_FORMATS_MODEL_FILE_H
+#define CLM_RUNTIME_FORMATS_MODEL_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "host/status.h"
+#include "runtime/formats/qtype.h"
+
+typedef enum clm_position { CLM_POSITION_ALIBI, CLM_POSITION_ROPE } clm_position;
+
+/* Limits that keep a hostile file from asking for absurd amounts. */
+enum {
+    CLM_MAX_LAYERS = 1024,
+    CLM_MAX_HEADS = 1024,
+    CLM_MAX_HEAD_DIM = 512,
+    CLM_MAX_VOCAB = 1 << 20
+};
+
+typedef struct clm_hparams {
+    char arch[32];  /* "baichuan", "llama" */
+    char name[128]; /* general.name, made printable; may be empty */
+    size_t n_layers, width, n_heads, n_kv_heads, head_dim, ffn, vocab;
+    size_t ctx_train; /* context length the file states */
+    float rms_eps;
+    clm_position position;
+    float rope_base;  /* ROPE: theta */
+    size_t rope_dims; /* ROPE: leading elements of a head that are rotated, in pairs (2i, 2i+1) */
+    bool tied_head;   /* the output matrix is the embedding */
+} clm_hparams;
+
+/* A matrix [rows][cols] (a vector has rows == 1), row-major, whole blocks per row. */
+typedef struct clm_tensor {
+    const char *name;
+    clm_qtype type;
+    size_t rows, cols;
+    const uint8_t *data; /* inside the mapped file; no alignment is promised */
+    size_t bytes;
+} clm_tensor;
+
+/* What a tensor does in the model. */
+typedef enum clm_weight_role {
+    CLM_W_EMBED,     /* [vocab][width] */
+    CLM_W_OUT_NORM,  /* [width] */
+    CLM_W_HEAD,      /* [vocab][width]; the embedding when tied */
+    CLM_W_ATTN_NORM, /* [width], from here on per layer */
+    CLM_W_Q,         /* [n_heads * head_dim][width] */
+    CLM_W_K,         /* [n_kv_heads * head_dim][width] */
+    CLM_W_V,         /* [n_kv_heads * head_dim][width] */
+    CLM_W_O,         /* [width][n_heads * head_dim] */
+    CLM_W_FFN_NORM,  /* [width] */
+    CLM_W_GATE,      /* [ffn][width] */
+    CLM_W_UP,        /* [ffn][width] */
+    CLM_W_DOWN       /* [width][ffn] */
+} clm_weight_role;
+
+typedef enum clm_piece_type {
+    CLM_PIECE_NORMAL = 1,
+    CLM_PIECE_UNKNOWN = 2,
+    CLM_PIECE_CONTROL = 3,
+    CLM_PIECE_USER_DEFINED = 4,
+    CLM_PIECE_UNUSED = 5,
+    CLM_PIECE_BYTE = 6
+} clm_piece_type;
+
+typedef struct clm_piece {
+    const char *text; /* NUL-terminated UTF-8 (not checked to be valid), U+2581 for a space */
+    size_t size;      /* bytes without the NUL; a piece with NUL inside is refused at loading */
+    float score;
+    clm_piece_type type;
+} clm_piece;
+
+/* The vocabulary as the file states it. Scores are finite. Ids are -1 when the file has none (or,
+ * with a warning, one outside the vocabulary); GGUF files that lack the keys have theirs found by
+ * piece: control pieces "<s>" and "</s>", the piece of type unknown. add_bos and add_eos are never
+ * set without an id. */
+typedef struct clm_vocab {
+    const clm_piece *pieces; /* NULL: the vocabulary is in `sp_model` */
+    size_t n_pieces;
+    char *model_name;        /* "llama" (SentencePiece BPE), "gpt2" ... as stated */
+    const uint8_t *sp_model; /* a SentencePiece model as read from disk, or NULL */
+    size_t sp_model_bytes;
+    bool add_space_prefix, add_bos, add_eos;
+    int bos, eos, unk, pad;
+    const char *chat_template; /* as stated, or NULL */
+} clm_vocab;
+
+typedef struct clm_model_file clm_model_file;
+
+/* Opens `path`: a GGUF file (v2 or v3). Checks structure, hyperparameters, tensor names, types,
+ * shapes, offsets and sizes. A file with only a vocabulary (no tensors) opens too: has_weights
+ * is then false.
+ * Returns CLM_OK, CLM_E_MODEL (names the file and the defect), CLM_E_NOMEM. */
+clm_status clm_model_file_open(const char *path, clm_model_file **out, clm_err *err);
+void clm_model_file_close(clm_model_file *mf);
+
+const char *clm_model_file_path(const clm_model_file *mf);
+const char *clm_model_file_format(const clm_model_file *mf); /* "GGUF v3" */
+const clm_hparams *clm_model_file_hparams(const clm_model_file *mf);
+const clm_vocab *clm_model_file_vocab(const clm_model_file *mf);
+/* What was found and passed over at opening, one sentence; NULL: nothing. */
+const char *clm_model_file_warning(const clm_model_file *mf);
+bool clm_model_file_has_weights(const clm_model_file *mf);
+
+/* The weight of a role; `layer` is ignored for those that are not per layer. Never NULL for an
+ * opened file that has weights: missing tensors are refused at opening. */
+const clm_tensor *clm_model_file_weight(const clm_model_file *mf, clm_weight_role role,
+                                        size_t layer);
+
+/* All tensors in the order of the file, used or not (for `clm inspect`). */
+const clm_tensor *clm_model_file_tensors(const clm_model_file *mf, size_t *count);
+
+#endif

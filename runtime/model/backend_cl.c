@@ -1,0 +1,580 @@
+/* runtime/model/backend_cl.c: the transformer's operations on an OpenCL device. See backend.h. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "host/gemm.h"
+#include "runtime/model/backend.h"
+#include "runtime/model/cl_kernels.h"
+#include "runtime/model/cl_weight.h"
+#include "runtime/ops/op_add.h"
+#include "runtime/ops/op_argmax.h"
+#include "runtime/ops/op_attention.h"
+#include "runtime/ops/op_dequant.h"
+#include "runtime/ops/op_embed.h"
+#include "runtime/ops/op_gemv.h"
+#include "runtime/ops/op_gemv_f16.h"
+#include "runtime/ops/op_gemv_q4.h"
+#include "runtime/ops/op_gemv_q8.h"
+#include "runtime/ops/op_kv_store.h"
+#include "runtime/ops/op_rmsnorm.h"
+#include "runtime/ops/op_rope.h"
+#include "runtime/ops/op_swiglu.h"
+
+/* From this many tokens on a matrix is dequantised and CLBlast multiplies; below, each token is a
+ * GEMV of its own. The weights are expanded GEMM_SCRATCH_BYTES at a time. */
+enum { GEMM_MIN_TOKENS = 32, GEMM_SCRATCH_BYTES = 64 << 20 };
+
+struct clm_vec {
+    clm_buffer *buf;
+};
+
+/* Keys and values of one layer; the scales exist for int8 only. */
+typedef struct kv_layer {
+    clm_buffer *k, *v, *k_scale, *v_scale;
+} kv_layer;
+
+typedef struct backend_cl {
+    clm_backend base;
+    clm_device *dev;
+    const clm_observer *obs;
+    clm_cl_kernels *kernels;
+    const clm_hparams *hp;
+    clm_kv_shape kv;
+    kv_layer *layers;
+    clm_buffer *slopes; /* [n_heads], zeros without ALiBi */
+    clm_buffer *rope;   /* [ctx][rope_dims / 2][2], ROPE only */
+    clm_buffer *unused; /* f16 [1]: stands for arrays that a layout does not have */
+    clm_buffer *dense;  /* f32: dequantised rows for CLBlast */
+    bool use_gemm, gemm_warned;
+    uint64_t weight_bytes, kv_bytes;
+} backend_cl;
+
+static backend_cl *self(clm_backend *b) { return (backend_cl *)b; }
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+static void cl_destroy(clm_backend *base)
+{
+    backend_cl *b = self(base);
+
+    if (b == NULL) return;
+    for (size_t i = 0; b->layers != NULL && i < b->kv.n_layers; i++) {
+        clm_buffer_destroy(b->layers[i].k);
+        clm_buffer_destroy(b->layers[i].v);
+        clm_buffer_destroy(b->layers[i].k_scale);
+        clm_buffer_destroy(b->layers[i].v_scale);
+    }
+    free(b->layers);
+    clm_buffer_destroy(b->slopes);
+    clm_buffer_destroy(b->rope);
+    clm_buffer_destroy(b->unused);
+    clm_buffer_destroy(b->dense);
+    clm_cl_kernels_destroy(b->kernels);
+    clm_device_close(b->dev);
+    free(b);
+}
+
+static void cl_describe(const clm_backend *base, char *out, size_t room)
+{
+    const clm_caps *caps = clm_device_caps(((const backend_cl *)base)->dev);
+    snprintf(out, room, "%s (%s)", caps->name, caps->platform_name);
+}
+
+static void cl_usage(const clm_backend *base, uint64_t *weight_bytes, uint64_t *kv_bytes)
+{
+    *weight_bytes = ((const backend_cl *)base)->weight_bytes;
+    *kv_bytes = ((const backend_cl *)base)->kv_bytes;
+}
+
+/* ---- preparation ----------------------------------------------------------------------------- */
+
+static const clm_op_desc *gemv_of(clm_weight_format format)
+{
+    if (format == CLM_FORMAT_Q4) return &clm_op_gemv_q4;
+    if (format == CLM_FORMAT_Q8) return &clm_op_gemv_q8;
+    return &clm_op_gemv_f16;
+}
+
+static clm_shape gemv_shape(const clm_weight_layout *l, size_t m, size_t n, size_t k, size_t ldy, size_t y_off)
+{
+    clm_shape s = {{0}, {0}};
+
+    s.v[CLM_GEMV_M] = (int)m;
+    s.v[CLM_GEMV_N] = (int)n;
+    s.v[CLM_GEMV_K] = (int)k;
+    if (clm_weight_quantised(l->format)) {
+        s.v[CLM_GEMV_GROUP] = (int)l->group;
+        s.v[CLM_GEMV_HAS_MIN] = l->has_min;
+    } else {
+        s.v[CLM_GEMV_FORMAT] = (int)l->format;
+    }
+    s.v[CLM_GEMV_LDY] = (int)ldy;
+    s.v[CLM_GEMV_Y_OFF] = (int)y_off;
+    return s;
+}
+
+static clm_shape dequant_shape(const clm_weight_layout *l, size_t row0, size_t rows, size_t k)
+{
+    clm_shape s = {{0}, {0}};
+
+    s.v[CLM_DEQUANT_ROW0] = (int)row0;
+    s.v[CLM_DEQUANT_ROWS] = (int)rows;
+    s.v[CLM_DEQUANT_K] = (int)k;
+    s.v[CLM_DEQUANT_FORMAT] = (int)l->format;
+    s.v[CLM_DEQUANT_GROUP] = (int)l->group;
+    s.v[CLM_DEQUANT_HAS_MIN] = l->has_min;
+    return s;
+}
+
+static clm_shape embed_shape(const clm_weight_layout *l, size_t m, size_t row0, size_t rows, size_t k)
+{
+    clm_shape s = {{0}, {0}};
+
+    s.v[CLM_EMBED_M] = (int)m;
+    s.v[CLM_EMBED_ROW0] = (int)row0;
+    s.v[CLM_EMBED_ROWS] = (int)rows;
+    s.v[CLM_EMBED_K] = (int)k;
+    s.v[CLM_EMBED_FORMAT] = (int)l->format;
+    s.v[CLM_EMBED_GROUP] = (int)l->group;
+    s.v[CLM_EMBED_HAS_MIN] = l->has_min;
+    return s;
+}
+
+static clm_shape attention_shape(const backend_cl *b, size_t m, size_t ld, size_t pos0)
+{
+    clm_shape s = {{0}, {0}};
+
+    s.v[CLM_ATTENTION_M] = (int)m;
+    s.v[CLM_ATTENTION_LD] = (int)ld;
+    s.v[CLM_ATTENTION_Q_OFF] = 0;
+    s.v[CLM_ATTENTION_LDO] = (int)(b->kv.n_heads * b->kv.head_dim);
+    s.v[CLM_ATTENTION_N_HEADS] = (int)b->kv.n_heads;
+    s.v[CLM_ATTENTION_N_KV_HEADS] = (int)b->kv.n_kv_heads;
+    s.v[CLM_ATTENTION_HEAD_DIM] = (int)b->kv.head_dim;
+    s.v[CLM_ATTENTION_CTX] = (int)b->kv.ctx;
+    s.v[CLM_ATTENTION_POS0] = (int)pos0;
+    s.v[CLM_ATTENTION_KV_TYPE] = (int)b->kv.type;
+    return s;
+}
+
+static clm_shape kv_store_shape(const backend_cl *b, const clm_qkv *qkv, size_t m, size_t pos0)
+{
+    clm_shape s = {{0}, {0}};
+
+    s.v[CLM_KV_STORE_M] = (int)m;
+    s.v[CLM_KV_STORE_LD] = (int)qkv->ld;
+    s.v[CLM_KV_STORE_K_OFF] = (int)qkv->k_off;
+    s.v[CLM_KV_STORE_V_OFF] = (int)qkv->v_off;
+    s.v[CLM_KV_STORE_N_KV_HEADS] = (int)b->kv.n_kv_heads;
+    s.v[CLM_KV_STORE_HEAD_DIM] = (int)b->kv.head_dim;
+    s.v[CLM_KV_STORE_CTX] = (int)b->kv.ctx;
+    s.v[CLM_KV_STORE_POS0] = (int)pos0;
+    s.v[CLM_KV_STORE_KV_TYPE] = (int)b->kv.type;
+    return s;
+}
+
+static clm_status plan_matrix(backend_cl *b, const clm_tensor *t, clm_err *err)
+{
+    const clm_weight_layout l = clm_repack_layout(t);
+    clm_shape gemv, dequant;
+    clm_status st;
+
+    gemv = gemv_shape(&l, 1, t->rows, t->cols, t->rows, 0);
+    dequant = dequant_shape(&l, 0, t->rows, t->cols);
+    st = clm_cl_kernels_plan(b->kernels, gemv_of(l.format), &gemv, err);
+    if (st == CLM_OK && b->use_gemm) st = clm_cl_kernels_plan(b->kernels, &clm_op_dequant, &dequant, err);
+    return st;
+}
+
+/* Plans the kernels of all matrices; largest[0] receives the most elements of one of them. */
+static clm_status plan_matrices(backend_cl *b, const clm_model_file *mf, size_t *largest, clm_err *err)
+{
+    static const clm_weight_role per_layer[] = {CLM_W_Q, CLM_W_K, CLM_W_V, CLM_W_O, CLM_W_GATE, CLM_W_UP, CLM_W_DOWN};
+    const clm_tensor *table = clm_model_file_weight(mf, CLM_W_EMBED, 0);
+    const clm_tensor *head = clm_model_file_weight(mf, CLM_W_HEAD, 0);
+    const clm_weight_layout l = clm_repack_layout(table);
+    clm_shape s;
+    clm_status st;
+
+    s = embed_shape(&l, 1, 0, table->rows, table->cols);
+    st = clm_cl_kernels_plan(b->kernels, &clm_op_embed, &s, err);
+    if (st == CLM_OK) st = plan_matrix(b, head, err);
+    *largest = head->rows * head->cols;
+    for (size_t layer = 0; layer < b->kv.n_layers; layer++)
+        for (size_t i = 0; i < sizeof per_layer / sizeof *per_layer && st == CLM_OK; i++) {
+            const clm_tensor *t = clm_model_file_weight(mf, per_layer[i], layer);
+            st = plan_matrix(b, t, err);
+            if (t->rows * t->cols > *largest) *largest = t->rows * t->cols;
+        }
+    return st;
+}
+
+static clm_status plan_rest(backend_cl *b, clm_err *err)
+{
+    clm_qkv qkv = {0};
+    struct {
+        const clm_op_desc *op;
+        clm_shape shape;
+    } all[] = {
+        {&clm_op_rmsnorm, {{[CLM_RMSNORM_ROWS] = 1, [CLM_RMSNORM_DIM] = (int)b->hp->width}, {b->hp->rms_eps}}},
+        {&clm_op_kv_store, kv_store_shape(b, &qkv, 1, 0)},
+        {&clm_op_attention, attention_shape(b, 1, 1, 0)},
+        {&clm_op_swiglu, {{[CLM_SWIGLU_M] = 1, [CLM_SWIGLU_FFN] = (int)b->hp->ffn}, {0}}},
+        {&clm_op_add, {{[CLM_ADD_COUNT] = (int)b->hp->width}, {0}}},
+        {&clm_op_argmax, {{[CLM_ARGMAX_N] = (int)b->hp->vocab}, {0}}},
+        {&clm_op_rope, {{[CLM_ROPE_M] = 1, [CLM_ROPE_N_HEADS] = (int)b->kv.n_heads,
+                         [CLM_ROPE_HEAD_DIM] = (int)b->kv.head_dim, [CLM_ROPE_ROPE_DIMS] = (int)b->hp->rope_dims}, {0}}},
+    };
+    size_t n = sizeof all / sizeof *all - (b->hp->position == CLM_POSITION_ROPE ? 0 : 1);
+    clm_status st = CLM_OK;
+
+    for (size_t i = 0; i < n && st == CLM_OK; i++) st = clm_cl_kernels_plan(b->kernels, all[i].op, &all[i].shape, err);
+    return st;
+}
+
+static clm_status create_cache(backend_cl *b, clm_err *err)
+{
+    clm_elem type = clm_cache_elem((int)b->kv.type);
+    size_t positions = b->kv.n_kv_heads * b->kv.ctx, count = positions * b->kv.head_dim;
+    clm_status st = CLM_OK;
+
+    b->layers = calloc(b->kv.n_layers, sizeof *b->layers);
+    if (b->layers == NULL) return clm_fail(err, CLM_E_NOMEM, "key-value cache: no memory");
+    for (size_t i = 0; i < b->kv.n_layers && st == CLM_OK; i++) {
+        kv_layer *l = &b->layers[i];
+        st = clm_buffer_create(b->dev, type, count, &l->k, err);
+        if (st == CLM_OK) st = clm_buffer_create(b->dev, type, count, &l->v, err);
+        if (st == CLM_OK && b->kv.type == CLM_KV_INT8) st = clm_buffer_create(b->dev, CLM_ELEM_F16, positions, &l->k_scale, err);
+        if (st == CLM_OK && b->kv.type == CLM_KV_INT8) st = clm_buffer_create(b->dev, CLM_ELEM_F16, positions, &l->v_scale, err);
+        b->kv_bytes += 2 * (count * clm_elem_bytes(type) + (b->kv.type == CLM_KV_INT8 ? 2 * positions : 0));
+    }
+    if (st != CLM_OK) clm_fail_context(err, st, "key-value cache for %zu tokens (try a smaller ctx_size)", b->kv.ctx);
+    return st;
+}
+
+/* Slopes, rotation table and the stand-in for arrays that do not exist. */
+static clm_status create_tables(backend_cl *b, clm_err *err)
+{
+    size_t n_rope = b->hp->position == CLM_POSITION_ROPE ? b->kv.ctx * b->hp->rope_dims : 0;
+    float *slopes = calloc(b->kv.n_heads, sizeof *slopes), *rope = malloc((n_rope + 1) * sizeof *rope);
+    clm_status st = CLM_OK;
+
+    if (slopes == NULL || rope == NULL) {
+        st = clm_fail(err, CLM_E_NOMEM, "model: no memory");
+        goto out;
+    }
+    if (b->hp->position == CLM_POSITION_ALIBI) clm_alibi_slopes(slopes, b->kv.n_heads);
+    st = clm_buffer_create(b->dev, CLM_ELEM_F32, b->kv.n_heads, &b->slopes, err);
+    if (st == CLM_OK) st = clm_buffer_write(b->slopes, 0, b->kv.n_heads, slopes, err);
+    if (st == CLM_OK) st = clm_buffer_create(b->dev, CLM_ELEM_F16, 1, &b->unused, err);
+    if (st == CLM_OK && n_rope > 0) {
+        clm_rope_table(rope, b->kv.ctx, b->hp->rope_dims, b->hp->rope_base);
+        st = clm_buffer_create(b->dev, CLM_ELEM_F32, n_rope, &b->rope, err);
+        if (st == CLM_OK) st = clm_buffer_write(b->rope, 0, n_rope, rope, err);
+    }
+out:
+    free(slopes);
+    free(rope);
+    return st;
+}
+
+static clm_status cl_prepare(clm_backend *base, const clm_model_file *mf, const clm_kv_shape *kv, size_t batch,
+                             clm_err *err)
+{
+    backend_cl *b = self(base);
+    size_t largest = 0, scratch = GEMM_SCRATCH_BYTES / sizeof(float);
+    clm_status st;
+
+    b->hp = clm_model_file_hparams(mf);
+    b->kv = *kv;
+    b->use_gemm = clm_gemm_available() && batch >= GEMM_MIN_TOKENS;
+    st = plan_matrices(b, mf, &largest, err);
+    if (st == CLM_OK) st = plan_rest(b, err);
+    if (st == CLM_OK) st = clm_cl_kernels_build(b->kernels, err);
+    if (st == CLM_OK) st = create_tables(b, err);
+    if (st == CLM_OK) st = create_cache(b, err);
+    if (st == CLM_OK && b->use_gemm)
+        st = clm_buffer_create(b->dev, CLM_ELEM_F32, largest < scratch ? largest : scratch, &b->dense, err);
+    return st;
+}
+
+/* ---- weights and memory ---------------------------------------------------------------------- */
+
+static clm_status cl_load_matrix(clm_backend *base, const clm_tensor *t, clm_weight **out, clm_err *err)
+{
+    clm_status st = clm_cl_weight_create(self(base)->dev, t, out, err);
+    if (st == CLM_OK) self(base)->weight_bytes += (*out)->bytes;
+    return st;
+}
+
+static clm_status cl_load_vector(clm_backend *base, const clm_tensor *t, clm_weight **out, clm_err *err)
+{
+    clm_status st = clm_cl_vector_create(self(base)->dev, t, out, err);
+    if (st == CLM_OK) self(base)->weight_bytes += (*out)->bytes;
+    return st;
+}
+
+static void cl_unload(clm_backend *base, clm_weight *w)
+{
+    (void)base;
+    clm_cl_weight_destroy(w);
+}
+
+static clm_status cl_vec_create(clm_backend *base, size_t count, bool ids, clm_vec **out, clm_err *err)
+{
+    clm_vec *v = calloc(1, sizeof *v);
+    clm_status st;
+
+    *out = NULL;
+    if (v == NULL) return clm_fail(err, CLM_E_NOMEM, "activations: no memory");
+    st = clm_buffer_create(self(base)->dev, ids ? CLM_ELEM_I32 : CLM_ELEM_F32, count, &v->buf, err);
+    if (st != CLM_OK) {
+        free(v);
+        return clm_fail_context(err, st, "activations (try a smaller batch_size)");
+    }
+    *out = v;
+    return CLM_OK;
+}
+
+static void cl_vec_destroy(clm_backend *base, clm_vec *v)
+{
+    (void)base;
+    if (v == NULL) return;
+    clm_buffer_destroy(v->buf);
+    free(v);
+}
+
+static clm_status cl_write_ids(clm_backend *base, clm_vec *v, const int *ids, size_t count, clm_err *err)
+{
+    (void)base;
+    return clm_buffer_write(v->buf, 0, count, ids, err);
+}
+
+static clm_status cl_read(clm_backend *base, const clm_vec *v, size_t first, size_t count, float *out, clm_err *err)
+{
+    (void)base;
+    return clm_buffer_read(v->buf, first, count, out, err);
+}
+
+static clm_status cl_read_id(clm_backend *base, const clm_vec *v, size_t at, int *out, clm_err *err)
+{
+    (void)base;
+    return clm_buffer_read(v->buf, at, 1, out, err);
+}
+
+static clm_status cl_flush(clm_backend *base, clm_err *err) { return clm_device_flush(self(base)->dev, err); }
+
+static clm_status cl_finish(clm_backend *base, clm_err *err) { return clm_device_finish(self(base)->dev, err); }
+
+/* ---- operations ------------------------------------------------------------------------------ */
+
+static clm_buffer *or_unused(const backend_cl *b, clm_buffer *buf) { return buf != NULL ? buf : b->unused; }
+
+static clm_status cl_embed(clm_backend *base, const clm_weight *table, const clm_vec *ids, size_t m, clm_vec *out,
+                           clm_err *err)
+{
+    backend_cl *b = self(base);
+    clm_status st = CLM_OK;
+
+    for (size_t i = 0; i < table->n_parts && st == CLM_OK; i++) {
+        const clm_cl_part *p = &table->parts[i];
+        clm_shape s = embed_shape(&table->layout, m, p->row0, p->rows, table->layout.columns);
+        clm_buffer *bufs[] = {p->q, or_unused(b, p->scale), or_unused(b, p->min), ids->buf, out->buf};
+        st = clm_cl_kernels_launch(b->kernels, &clm_op_embed, &s, bufs, err);
+    }
+    return st;
+}
+
+static clm_status cl_rmsnorm(clm_backend *base, const clm_vec *x, size_t x_row0, size_t m, size_t dim,
+                             const clm_weight *w, float eps, clm_vec *y, clm_err *err)
+{
+    clm_shape s = {{0}, {eps}};
+    clm_buffer *bufs[] = {x->buf, w->vector, y->buf};
+
+    s.v[CLM_RMSNORM_ROWS] = (int)m;
+    s.v[CLM_RMSNORM_DIM] = (int)dim;
+    s.v[CLM_RMSNORM_X_ROW0] = (int)x_row0;
+    return clm_cl_kernels_launch(self(base)->kernels, &clm_op_rmsnorm, &s, bufs, err);
+}
+
+static clm_status matmul_gemv(backend_cl *b, const clm_weight *w, const clm_cl_part *p, const clm_vec *x, size_t m,
+                              clm_vec *y, size_t ldy, size_t y_off, clm_err *err)
+{
+    clm_shape s = gemv_shape(&w->layout, m, p->rows, w->layout.columns, ldy, y_off + p->row0);
+    clm_buffer *blocks[] = {p->q, or_unused(b, p->scale), or_unused(b, p->min), x->buf, y->buf};
+    clm_buffer *plain[] = {p->q, x->buf, y->buf};
+
+    return clm_cl_kernels_launch(b->kernels, gemv_of(w->layout.format), &s,
+                                 clm_weight_quantised(w->layout.format) ? blocks : plain, err);
+}
+
+/* Dequantises as many rows at a time as the scratch buffer holds, and lets CLBlast multiply. */
+static clm_status matmul_gemm(backend_cl *b, const clm_weight *w, const clm_cl_part *p, const clm_vec *x, size_t m,
+                              clm_vec *y, size_t ldy, size_t y_off, clm_err *err)
+{
+    size_t room = clm_buffer_count(b->dense) / w->layout.columns / CLM_TILE_ROWS * CLM_TILE_ROWS;
+    clm_status st = CLM_OK;
+
+    if (room == 0) return matmul_gemv(b, w, p, x, m, y, ldy, y_off, err);
+    for (size_t row = 0; row < p->rows && st == CLM_OK; row += room) {
+        size_t n = p->rows - row < room ? p->rows - row : room;
+        clm_shape s = dequant_shape(&w->layout, row, n, w->layout.columns);
+        clm_buffer *bufs[] = {p->q, or_unused(b, p->scale), or_unused(b, p->min), b->dense};
+        st = clm_cl_kernels_launch(b->kernels, &clm_op_dequant, &s, bufs, err);
+        if (st == CLM_OK)
+            st = clm_gemm_nt(b->dev, m, n, w->layout.columns, x->buf, 0, b->dense, y->buf, y_off + p->row0 + row, ldy, err);
+    }
+    return st;
+}
+
+static clm_status cl_matmul(clm_backend *base, const clm_weight *w, const clm_vec *x, size_t m, clm_vec *y,
+                            size_t ldy, size_t y_off, clm_err *err)
+{
+    backend_cl *b = self(base);
+    clm_status st = CLM_OK;
+
+    for (size_t i = 0; i < w->n_parts && st == CLM_OK; i++) {
+        if (b->use_gemm && m >= GEMM_MIN_TOKENS) {
+            if (!b->gemm_warned) clm_progress(b->obs, "compiling CLBlast's kernels", 0, 1);
+            st = matmul_gemm(b, w, &w->parts[i], x, m, y, ldy, y_off, err);
+            if (!b->gemm_warned) clm_progress(b->obs, "compiling CLBlast's kernels", 1, 1);
+            b->gemm_warned = true;
+        } else {
+            st = matmul_gemv(b, w, &w->parts[i], x, m, y, ldy, y_off, err);
+        }
+    }
+    return st;
+}
+
+static clm_status cl_rope(clm_backend *base, const clm_qkv *qkv, size_t m, size_t pos0, clm_err *err)
+{
+    backend_cl *b = self(base);
+    clm_shape s = {{0}, {0}};
+    clm_buffer *bufs[] = {qkv->x->buf, b->rope};
+    clm_status st;
+
+    s.v[CLM_ROPE_M] = (int)m;
+    s.v[CLM_ROPE_LD] = (int)qkv->ld;
+    s.v[CLM_ROPE_HEAD_DIM] = (int)b->kv.head_dim;
+    s.v[CLM_ROPE_ROPE_DIMS] = (int)b->hp->rope_dims;
+    s.v[CLM_ROPE_POS0] = (int)pos0;
+    s.v[CLM_ROPE_OFF] = 0;
+    s.v[CLM_ROPE_N_HEADS] = (int)b->kv.n_heads;
+    st = clm_cl_kernels_launch(b->kernels, &clm_op_rope, &s, bufs, err);
+    if (st != CLM_OK) return st;
+    s.v[CLM_ROPE_OFF] = (int)qkv->k_off;
+    s.v[CLM_ROPE_N_HEADS] = (int)b->kv.n_kv_heads;
+    return clm_cl_kernels_launch(b->kernels, &clm_op_rope, &s, bufs, err);
+}
+
+static clm_status cl_kv_store(clm_backend *base, size_t layer, const clm_qkv *qkv, size_t m, size_t pos0,
+                              clm_err *err)
+{
+    backend_cl *b = self(base);
+    const kv_layer *l = &b->layers[layer];
+    clm_shape s = kv_store_shape(b, qkv, m, pos0);
+    clm_buffer *bufs[] = {qkv->x->buf, l->k, l->v, or_unused(b, l->k_scale), or_unused(b, l->v_scale)};
+
+    return clm_cl_kernels_launch(b->kernels, &clm_op_kv_store, &s, bufs, err);
+}
+
+static clm_status cl_attention(clm_backend *base, size_t layer, const clm_qkv *qkv, size_t m, size_t pos0,
+                               clm_vec *out, clm_err *err)
+{
+    backend_cl *b = self(base);
+    const kv_layer *l = &b->layers[layer];
+    clm_shape s = attention_shape(b, m, qkv->ld, pos0);
+    clm_buffer *bufs[] = {qkv->x->buf, l->k, l->v, or_unused(b, l->k_scale), or_unused(b, l->v_scale), b->slopes,
+                          out->buf};
+
+    return clm_cl_kernels_launch(b->kernels, &clm_op_attention, &s, bufs, err);
+}
+
+static clm_status cl_swiglu(clm_backend *base, const clm_vec *gu, size_t m, size_t ffn, clm_vec *out, clm_err *err)
+{
+    clm_shape s = {{0}, {0}};
+    clm_buffer *bufs[] = {gu->buf, out->buf};
+
+    s.v[CLM_SWIGLU_M] = (int)m;
+    s.v[CLM_SWIGLU_LD] = (int)(2 * ffn);
+    s.v[CLM_SWIGLU_GATE_OFF] = 0;
+    s.v[CLM_SWIGLU_UP_OFF] = (int)ffn;
+    s.v[CLM_SWIGLU_FFN] = (int)ffn;
+    return clm_cl_kernels_launch(self(base)->kernels, &clm_op_swiglu, &s, bufs, err);
+}
+
+static clm_status cl_add(clm_backend *base, clm_vec *x, const clm_vec *y, size_t count, clm_err *err)
+{
+    clm_shape s = {{[CLM_ADD_COUNT] = (int)count}, {0}};
+    clm_buffer *bufs[] = {x->buf, y->buf};
+
+    return clm_cl_kernels_launch(self(base)->kernels, &clm_op_add, &s, bufs, err);
+}
+
+static clm_status cl_argmax(clm_backend *base, const clm_vec *logits, size_t first, size_t n, clm_vec *out,
+                            clm_err *err)
+{
+    clm_shape s = {{0}, {0}};
+    clm_buffer *bufs[] = {logits->buf, out->buf};
+
+    s.v[CLM_ARGMAX_N] = (int)n;
+    s.v[CLM_ARGMAX_OFF] = (int)first;
+    s.v[CLM_ARGMAX_OUT_OFF] = 0;
+    return clm_cl_kernels_launch(self(base)->kernels, &clm_op_argmax, &s, bufs, err);
+}
+
+/* ---- creation -------------------------------------------------------------------------------- */
+
+static const clm_backend_ops ops = {
+    .destroy = cl_destroy,
+    .describe = cl_describe,
+    .prepare = cl_prepare,
+    .load_matrix = cl_load_matrix,
+    .load_vector = cl_load_vector,
+    .unload = cl_unload,
+    .vec_create = cl_vec_create,
+    .vec_destroy = cl_vec_destroy,
+    .write_ids = cl_write_ids,
+    .read = cl_read,
+    .read_id = cl_read_id,
+    .embed = cl_embed,
+    .rmsnorm = cl_rmsnorm,
+    .matmul = cl_matmul,
+    .rope = cl_rope,
+    .kv_store = cl_kv_store,
+    .attention = cl_attention,
+    .swiglu = cl_swiglu,
+    .add = cl_add,
+    .argmax = cl_argmax,
+    .flush = cl_flush,
+    .finish = cl_finish,
+    .usage = cl_usage,
+};
+
+clm_status clm_backend_cl_create(const char *selector, const clm_observer *obs, clm_backend **out, clm_err *err)
+{
+    clm_device_info *list = NULL;
+    backend_cl *b = NULL;
+    size_t count, index;
+    clm_status st = clm_device_list(&list, &count, err);
+
+    *out = NULL;
+    if (st == CLM_OK) st = clm_device_select(list, count, selector, &index, NULL, err);
+    if (st != CLM_OK) goto out;
+    b = calloc(1, sizeof *b);
+    if (b == NULL) {
+        st = clm_fail(err, CLM_E_NOMEM, "backend: no memory");
+        goto out;
+    }
+    b->base.ops = &ops;
+    b->obs = obs;
+    st = clm_device_open(&list[index], obs, &b->dev, err);
+    if (st == CLM_OK) st = clm_cl_kernels_create(b->dev, &b->kernels, err);
+    if (st != CLM_OK) goto out;
+    *out = &b->base;
+    b = NULL;
+out:
+    free(list);
+    if (b != NULL) cl_destroy(&b->base);
+    return st;
+}

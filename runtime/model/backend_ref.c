@@ -1,0 +1,445 @@
+/* runtime/model/backend_ref.c: the transformer's operations in plain C: the operators' references
+ * (runtime/ops/ref.h), and matrices read from the model file row by row as their format defines
+ * them, so that repacking for devices is not part of the oracle. See backend.h.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/model/backend.h"
+#include "runtime/ops/op_argmax.h"
+#include "runtime/ops/op_attention.h"
+#include "runtime/ops/op_kv_store.h"
+#include "runtime/ops/op_rope.h"
+#include "runtime/ops/op_swiglu.h"
+#include "runtime/ops/op_rmsnorm.h"
+#include "runtime/ops/ref.h"
+
+struct clm_vec {
+    void *data; /* float or int32_t */
+    size_t count;
+    bool ids;
+};
+
+struct clm_weight {
+    const clm_tensor *t;
+    float *vector; /* [cols] for vectors, else NULL */
+};
+
+typedef struct kv_layer {
+    void *k, *v;
+    uint16_t *k_scale, *v_scale; /* int8 only */
+} kv_layer;
+
+typedef struct backend_ref {
+    clm_backend base;
+    const clm_hparams *hp;
+    clm_kv_shape kv;
+    kv_layer *layers;
+    float *slopes, *rope;
+    float *row; /* one dequantised row of the widest matrix */
+    size_t row_room;
+    uint64_t weight_bytes, kv_bytes;
+} backend_ref;
+
+static backend_ref *self(clm_backend *b) { return (backend_ref *)b; }
+
+/* A buffer of a case over memory that is changed in place. */
+static clm_case_buffer in_place(clm_elem type, void *data, size_t count)
+{
+    return (clm_case_buffer){.name = "", .type = type, .count = count, .role = CLM_CASE_INOUT, .data = data,
+                             .expected = data};
+}
+
+static clm_case_buffer floats(const clm_vec *v, size_t count)
+{
+    return in_place(CLM_ELEM_F32, v->data, count);
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+static void ref_destroy(clm_backend *base)
+{
+    backend_ref *b = self(base);
+
+    for (size_t i = 0; b->layers != NULL && i < b->kv.n_layers; i++) {
+        free(b->layers[i].k);
+        free(b->layers[i].v);
+        free(b->layers[i].k_scale);
+        free(b->layers[i].v_scale);
+    }
+    free(b->layers);
+    free(b->slopes);
+    free(b->rope);
+    free(b->row);
+    free(b);
+}
+
+static void ref_describe(const clm_backend *base, char *out, size_t room)
+{
+    (void)base;
+    snprintf(out, room, "ref (plain C, no OpenCL)");
+}
+
+static void ref_usage(const clm_backend *base, uint64_t *weight_bytes, uint64_t *kv_bytes)
+{
+    *weight_bytes = ((const backend_ref *)base)->weight_bytes;
+    *kv_bytes = ((const backend_ref *)base)->kv_bytes;
+}
+
+static clm_status create_cache(backend_ref *b, clm_err *err)
+{
+    size_t positions = b->kv.n_kv_heads * b->kv.ctx;
+    size_t bytes = positions * b->kv.head_dim * clm_elem_bytes(clm_cache_elem((int)b->kv.type));
+
+    b->layers = calloc(b->kv.n_layers, sizeof *b->layers);
+    if (b->layers == NULL) return clm_fail(err, CLM_E_NOMEM, "key-value cache: no memory");
+    for (size_t i = 0; i < b->kv.n_layers; i++) {
+        kv_layer *l = &b->layers[i];
+        l->k = malloc(bytes);
+        l->v = malloc(bytes);
+        l->k_scale = malloc(positions * sizeof *l->k_scale);
+        l->v_scale = malloc(positions * sizeof *l->v_scale);
+        if (l->k == NULL || l->v == NULL || l->k_scale == NULL || l->v_scale == NULL)
+            return clm_fail(err, CLM_E_NOMEM, "key-value cache for %zu tokens: no memory (try a smaller ctx_size)",
+                            b->kv.ctx);
+        b->kv_bytes += 2 * bytes;
+    }
+    return CLM_OK;
+}
+
+static clm_status ref_prepare(clm_backend *base, const clm_model_file *mf, const clm_kv_shape *kv, size_t batch,
+                              clm_err *err)
+{
+    backend_ref *b = self(base);
+
+    (void)batch;
+    b->hp = clm_model_file_hparams(mf);
+    b->kv = *kv;
+    b->slopes = calloc(kv->n_heads, sizeof *b->slopes);
+    b->rope = malloc((kv->ctx * b->hp->rope_dims + 1) * sizeof *b->rope);
+    if (b->slopes == NULL || b->rope == NULL) return clm_fail(err, CLM_E_NOMEM, "model: no memory");
+    if (b->hp->position == CLM_POSITION_ALIBI) clm_alibi_slopes(b->slopes, kv->n_heads);
+    else clm_rope_table(b->rope, kv->ctx, b->hp->rope_dims, b->hp->rope_base);
+    return create_cache(b, err);
+}
+
+/* ---- weights and memory ---------------------------------------------------------------------- */
+
+static void ref_unload(clm_backend *base, clm_weight *w)
+{
+    (void)base;
+    if (w == NULL) return;
+    free(w->vector);
+    free(w);
+}
+
+static clm_status ref_load_matrix(clm_backend *base, const clm_tensor *t, clm_weight **out, clm_err *err)
+{
+    backend_ref *b = self(base);
+
+    *out = NULL;
+    if (t->cols > b->row_room) {
+        float *grown = realloc(b->row, t->cols * sizeof *grown);
+        if (grown == NULL) return clm_fail(err, CLM_E_NOMEM, "weights: no memory");
+        b->row = grown;
+        b->row_room = t->cols;
+    }
+    *out = calloc(1, sizeof **out);
+    if (*out == NULL) return clm_fail(err, CLM_E_NOMEM, "weights: no memory");
+    (*out)->t = t;
+    b->weight_bytes += t->bytes;
+    return CLM_OK;
+}
+
+static clm_status ref_load_vector(clm_backend *base, const clm_tensor *t, clm_weight **out, clm_err *err)
+{
+    clm_weight *w = calloc(1, sizeof *w);
+
+    *out = NULL;
+    if (w != NULL) w->vector = malloc(t->cols * sizeof *w->vector);
+    if (w == NULL || w->vector == NULL) {
+        ref_unload(base, w);
+        return clm_fail(err, CLM_E_NOMEM, "weights: no memory");
+    }
+    w->t = t;
+    clm_qtype_dequantize(t->type, t->data, t->cols, w->vector);
+    self(base)->weight_bytes += t->bytes;
+    *out = w;
+    return CLM_OK;
+}
+
+static clm_status ref_vec_create(clm_backend *base, size_t count, bool ids, clm_vec **out, clm_err *err)
+{
+    clm_vec *v = calloc(1, sizeof *v);
+
+    (void)base;
+    *out = NULL;
+    if (v != NULL) v->data = calloc(count, sizeof(float));
+    if (v == NULL || v->data == NULL) {
+        free(v);
+        return clm_fail(err, CLM_E_NOMEM, "activations: no memory (try a smaller batch_size)");
+    }
+    v->count = count;
+    v->ids = ids;
+    *out = v;
+    return CLM_OK;
+}
+
+static void ref_vec_destroy(clm_backend *base, clm_vec *v)
+{
+    (void)base;
+    if (v == NULL) return;
+    free(v->data);
+    free(v);
+}
+
+static clm_status ref_write_ids(clm_backend *base, clm_vec *v, const int *ids, size_t count, clm_err *err)
+{
+    (void)base, (void)err;
+    memcpy(v->data, ids, count * sizeof *ids);
+    return CLM_OK;
+}
+
+static clm_status ref_read(clm_backend *base, const clm_vec *v, size_t first, size_t count, float *out, clm_err *err)
+{
+    (void)base, (void)err;
+    memcpy(out, (const float *)v->data + first, count * sizeof *out);
+    return CLM_OK;
+}
+
+static clm_status ref_read_id(clm_backend *base, const clm_vec *v, size_t at, int *out, clm_err *err)
+{
+    (void)base, (void)err;
+    *out = ((const int *)v->data)[at];
+    return CLM_OK;
+}
+
+/* Nothing is ever queued: flush and finish. */
+static clm_status ref_settle(clm_backend *base, clm_err *err)
+{
+    (void)base, (void)err;
+    return CLM_OK;
+}
+
+/* ---- operations ------------------------------------------------------------------------------ */
+
+static const uint8_t *tensor_row(const clm_tensor *t, size_t row)
+{
+    return t->data + row * clm_qtype_bytes(t->type, t->cols);
+}
+
+static clm_status ref_embed(clm_backend *base, const clm_weight *table, const clm_vec *ids, size_t m, clm_vec *out,
+                            clm_err *err)
+{
+    const clm_tensor *t = table->t;
+
+    (void)base, (void)err;
+    for (size_t i = 0; i < m; i++)
+        clm_qtype_dequantize(t->type, tensor_row(t, (size_t)((const int *)ids->data)[i]), t->cols,
+                             (float *)out->data + i * t->cols);
+    return CLM_OK;
+}
+
+static clm_status ref_matmul(clm_backend *base, const clm_weight *w, const clm_vec *x, size_t m, clm_vec *y,
+                             size_t ldy, size_t y_off, clm_err *err)
+{
+    backend_ref *b = self(base);
+    size_t cols = w->t->cols;
+
+    (void)err;
+    for (size_t n = 0; n < w->t->rows; n++) {
+        clm_qtype_dequantize(w->t->type, tensor_row(w->t, n), cols, b->row);
+        for (size_t i = 0; i < m; i++) {
+            const float *xi = (const float *)x->data + i * cols;
+            double sum = 0.0;
+            for (size_t k = 0; k < cols; k++) sum += (double)xi[k] * (double)b->row[k];
+            ((float *)y->data)[i * ldy + y_off + n] = (float)sum;
+        }
+    }
+    return CLM_OK;
+}
+
+static clm_status ref_rmsnorm(clm_backend *base, const clm_vec *x, size_t x_row0, size_t m, size_t dim,
+                              const clm_weight *w, float eps, clm_vec *y, clm_err *err)
+{
+    clm_case c = {.shape = {.f = {eps}}};
+
+    (void)base, (void)err;
+    c.shape.v[CLM_RMSNORM_ROWS] = (int)m;
+    c.shape.v[CLM_RMSNORM_DIM] = (int)dim;
+    c.shape.v[CLM_RMSNORM_X_ROW0] = (int)x_row0;
+    c.bufs[0] = floats(x, x->count);
+    c.bufs[1] = in_place(CLM_ELEM_F32, w->vector, dim);
+    c.bufs[2] = floats(y, m * dim);
+    clm_ref_rmsnorm(&c);
+    return CLM_OK;
+}
+
+static void rotate(const backend_ref *b, const clm_qkv *qkv, size_t m, size_t off, size_t n_heads, size_t pos0)
+{
+    clm_case c = {0};
+
+    c.shape.v[CLM_ROPE_M] = (int)m;
+    c.shape.v[CLM_ROPE_LD] = (int)qkv->ld;
+    c.shape.v[CLM_ROPE_OFF] = (int)off;
+    c.shape.v[CLM_ROPE_N_HEADS] = (int)n_heads;
+    c.shape.v[CLM_ROPE_HEAD_DIM] = (int)b->kv.head_dim;
+    c.shape.v[CLM_ROPE_ROPE_DIMS] = (int)b->hp->rope_dims;
+    c.shape.v[CLM_ROPE_POS0] = (int)pos0;
+    c.bufs[0] = floats(qkv->x, m * qkv->ld);
+    c.bufs[1] = in_place(CLM_ELEM_F32, b->rope, b->kv.ctx * b->hp->rope_dims);
+    clm_ref_rope(&c);
+}
+
+static clm_status ref_rope(clm_backend *base, const clm_qkv *qkv, size_t m, size_t pos0, clm_err *err)
+{
+    const backend_ref *b = self(base);
+
+    (void)err;
+    rotate(b, qkv, m, 0, b->kv.n_heads, pos0);
+    rotate(b, qkv, m, qkv->k_off, b->kv.n_kv_heads, pos0);
+    return CLM_OK;
+}
+
+/* Buffers 1 to 4 of kv_store and attention: keys, values and their scales. */
+static void cache_buffers(const backend_ref *b, size_t layer, clm_case *c)
+{
+    const kv_layer *l = &b->layers[layer];
+    size_t positions = b->kv.n_kv_heads * b->kv.ctx;
+    clm_elem type = clm_cache_elem((int)b->kv.type);
+
+    c->bufs[1] = in_place(type, l->k, positions * b->kv.head_dim);
+    c->bufs[2] = in_place(type, l->v, positions * b->kv.head_dim);
+    c->bufs[3] = in_place(CLM_ELEM_F16, l->k_scale, positions);
+    c->bufs[4] = in_place(CLM_ELEM_F16, l->v_scale, positions);
+}
+
+static clm_status ref_kv_store(clm_backend *base, size_t layer, const clm_qkv *qkv, size_t m, size_t pos0,
+                               clm_err *err)
+{
+    const backend_ref *b = self(base);
+    clm_case c = {0};
+
+    (void)err;
+    c.shape.v[CLM_KV_STORE_M] = (int)m;
+    c.shape.v[CLM_KV_STORE_LD] = (int)qkv->ld;
+    c.shape.v[CLM_KV_STORE_K_OFF] = (int)qkv->k_off;
+    c.shape.v[CLM_KV_STORE_V_OFF] = (int)qkv->v_off;
+    c.shape.v[CLM_KV_STORE_N_KV_HEADS] = (int)b->kv.n_kv_heads;
+    c.shape.v[CLM_KV_STORE_HEAD_DIM] = (int)b->kv.head_dim;
+    c.shape.v[CLM_KV_STORE_CTX] = (int)b->kv.ctx;
+    c.shape.v[CLM_KV_STORE_POS0] = (int)pos0;
+    c.shape.v[CLM_KV_STORE_KV_TYPE] = (int)b->kv.type;
+    c.bufs[0] = floats(qkv->x, m * qkv->ld);
+    cache_buffers(b, layer, &c);
+    clm_ref_kv_store(&c);
+    return CLM_OK;
+}
+
+static clm_status ref_attention(clm_backend *base, size_t layer, const clm_qkv *qkv, size_t m, size_t pos0,
+                                clm_vec *out, clm_err *err)
+{
+    const backend_ref *b = self(base);
+    size_t ldo = b->kv.n_heads * b->kv.head_dim;
+    clm_case c = {0};
+
+    (void)err;
+    c.shape.v[CLM_ATTENTION_M] = (int)m;
+    c.shape.v[CLM_ATTENTION_LD] = (int)qkv->ld;
+    c.shape.v[CLM_ATTENTION_Q_OFF] = 0;
+    c.shape.v[CLM_ATTENTION_LDO] = (int)ldo;
+    c.shape.v[CLM_ATTENTION_N_HEADS] = (int)b->kv.n_heads;
+    c.shape.v[CLM_ATTENTION_N_KV_HEADS] = (int)b->kv.n_kv_heads;
+    c.shape.v[CLM_ATTENTION_HEAD_DIM] = (int)b->kv.head_dim;
+    c.shape.v[CLM_ATTENTION_CTX] = (int)b->kv.ctx;
+    c.shape.v[CLM_ATTENTION_POS0] = (int)pos0;
+    c.shape.v[CLM_ATTENTION_KV_TYPE] = (int)b->kv.type;
+    c.bufs[0] = floats(qkv->x, m * qkv->ld);
+    cache_buffers(b, layer, &c);
+    c.bufs[5] = in_place(CLM_ELEM_F32, b->slopes, b->kv.n_heads);
+    c.bufs[6] = floats(out, m * ldo);
+    clm_ref_attention(&c);
+    return CLM_OK;
+}
+
+static clm_status ref_swiglu(clm_backend *base, const clm_vec *gu, size_t m, size_t ffn, clm_vec *out, clm_err *err)
+{
+    clm_case c = {0};
+
+    (void)base, (void)err;
+    c.shape.v[CLM_SWIGLU_M] = (int)m;
+    c.shape.v[CLM_SWIGLU_LD] = (int)(2 * ffn);
+    c.shape.v[CLM_SWIGLU_GATE_OFF] = 0;
+    c.shape.v[CLM_SWIGLU_UP_OFF] = (int)ffn;
+    c.shape.v[CLM_SWIGLU_FFN] = (int)ffn;
+    c.bufs[0] = floats(gu, m * 2 * ffn);
+    c.bufs[1] = floats(out, m * ffn);
+    clm_ref_swiglu(&c);
+    return CLM_OK;
+}
+
+static clm_status ref_add(clm_backend *base, clm_vec *x, const clm_vec *y, size_t count, clm_err *err)
+{
+    clm_case c = {0};
+
+    (void)base, (void)err;
+    c.bufs[0] = floats(x, count);
+    c.bufs[1] = floats(y, count);
+    clm_ref_add(&c);
+    return CLM_OK;
+}
+
+static clm_status ref_argmax(clm_backend *base, const clm_vec *logits, size_t first, size_t n, clm_vec *out,
+                             clm_err *err)
+{
+    clm_case c = {0};
+
+    (void)base, (void)err;
+    c.shape.v[CLM_ARGMAX_N] = (int)n;
+    c.shape.v[CLM_ARGMAX_OFF] = (int)first;
+    c.shape.v[CLM_ARGMAX_OUT_OFF] = 0;
+    c.bufs[0] = floats(logits, logits->count);
+    c.bufs[1] = in_place(CLM_ELEM_I32, out->data, 1);
+    clm_ref_argmax(&c);
+    return CLM_OK;
+}
+
+/* ---- creation -------------------------------------------------------------------------------- */
+
+static const clm_backend_ops ops = {
+    .destroy = ref_destroy,
+    .describe = ref_describe,
+    .prepare = ref_prepare,
+    .load_matrix = ref_load_matrix,
+    .load_vector = ref_load_vector,
+    .unload = ref_unload,
+    .vec_create = ref_vec_create,
+    .vec_destroy = ref_vec_destroy,
+    .write_ids = ref_write_ids,
+    .read = ref_read,
+    .read_id = ref_read_id,
+    .embed = ref_embed,
+    .rmsnorm = ref_rmsnorm,
+    .matmul = ref_matmul,
+    .rope = ref_rope,
+    .kv_store = ref_kv_store,
+    .attention = ref_attention,
+    .swiglu = ref_swiglu,
+    .add = ref_add,
+    .argmax = ref_argmax,
+    .flush = ref_settle,
+    .finish = ref_settle,
+    .usage = ref_usage,
+};
+
+clm_status clm_backend_ref_create(clm_backend **out, clm_err *err)
+{
+    backend_ref *b = calloc(1, sizeof *b);
+
+    *out = NULL;
+    if (b == NULL) return clm_fail(err, CLM_E_NOMEM, "backend: no memory");
+    b->base.ops = &ops;
+    *out = &b->base;
+    return CLM_OK;
+}

@@ -1,0 +1,107 @@
+/* runtime/model/cl_kernels.c: see runtime/model/cl_kernels.h. */
+#include "runtime/model/cl_kernels.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct entry {
+    const clm_op_desc *op;
+    clm_shape shape; /* one that the kernel serves */
+    clm_define defs[CLM_MAX_DEFINES];
+    size_t n_defs;
+    int params[CLM_MAX_AXES];
+    clm_program *prog; /* NULL until built */
+    clm_kernel *kernel;
+} entry;
+
+struct clm_cl_kernels {
+    clm_device *dev;
+    entry *entries;
+    size_t n, room;
+};
+
+clm_status clm_cl_kernels_create(clm_device *dev, clm_cl_kernels **out, clm_err *err)
+{
+    *out = calloc(1, sizeof **out);
+    if (*out == NULL) return clm_fail(err, CLM_E_NOMEM, "kernels: no memory");
+    (*out)->dev = dev;
+    return CLM_OK;
+}
+
+void clm_cl_kernels_destroy(clm_cl_kernels *k)
+{
+    if (k == NULL) return;
+    for (size_t i = 0; i < k->n; i++) {
+        clm_kernel_destroy(k->entries[i].kernel);
+        clm_program_destroy(k->entries[i].prog);
+    }
+    free(k->entries);
+    free(k);
+}
+
+static bool same_defines(const entry *a, const entry *b)
+{
+    if (a->op != b->op || a->n_defs != b->n_defs) return false;
+    for (size_t i = 0; i < a->n_defs; i++)
+        if (strcmp(a->defs[i].name, b->defs[i].name) != 0 || a->defs[i].value != b->defs[i].value) return false;
+    return true;
+}
+
+/* The entry that serves `op` at `shape`, made if there is none. */
+static clm_status find_entry(clm_cl_kernels *k, const clm_op_desc *op, const clm_shape *shape, entry **out,
+                             clm_err *err)
+{
+    entry wanted = {.op = op, .shape = *shape};
+
+    op->defaults(shape, clm_device_caps(k->dev), wanted.params);
+    wanted.n_defs = op->defines(shape, wanted.params, wanted.defs);
+    for (size_t i = 0; i < k->n; i++)
+        if (same_defines(&k->entries[i], &wanted)) {
+            *out = &k->entries[i];
+            return CLM_OK;
+        }
+    if (k->n == k->room) {
+        size_t room = 2 * k->room + 16;
+        entry *grown = realloc(k->entries, room * sizeof *grown);
+        if (grown == NULL) return clm_fail(err, CLM_E_NOMEM, "kernels: no memory");
+        k->entries = grown;
+        k->room = room;
+    }
+    k->entries[k->n] = wanted;
+    *out = &k->entries[k->n++];
+    return CLM_OK;
+}
+
+clm_status clm_cl_kernels_plan(clm_cl_kernels *k, const clm_op_desc *op, const clm_shape *shape, clm_err *err)
+{
+    entry *e;
+    return find_entry(k, op, shape, &e, err);
+}
+
+static clm_status build(clm_cl_kernels *k, entry *e, clm_err *err)
+{
+    return clm_op_build(e->op, k->dev, &e->shape, e->params, &e->prog, &e->kernel, err);
+}
+
+clm_status clm_cl_kernels_build(clm_cl_kernels *k, clm_err *err)
+{
+    for (size_t i = 0; i < k->n; i++) {
+        clm_status st = CLM_OK;
+        clm_progress(clm_device_observer(k->dev), "compiling kernels", i, k->n);
+        if (k->entries[i].kernel == NULL) st = build(k, &k->entries[i], err);
+        if (st != CLM_OK) return st;
+    }
+    clm_progress(clm_device_observer(k->dev), "compiling kernels", k->n, k->n);
+    return CLM_OK;
+}
+
+clm_status clm_cl_kernels_launch(clm_cl_kernels *k, const clm_op_desc *op, const clm_shape *shape,
+                                 clm_buffer *const *bufs, clm_err *err)
+{
+    entry *e = NULL;
+    clm_status st = find_entry(k, op, shape, &e, err);
+
+    if (st == CLM_OK && e->kernel == NULL) st = build(k, e, err);
+    if (st == CLM_OK) st = op->launch(e->kernel, shape, e->params, bufs, err);
+    return st;
+}

@@ -1,0 +1,26 @@
+/* runtime/model/cl_kernels.h: the built kernels of one device, found by operator and -D values;
+ * private to the OpenCL backend.
+ *
+ * Layer    runtime.
+ */
+#ifndef CLM_RUNTIME_MODEL_CL_KERNELS_H
+#define CLM_RUNTIME_MODEL_CL_KERNELS_H
+
+#include "tuning/op_desc.h"
+
+typedef struct clm_cl_kernels clm_cl_kernels;
+
+clm_status clm_cl_kernels_create(clm_device *dev, clm_cl_kernels **out, clm_err *err);
+void clm_cl_kernels_destroy(clm_cl_kernels *k);
+
+/* Notes that `op` will be launched with shapes like this one. */
+clm_status clm_cl_kernels_plan(clm_cl_kernels *k, const clm_op_desc *op, const clm_shape *shape, clm_err *err);
+
+/* Builds all that is planned and not built, with progress. */
+clm_status clm_cl_kernels_build(clm_cl_kernels *k, clm_err *err);
+
+/* Launches `op`. A kernel that was not planned is built now. */
+clm_status clm_cl_kernels_launch(clm_cl_kernels *k, const clm_op_desc *op, const clm_shape *shape,
+                                 clm_buffer *const *bufs, clm_err *err);
+
+#endif

@@ -1,0 +1,36 @@
+/* runtime/model/transformer.h: the decoder: layers in order, over any backend.
+ *
+ * Layer    runtime.
+ * Source   Baichuan-13B's modeling code and the LLaMA papers: pre-norm RMSNorm, attention with ALiBi
+ *          or rotary positions, SwiGLU.
+ * Threads  one thread at a time.
+ */
+#ifndef CLM_RUNTIME_MODEL_TRANSFORMER_H
+#define CLM_RUNTIME_MODEL_TRANSFORMER_H
+
+#include "runtime/model/backend.h"
+
+typedef struct clm_transformer clm_transformer;
+
+/* Loads the weights of `mf` into `b`. Both are borrowed and must outlive the transformer.
+ *   ctx    positions in the cache;  batch  largest number of tokens per run */
+clm_status clm_transformer_create(clm_backend *b, const clm_model_file *mf, size_t ctx, size_t batch,
+                                  clm_kv_type kv, const clm_observer *obs, clm_transformer **out, clm_err *err);
+void clm_transformer_destroy(clm_transformer *t);
+
+/* What a run is to give back. */
+typedef struct clm_outputs {
+    size_t from;   /* logits of rows from .. n-1 are wanted */
+    float *logits; /* [n - from][vocab], or NULL: none */
+    int *best;     /* arg max of the last row, or NULL: not wanted */
+} clm_outputs;
+
+/* Processes `n` tokens (1 .. batch) at positions pos0 .. pos0 + n - 1 (< ctx). Positions before
+ * pos0 must have been processed; later ones are forgotten. `want` may be NULL: only fill the cache. */
+clm_status clm_transformer_run(clm_transformer *t, const int *ids, size_t n, size_t pos0, const clm_outputs *want,
+                               clm_err *err);
+
+size_t clm_transformer_ctx(const clm_transformer *t);
+size_t clm_transformer_batch(const clm_transformer *t);
+
+#endif

@@ -1,0 +1,248 @@
+/* runtime/ops/op_attention.c: see op_attention.h.
+ *
+ * Layer    runtime.
+ */
+#include "runtime/ops/op_attention.h"
+
+#include <math.h>
+#include <string.h>
+#include "runtime/ops/fill.h"
+#include "runtime/ops/op_kv_store.h"
+#include "runtime/ops/op_util.h"
+#include "runtime/ops/ref.h"
+
+static const char *const k_dims[] = {"M",          "LD",       "Q_OFF", "LDO",  "N_HEADS",
+                                     "N_KV_HEADS", "HEAD_DIM", "CTX",   "POS0", "KV_TYPE"};
+enum { AXIS_FAMILY, AXIS_WG, AXIS_CHUNK };
+enum { FAMILY_CPU, FAMILY_GPU };
+static const int k_family[] = {FAMILY_CPU, FAMILY_GPU}, k_wg[] = {1, 64, 128, 256};
+static const int k_chunk[] = {16, 64, 128};
+static const clm_axis k_axes[] = {
+    {"FAMILY", k_family, CLM_COUNT(k_family)},
+    {"WG", k_wg, CLM_COUNT(k_wg)},
+    {"CHUNK", k_chunk, CLM_COUNT(k_chunk)},
+};
+
+void clm_alibi_slopes(float *slopes, size_t n_heads)
+{
+    size_t power = 1;
+
+    while (power <= n_heads / 2) power *= 2;
+    for (size_t h = 0; h < n_heads; h++) {
+        const double exponent = h < power ? -8.0 * (double)(h + 1) / (double)power
+                                          : -4.0 * (double)(2 * (h - power) + 1) / (double)power;
+
+        slopes[h] = (float)exp2(exponent);
+    }
+}
+
+static bool valid(const int *params, const clm_shape *shape, const clm_caps *caps)
+{
+    const uint64_t local_floats =
+        (uint64_t)shape->v[CLM_ATTENTION_HEAD_DIM] + 3 * (uint64_t)params[AXIS_CHUNK];
+
+    if (params[AXIS_FAMILY] == FAMILY_CPU) return params[AXIS_WG] == 1 && params[AXIS_CHUNK] <= 64;
+    /* Short chunks would leave most of the group without a key. */
+    return params[AXIS_WG] > 1 && params[AXIS_CHUNK] >= 64 &&
+           params[AXIS_CHUNK] >= params[AXIS_WG] / 2 && clm_op_group_fits(caps, params[AXIS_WG]) &&
+           local_floats * sizeof(float) <= caps->local_mem;
+}
+
+static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
+{
+    const int wg = clm_op_group_choose(&k_axes[AXIS_WG], caps, 128);
+
+    (void)shape;
+    params[AXIS_FAMILY] = caps->type == CLM_DEVICE_GPU && wg > 1 ? FAMILY_GPU : FAMILY_CPU;
+    params[AXIS_WG] = params[AXIS_FAMILY] == FAMILY_GPU ? wg : 1;
+    params[AXIS_CHUNK] = params[AXIS_FAMILY] == FAMILY_GPU ? 128 : 16;
+}
+
+static size_t defines(const clm_shape *shape, const int *params, clm_define *defs)
+{
+    defs[0] = (clm_define){"HEAD_DIM", shape->v[CLM_ATTENTION_HEAD_DIM]};
+    defs[1] = (clm_define){"KV_TYPE", shape->v[CLM_ATTENTION_KV_TYPE]};
+    defs[2] = (clm_define){"FAMILY", params[AXIS_FAMILY]};
+    defs[3] = (clm_define){"WG", params[AXIS_WG]};
+    defs[4] = (clm_define){"CHUNK", params[AXIS_CHUNK]};
+    return 5;
+}
+
+/* A cache of random values within -1..1 up to position `used` of each head, and NaN (int8: NaN
+ * scales) behind it, where the kernel must not look. */
+static void fill_cache(clm_random *r, clm_case_buffer *cache, clm_case_buffer *scales, size_t heads,
+                       size_t ctx, size_t n, size_t used)
+{
+    for (size_t at = 0; at < heads * ctx; at++) {
+        const bool written = at % ctx < used;
+
+        for (size_t d = 0; d < n; d++) {
+            const float value = written ? clm_random_float(r, -1.0f, 1.0f) : NAN;
+
+            if (cache->type == CLM_ELEM_F32)
+                ((float *)cache->data)[at * n + d] = value;
+            else if (cache->type == CLM_ELEM_F16)
+                ((uint16_t *)cache->data)[at * n + d] = clm_ref_float_to_half(value);
+            else
+                ((int8_t *)cache->data)[at * n + d] = (int8_t)(written ? value * 127.0f : 127.0f);
+        }
+        if (cache->type == CLM_ELEM_I8)
+            ((uint16_t *)scales->data)[at] =
+                clm_ref_float_to_half(written ? clm_random_float(r, 0.5f, 1.0f) / 127.0f : NAN);
+    }
+}
+
+static clm_status fill(clm_case *c, uint32_t seed, clm_err *err)
+{
+    const int *v = c->shape.v;
+    const size_t rows = (size_t)v[CLM_ATTENTION_M], ld = (size_t)v[CLM_ATTENTION_LD];
+    const size_t heads = (size_t)v[CLM_ATTENTION_N_HEADS];
+    const size_t kv_heads = (size_t)v[CLM_ATTENTION_N_KV_HEADS];
+    const size_t n = (size_t)v[CLM_ATTENTION_HEAD_DIM], ctx = (size_t)v[CLM_ATTENTION_CTX];
+    const size_t used = (size_t)v[CLM_ATTENTION_POS0] + rows, positions = kv_heads * ctx;
+    const clm_elem type = clm_cache_elem(v[CLM_ATTENTION_KV_TYPE]);
+    const size_t n_scales = type == CLM_ELEM_I8 ? positions : 1;
+    clm_random r = clm_random_init(seed);
+    float *x = clm_case_add(c, "x", CLM_ELEM_F32, rows * ld, CLM_CASE_IN), *slopes;
+
+    if (x == NULL || clm_case_add(c, "k", type, positions * n, CLM_CASE_IN) == NULL ||
+        clm_case_add(c, "v", type, positions * n, CLM_CASE_IN) == NULL ||
+        clm_case_add(c, "ks", CLM_ELEM_F16, n_scales, CLM_CASE_IN) == NULL ||
+        clm_case_add(c, "vs", CLM_ELEM_F16, n_scales, CLM_CASE_IN) == NULL ||
+        (slopes = clm_case_add(c, "slopes", CLM_ELEM_F32, heads, CLM_CASE_IN)) == NULL ||
+        clm_case_add(c, "out", CLM_ELEM_F32, rows * (size_t)v[CLM_ATTENTION_LDO], CLM_CASE_OUT) ==
+            NULL)
+        return clm_op_fill_nomem("attention", err);
+    /* Wide enough for scores that differ by several units; NaN outside of the queries. */
+    memset(x, 0xFF, rows * ld * sizeof *x);
+    for (size_t m = 0; m < rows; m++)
+        clm_random_fill(&r, x + m * ld + v[CLM_ATTENTION_Q_OFF], heads * n, -6.0f, 6.0f);
+    fill_cache(&r, &c->bufs[1], &c->bufs[3], kv_heads, ctx, n, used);
+    fill_cache(&r, &c->bufs[2], &c->bufs[4], kv_heads, ctx, n, used);
+    if (c->shape.f[0] > 0.0f) clm_alibi_slopes(slopes, heads);
+    return CLM_OK;
+}
+
+static clm_status launch(clm_kernel *kernel, const clm_shape *shape, const int *params,
+                         clm_buffer *const *bufs, clm_err *err)
+{
+    const int *v = shape->v;
+    const int heads = v[CLM_ATTENTION_N_HEADS], kv_heads = v[CLM_ATTENTION_N_KV_HEADS];
+    const size_t wg = (size_t)params[AXIS_WG];
+    const clm_range range = {2, {(size_t)heads * wg, (size_t)v[CLM_ATTENTION_M]}, {wg, 1}};
+    clm_status st;
+
+    if (kv_heads < 1 || heads % kv_heads != 0)
+        return clm_fail(err, CLM_E_INTERNAL, "attention: %d heads on %d kv heads", heads, kv_heads);
+    if (v[CLM_ATTENTION_POS0] < 0 ||
+        v[CLM_ATTENTION_POS0] > v[CLM_ATTENTION_CTX] - v[CLM_ATTENTION_M])
+        return clm_fail(err, CLM_E_INTERNAL, "attention: %d rows from position %d on, context %d",
+                        v[CLM_ATTENTION_M], v[CLM_ATTENTION_POS0], v[CLM_ATTENTION_CTX]);
+    const clm_arg args[] = {
+        CLM_BUF(bufs[0]),
+        CLM_BUF(bufs[1]),
+        CLM_BUF(bufs[2]),
+        CLM_BUF(bufs[3]),
+        CLM_BUF(bufs[4]),
+        CLM_BUF(bufs[5]),
+        CLM_BUF(bufs[6]),
+        CLM_I32(v[CLM_ATTENTION_LD]),
+        CLM_I32(v[CLM_ATTENTION_Q_OFF]),
+        CLM_I32(v[CLM_ATTENTION_LDO]),
+        CLM_I32(heads / kv_heads),
+        CLM_I32(v[CLM_ATTENTION_CTX]),
+        CLM_I32(v[CLM_ATTENTION_POS0]),
+        CLM_F32(1.0f / sqrtf((float)v[CLM_ATTENTION_HEAD_DIM])),
+    };
+    st = clm_kernel_set_args(kernel, args, CLM_COUNT(args), err);
+    return st != CLM_OK ? st : clm_kernel_enqueue(kernel, &range, err);
+}
+
+/* Keys and values read once, however many rows share them. */
+static double bytes_moved(const clm_shape *shape)
+{
+    const int *v = shape->v;
+    const double position = v[CLM_ATTENTION_HEAD_DIM] *
+                                (double)clm_elem_bytes(clm_cache_elem(v[CLM_ATTENTION_KV_TYPE])) +
+                            (v[CLM_ATTENTION_KV_TYPE] == CLM_CACHE_I8 ? 2.0 : 0.0);
+    const double keys = (double)v[CLM_ATTENTION_POS0] + v[CLM_ATTENTION_M];
+
+    return 2.0 * v[CLM_ATTENTION_N_KV_HEADS] * keys * position +
+           8.0 * v[CLM_ATTENTION_M] * v[CLM_ATTENTION_N_HEADS] * v[CLM_ATTENTION_HEAD_DIM];
+}
+
+static double flops(const clm_shape *shape)
+{
+    const int *v = shape->v;
+    const double m = v[CLM_ATTENTION_M];
+    const double pairs = m * v[CLM_ATTENTION_POS0] + m * (m + 1.0) / 2.0;
+
+    return pairs * v[CLM_ATTENTION_N_HEADS] * (4.0 * v[CLM_ATTENTION_HEAD_DIM] + 5.0);
+}
+
+/* Packed q, k, v rows; `gap` more columns in front of the queries and behind the outputs. */
+#define SHAPE(m, heads, kv, n, ctx, pos0, type, gap, alibi)                                        \
+    {                                                                                              \
+        .v = {m,     ((heads) + 2 * (kv)) * (n) + (gap),                                           \
+              gap,   (heads) * (n) + (gap),                                                        \
+              heads, kv,                                                                           \
+              n,     ctx,                                                                          \
+              pos0,  type},                                                                        \
+        .f = {alibi},                                                                              \
+    }
+static const clm_shape k_test[] = {
+    /* M, heads, kv heads, head dim, ctx, pos0, type, gap, alibi */
+    SHAPE(2, 6, 3, 16, 70, 63, CLM_CACHE_F16, 3, 1),
+    SHAPE(1, 1, 1, 16, 1, 0, CLM_CACHE_F16, 0, 1),
+    SHAPE(7, 5, 5, 16, 63, 0, CLM_CACHE_F16, 1, 1),
+    SHAPE(33, 8, 2, 16, 64, 31, CLM_CACHE_F16, 0, 0),
+    SHAPE(1, 40, 40, 16, 257, 256, CLM_CACHE_F16, 0, 1),
+    SHAPE(2, 6, 6, 16, 66, 64, CLM_CACHE_F32, 0, 1),
+    SHAPE(33, 6, 3, 16, 65, 32, CLM_CACHE_F32, 0, 0),
+    SHAPE(1, 8, 8, 16, 65, 64, CLM_CACHE_I8, 0, 1),
+    SHAPE(7, 8, 2, 16, 130, 120, CLM_CACHE_I8, 5, 0),
+    SHAPE(1, 3, 3, 32, 64, 63, CLM_CACHE_F32, 0, 0),
+    SHAPE(2, 8, 2, 64, 257, 255, CLM_CACHE_F16, 0, 0),
+    SHAPE(7, 5, 5, 80, 65, 58, CLM_CACHE_F16, 0, 1),
+    SHAPE(1, 40, 40, 128, 257, 256, CLM_CACHE_F16, 0, 1),
+    SHAPE(33, 5, 5, 128, 64, 0, CLM_CACHE_F16, 0, 1),
+    SHAPE(1, 8, 8, 128, 257, 256, CLM_CACHE_I8, 0, 1),
+    SHAPE(2, 6, 3, 7, 65, 63, CLM_CACHE_F32, 2, 1),
+    SHAPE(7, 1, 1, 7, 257, 250, CLM_CACHE_F32, 0, 0),
+    SHAPE(1, 6, 3, 7, 63, 62, CLM_CACHE_I8, 0, 1),
+    SHAPE(2, 2, 1, 20, 64, 62, CLM_CACHE_F16, 0, 1),
+    SHAPE(1, 2, 2, 1, 5, 3, CLM_CACHE_F32, 0, 0),
+};
+static const clm_shape k_tune[] = {
+    SHAPE(1, 40, 40, 128, 4096, 511, CLM_CACHE_F16, 0, 1),
+    SHAPE(1, 40, 40, 128, 4096, 4095, CLM_CACHE_F16, 0, 1),
+    SHAPE(1, 40, 40, 128, 4096, 4095, CLM_CACHE_I8, 0, 1),
+    SHAPE(512, 40, 40, 128, 4096, 0, CLM_CACHE_F16, 0, 1),
+};
+
+/* Values and weights are compared as stored, so only single precision counts. A score is a sum of
+ * at most 512 products, |score| < 20, in error by some 20 * 2^-23 = 2e-6, and a bias that is large
+ * only where the weight is nil; that error is relative in the weight, whose sums are convex, so it
+ * is absolute in the result, which lies within -1..1. */
+const clm_op_desc clm_op_attention = {
+    .name = "attention",
+    .entry = "attention",
+    .dims = k_dims,
+    .n_dims = CLM_ATTENTION_DIMS,
+    .axes = k_axes,
+    .n_axes = CLM_COUNT(k_axes),
+    .valid = valid,
+    .defaults = defaults,
+    .defines = defines,
+    .fill = fill,
+    .reference = clm_ref_attention,
+    .launch = launch,
+    .bytes_moved = bytes_moved,
+    .flops = flops,
+    .test_shapes = k_test,
+    .n_test_shapes = CLM_COUNT(k_test),
+    .tune_shapes = k_tune,
+    .n_tune_shapes = CLM_COUNT(k_tune),
+    .atol = 4e-6f,
+    .rtol = 4e-6f,
+};

@@ -1,0 +1,120 @@
+/* runtime/ops/op_rmsnorm.c: see op_rmsnorm.h.
+ *
+ * Layer    runtime.
+ */
+#include "runtime/ops/op_rmsnorm.h"
+
+#include "runtime/ops/fill.h"
+#include "runtime/ops/op_util.h"
+#include "runtime/ops/ref.h"
+
+static const char *const k_dims[] = {"ROWS", "DIM", "X_ROW0"};
+enum { AXIS_WG, AXIS_VW };
+static const int k_wg[] = {1, 16, 64, 256}, k_vw[] = {1, 4, 16};
+static const clm_axis k_axes[] = {
+    {"WG", k_wg, CLM_COUNT(k_wg)},
+    {"VW", k_vw, CLM_COUNT(k_vw)},
+};
+
+static bool valid(const int *params, const clm_shape *shape, const clm_caps *caps)
+{
+    (void)shape;
+    return clm_op_group_fits(caps, params[AXIS_WG]) &&
+           (size_t)params[AXIS_WG] * sizeof(float) <= caps->local_mem;
+}
+
+/* On a CPU a row is one work-item's: no barriers, full vectors. */
+static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
+{
+    const bool gpu = caps->type == CLM_DEVICE_GPU;
+
+    (void)shape;
+    params[AXIS_WG] = clm_op_group_choose(&k_axes[AXIS_WG], caps, gpu ? 256 : 1);
+    params[AXIS_VW] = gpu ? 4 : 16;
+}
+
+static size_t defines(const clm_shape *shape, const int *params, clm_define *defs)
+{
+    (void)shape;
+    defs[0] = (clm_define){"WG", params[AXIS_WG]};
+    defs[1] = (clm_define){"VW", params[AXIS_VW]};
+    return 2;
+}
+
+static clm_status fill(clm_case *c, uint32_t seed, clm_err *err)
+{
+    const size_t rows = (size_t)c->shape.v[CLM_RMSNORM_ROWS];
+    const size_t dim = (size_t)c->shape.v[CLM_RMSNORM_DIM];
+    clm_random r = clm_random_init(seed);
+    const size_t x_count = ((size_t)c->shape.v[CLM_RMSNORM_X_ROW0] + rows) * dim;
+    float *x = clm_case_add(c, "x", CLM_ELEM_F32, x_count, CLM_CASE_IN);
+    float *w = clm_case_add(c, "w", CLM_ELEM_F32, dim, CLM_CASE_IN);
+    void *y = clm_case_add(c, "y", CLM_ELEM_F32, rows * dim, CLM_CASE_OUT);
+
+    if (x == NULL || w == NULL || y == NULL) return clm_op_fill_nomem("rmsnorm", err);
+    clm_random_fill(&r, x, x_count, -2.0f, 2.0f);
+    clm_random_fill(&r, w, dim, 0.25f, 1.75f);
+    return CLM_OK;
+}
+
+static clm_status launch(clm_kernel *kernel, const clm_shape *shape, const int *params,
+                         clm_buffer *const *bufs, clm_err *err)
+{
+    const clm_arg args[] = {CLM_BUF(bufs[0]), CLM_BUF(bufs[1]), CLM_BUF(bufs[2]),
+                            CLM_I32(shape->v[CLM_RMSNORM_DIM]), CLM_I32(shape->v[CLM_RMSNORM_X_ROW0]),
+                            CLM_F32(shape->f[0])};
+    const size_t wg = (size_t)params[AXIS_WG];
+    const clm_range range = {1, {(size_t)shape->v[CLM_RMSNORM_ROWS] * wg}, {wg}};
+    const clm_status st = clm_kernel_set_args(kernel, args, CLM_COUNT(args), err);
+
+    return st != CLM_OK ? st : clm_kernel_enqueue(kernel, &range, err);
+}
+
+static double bytes_moved(const clm_shape *shape)
+{
+    const double dim = shape->v[CLM_RMSNORM_DIM];
+
+    return 4.0 * dim * (2.0 * shape->v[CLM_RMSNORM_ROWS] + 1.0);
+}
+
+static double flops(const clm_shape *shape)
+{
+    return 4.0 * shape->v[CLM_RMSNORM_DIM] * shape->v[CLM_RMSNORM_ROWS];
+}
+
+#define SHAPE(rows, dim)                                                                           \
+    {                                                                                              \
+        .v = {rows, dim}, .f = { 1e-6f }                                                           \
+    }
+static const clm_shape k_test[] = {
+    SHAPE(3, 130), SHAPE(1, 1),   SHAPE(4, 2),   SHAPE(2, 7),    SHAPE(1, 15),   SHAPE(1, 16),
+    SHAPE(2, 17),  SHAPE(1, 63),  SHAPE(5, 64),  SHAPE(2, 65),   SHAPE(33, 96),  SHAPE(1, 127),
+    {.v = {2, 130, 3}, .f = {1e-5f}}, {.v = {1, 96, 15}, .f = {1e-6f}},
+    SHAPE(7, 255), SHAPE(1, 256), SHAPE(2, 257), SHAPE(1, 1023), SHAPE(2, 4099), SHAPE(2, 5120),
+};
+static const clm_shape k_tune[] = {SHAPE(1, 5120), SHAPE(64, 5120), SHAPE(512, 5120)};
+
+/* Sums of up to 5120 squares in single precision, in any order: a relative error of some
+ * sqrt(5120) * 2^-24 = 4e-6 at worst, plus division, root and two products. */
+const clm_op_desc clm_op_rmsnorm = {
+    .name = "rmsnorm",
+    .entry = "rmsnorm",
+    .dims = k_dims,
+    .n_dims = CLM_RMSNORM_DIMS,
+    .axes = k_axes,
+    .n_axes = CLM_COUNT(k_axes),
+    .valid = valid,
+    .defaults = defaults,
+    .defines = defines,
+    .fill = fill,
+    .reference = clm_ref_rmsnorm,
+    .launch = launch,
+    .bytes_moved = bytes_moved,
+    .flops = flops,
+    .test_shapes = k_test,
+    .n_test_shapes = CLM_COUNT(k_test),
+    .tune_shapes = k_tune,
+    .n_tune_shapes = CLM_COUNT(k_tune),
+    .atol = 1e-7f,
+    .rtol = 1e-5f,
+};

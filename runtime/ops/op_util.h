@@ -1,0 +1,28 @@
+/* runtime/ops/op_util.h: small things that descriptors share.
+ *
+ * Layer    runtime.
+ * Threads  no state.
+ */
+#ifndef CLM_RUNTIME_OPS_OP_UTIL_H
+#define CLM_RUNTIME_OPS_OP_UTIL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include "tuning/op_desc.h"
+
+#define CLM_COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+/* Whether a 1-D work-group of `wg` items fits the device. */
+bool clm_op_group_fits(const clm_caps *caps, int wg);
+
+/* The largest value of `axis` that is at most `wanted` and fits the device as a work-group size;
+ * the first value (the smallest) when none does. Values ascend. */
+int clm_op_group_choose(const clm_axis *axis, const clm_caps *caps, int wanted);
+
+/* ceil(a / b) of non-negative a and positive b. */
+size_t clm_op_ceil_div(size_t a, size_t b);
+
+/* "rmsnorm: no memory for a test case" as CLM_E_NOMEM. */
+clm_status clm_op_fill_nomem(const char *op, clm_err *err);
+
+#endif

@@ -1,0 +1,42 @@
+/* runtime/ops/ops.c: the table of operators. A new operator adds its include and its line.
+ *
+ * Layer    runtime.
+ */
+#include "runtime/ops/ops.h"
+
+#include <string.h>
+#include "runtime/ops/op_add.h"
+#include "runtime/ops/op_argmax.h"
+#include "runtime/ops/op_attention.h"
+#include "runtime/ops/op_dequant.h"
+#include "runtime/ops/op_embed.h"
+#include "runtime/ops/op_gemv_f16.h"
+#include "runtime/ops/op_gemv_q4.h"
+#include "runtime/ops/op_gemv_q8.h"
+#include "runtime/ops/op_kv_store.h"
+#include "runtime/ops/op_rmsnorm.h"
+#include "runtime/ops/op_rope.h"
+#include "runtime/ops/op_swiglu.h"
+
+static const clm_op_desc *const k_ops[] = {
+    &clm_op_add,      &clm_op_argmax,   &clm_op_attention, &clm_op_dequant,
+    &clm_op_embed,    &clm_op_gemv_f16, &clm_op_gemv_q4,   &clm_op_gemv_q8,
+    &clm_op_kv_store, &clm_op_rmsnorm,  &clm_op_rope,      &clm_op_swiglu,
+};
+
+const clm_op_desc *const *clm_ops(size_t *count)
+{
+    *count = sizeof k_ops / sizeof k_ops[0];
+    return k_ops;
+}
+
+const clm_op_desc *clm_op_find(const char *name)
+{
+    size_t count;
+    const clm_op_desc *const *ops = clm_ops(&count);
+
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(ops[i]->name, name) == 0) return ops[i];
+    }
+    return NULL;
+}

@@ -1,0 +1,18 @@
+/* runtime/ops/ops.h: the table of all operators, over which tests, tuner, bench and doctor loop.
+ *
+ * Layer    runtime.
+ * Threads  constant data.
+ */
+#ifndef CLM_RUNTIME_OPS_OPS_H
+#define CLM_RUNTIME_OPS_OPS_H
+
+#include <stddef.h>
+#include "tuning/op_desc.h"
+
+/* All descriptors, sorted by name; `*count` receives how many. */
+const clm_op_desc *const *clm_ops(size_t *count);
+
+/* The operator called `name`, or NULL. */
+const clm_op_desc *clm_op_find(const char *name);
+
+#endif

@@ -1,0 +1,37 @@
+/* runtime/ops/ref.h: every operator in plain C: the oracle of tests, tuner and doctor.
+ *
+ * Layer    runtime; ref_<op>.c includes this, its operator's header and the C library, nothing
+ *          of cl/. Written from the formulas, with sums in double.
+ * Threads  no state.
+ *
+ * Each function reads c->shape and the inputs' `data` and writes `expected` of all outputs. An
+ * element of an OUT buffer that the operator must leave alone gets clm_ref_untouched()'s bytes,
+ * with which clm_op_check presets the device's memory.
+ */
+#ifndef CLM_RUNTIME_OPS_REF_H
+#define CLM_RUNTIME_OPS_REF_H
+
+#include <stdint.h>
+#include "tuning/op_desc.h"
+
+/* Sets `expected` of a buffer to bytes that mean "not written": 0xFF, a NaN in every float type. */
+void clm_ref_untouched(clm_case_buffer *buf);
+
+/* IEEE 754 binary16. To half: round to nearest even, overflow gives infinity, NaN stays NaN. */
+float clm_ref_half_to_float(uint16_t h);
+uint16_t clm_ref_float_to_half(float f);
+
+void clm_ref_add(clm_case *c);
+void clm_ref_argmax(clm_case *c);
+void clm_ref_attention(clm_case *c);
+void clm_ref_dequant(clm_case *c);
+void clm_ref_embed(clm_case *c);
+void clm_ref_gemv_f16(clm_case *c);
+void clm_ref_gemv_q4(clm_case *c);
+void clm_ref_gemv_q8(clm_case *c);
+void clm_ref_kv_store(clm_case *c);
+void clm_ref_rmsnorm(clm_case *c);
+void clm_ref_rope(clm_case *c);
+void clm_ref_swiglu(clm_case *c);
+
+#endif

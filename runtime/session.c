@@ -1,0 +1,250 @@
+/* runtime/session.c: a conversation: rounds, what of them fits the context, interruption. See
+ * runtime/clm.h. */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/generate.h"
+
+struct clm_session {
+    clm_engine *engine;
+    clm_sampler *sampler;
+    uint64_t seed;
+    char *system;        /* "" for none */
+    clm_message *rounds; /* user and assistant in turn; texts are malloc'd */
+    size_t n_messages, room;
+    uint32_t max_new_tokens; /* of the answer in progress */
+    volatile sig_atomic_t interrupted;
+};
+
+clm_status clm_session_create(clm_engine *e, const char *system, uint64_t seed, clm_session **out,
+                              clm_err *err)
+{
+    clm_session *s = calloc(1, sizeof *s);
+    clm_status st = CLM_OK;
+
+    *out = NULL;
+    if (s == NULL) return clm_fail(err, CLM_E_NOMEM, "session: no memory");
+    s->engine = e;
+    s->seed = seed != 0 ? seed : clm_seed_from_system();
+    s->system = strdup(system != NULL ? system : "");
+    if (s->system == NULL) st = clm_fail(err, CLM_E_NOMEM, "session: no memory");
+    if (st == CLM_OK)
+        st = clm_sampler_create(clm_model_file_hparams(e->file)->vocab, s->seed, &s->sampler, err);
+    if (st == CLM_OK) {
+        *out = s;
+        return CLM_OK;
+    }
+    clm_session_destroy(s);
+    return st;
+}
+
+void clm_session_destroy(clm_session *s)
+{
+    if (s == NULL) return;
+    clm_session_clear(s);
+    free(s->rounds);
+    free(s->system);
+    clm_sampler_destroy(s->sampler);
+    free(s);
+}
+
+uint64_t clm_session_seed(const clm_session *s)
+{
+    return s->seed;
+}
+
+/* ---- the list of messages -------------------------------------------------------------------- */
+
+/* Forgets `n` messages from `first` on. */
+static void remove_messages(clm_session *s, size_t first, size_t n)
+{
+    for (size_t i = first; i < first + n; i++) free((char *)s->rounds[i].text);
+    memmove(s->rounds + first, s->rounds + first + n,
+            (s->n_messages - first - n) * sizeof *s->rounds);
+    s->n_messages -= n;
+}
+
+static clm_status add_message(clm_session *s, clm_chat_role role, const char *text, size_t size,
+                              clm_err *err)
+{
+    char *copy = malloc(size + 1);
+
+    if (copy == NULL) return clm_fail(err, CLM_E_NOMEM, "session: no memory");
+    if (size > 0) memcpy(copy, text, size);
+    copy[size] = '\0';
+    if (s->n_messages == s->room) {
+        size_t room = 2 * s->room + 8;
+        clm_message *grown = realloc(s->rounds, room * sizeof *grown);
+        if (grown == NULL) {
+            free(copy);
+            return clm_fail(err, CLM_E_NOMEM, "session: no memory");
+        }
+        s->rounds = grown;
+        s->room = room;
+    }
+    s->rounds[s->n_messages++] = (clm_message){role, copy, size};
+    return CLM_OK;
+}
+
+bool clm_session_undo(clm_session *s)
+{
+    size_t first = s->n_messages;
+
+    if (first == 0) return false;
+    while (first > 0 && s->rounds[first - 1].role != CLM_ROLE_USER) first--;
+    if (first > 0) first--;
+    remove_messages(s, first, s->n_messages - first);
+    return true;
+}
+
+void clm_session_clear(clm_session *s)
+{
+    remove_messages(s, 0, s->n_messages);
+}
+
+void clm_session_usage(const clm_session *s, size_t *rounds, size_t *tokens)
+{
+    *rounds = 0;
+    for (size_t i = 0; i < s->n_messages; i++) *rounds += s->rounds[i].role == CLM_ROLE_USER;
+    *tokens = s->n_messages > 0 ? s->engine->n_cached : 0;
+}
+
+void clm_session_interrupt(clm_session *s)
+{
+    s->interrupted = 1;
+}
+
+/* ---- prompts --------------------------------------------------------------------------------- */
+
+/* Ids of the conversation without its first `skip` messages; max_input as in clm_template_encode. */
+static clm_status encode(const clm_session *s, size_t skip, size_t max_input, int **ids, size_t *n,
+                         size_t *n_dropped, clm_err *err)
+{
+    size_t n_system = s->system[0] != '\0' ? 1 : 0, count = n_system + s->n_messages - skip;
+    clm_message *all = malloc((count + 1) * sizeof *all);
+    clm_status st;
+
+    *ids = NULL;
+    if (all == NULL) return clm_fail(err, CLM_E_NOMEM, "session: no memory");
+    all[0] = (clm_message){CLM_ROLE_SYSTEM, s->system, strlen(s->system)};
+    memcpy(all + n_system, s->rounds + skip, (s->n_messages - skip) * sizeof *all);
+    st = clm_template_encode(s->engine->chat_template, s->engine->tokenizer, all, count, max_input,
+                             ids, n, n_dropped, err);
+    free(all);
+    return st;
+}
+
+/* Prompt of the conversation. Rounds that do not fit are forgotten for good, so that the cache
+ * stays useful in the next round. Half of the context, or max_new_tokens if that is less, is kept
+ * for the answer, as long as the question itself leaves so much. */
+static clm_status make_prompt(clm_session *s, int **ids, size_t *n, size_t *rounds_dropped,
+                              clm_err *err)
+{
+    size_t ctx = clm_transformer_ctx(s->engine->model), newest, max_input, dropped = 0;
+    size_t answer = s->max_new_tokens < ctx / 2 ? s->max_new_tokens : ctx / 2;
+    clm_status st = encode(s, s->n_messages - 1, 0, ids, &newest, NULL, err);
+
+    *rounds_dropped = 0;
+    if (st != CLM_OK) return st;
+    free(*ids);
+    *ids = NULL;
+    if (newest >= ctx)
+        return clm_fail(
+            err, CLM_E_LIMIT,
+            "the question has %zu tokens and the context only %zu: shorten it or raise ctx_size",
+            newest, ctx);
+    max_input = newest > ctx - answer ? newest : ctx - answer;
+    st = encode(s, 0, max_input, ids, n, &dropped, err);
+    if (st != CLM_OK) return st;
+    for (size_t i = 0; i < dropped && i < s->n_messages; i++)
+        *rounds_dropped += s->rounds[i].role == CLM_ROLE_USER;
+    remove_messages(s, 0, dropped < s->n_messages ? dropped : s->n_messages - 1);
+    return CLM_OK;
+}
+
+/* clm_generation's shrink: forgets the oldest round while an answer is being made. */
+static clm_status drop_oldest_round(void *owner, int **prompt, size_t *n, clm_err *err)
+{
+    clm_session *s = owner;
+    size_t end = 1;
+
+    *prompt = NULL;
+    while (end < s->n_messages && s->rounds[end].role != CLM_ROLE_USER) end++;
+    if (end >= s->n_messages) return CLM_OK; /* only the question in progress is left */
+    remove_messages(s, 0, end);
+    return encode(s, 0, 0, prompt, n, NULL, err);
+}
+
+/* ---- answers --------------------------------------------------------------------------------- */
+
+clm_status clm_session_ask(clm_session *s, const char *text, size_t size,
+                           const clm_sampling *sampling, clm_text_fn fn, void *user,
+                           clm_reply *reply, clm_err *err)
+{
+    clm_text_buf answer = {0};
+    int *prompt = NULL, end_ids[4];
+    size_t n_prompt, dropped = 0;
+    clm_generation g = {.engine = s->engine,
+                        .sampler = s->sampler,
+                        .sampling = sampling,
+                        .end_ids = end_ids,
+                        .drop_leading_space = true,
+                        .fn = fn,
+                        .user = user,
+                        .stop = &s->interrupted,
+                        .shrink = drop_oldest_round,
+                        .owner = s};
+    clm_status st = add_message(s, CLM_ROLE_USER, text, size, err);
+
+    memset(reply, 0, sizeof *reply);
+    if (st != CLM_OK) return st;
+    s->max_new_tokens = sampling->max_new_tokens;
+    g.n_end_ids = clm_template_stop_ids(s->engine->chat_template, s->engine->tokenizer, end_ids);
+    g.stop_text = clm_template_stop_text(s->engine->chat_template);
+    st = make_prompt(s, &prompt, &n_prompt, &dropped, err);
+    if (st == CLM_OK) st = clm__generate(&g, prompt, n_prompt, &answer, reply, err);
+    reply->dropped_rounds += dropped;
+    if (st == CLM_OK && (reply->finish != CLM_FINISH_INTERRUPTED || answer.size > 0))
+        st = add_message(s, CLM_ROLE_ASSISTANT, answer.data, answer.size, err);
+    else if (s->n_messages > 0)
+        remove_messages(s, s->n_messages - 1, 1); /* the question, which got no answer */
+    s->interrupted = 0;
+    free(prompt);
+    free(answer.data);
+    return st;
+}
+
+clm_status clm_session_complete(clm_session *s, const char *text, size_t size,
+                                const clm_sampling *sampling, clm_text_fn fn, void *user,
+                                clm_reply *reply, clm_err *err)
+{
+    const clm_tokenizer *tok = s->engine->tokenizer;
+    clm_text_buf answer = {0};
+    int *ids = NULL, *prompt = NULL;
+    size_t n = 0, n_bos = clm_tokenizer_add_bos(tok) && clm_tokenizer_bos(tok) >= 0 ? 1 : 0;
+    clm_generation g = {.engine = s->engine,
+                        .sampler = s->sampler,
+                        .sampling = sampling,
+                        .fn = fn,
+                        .user = user,
+                        .stop = &s->interrupted};
+    clm_status st = clm_tokenizer_encode(tok, text, size, &ids, &n, err);
+
+    memset(reply, 0, sizeof *reply);
+    if (st != CLM_OK) goto out;
+    prompt = malloc((n + 1) * sizeof *prompt);
+    if (prompt == NULL) {
+        st = clm_fail(err, CLM_E_NOMEM, "session: no memory");
+        goto out;
+    }
+    prompt[0] = clm_tokenizer_bos(tok);
+    if (n > 0) memcpy(prompt + n_bos, ids, n * sizeof *ids);
+    st = clm__generate(&g, prompt, n + n_bos, &answer, reply, err);
+out:
+    s->interrupted = 0;
+    free(ids);
+    free(prompt);
+    free(answer.data);
+    return st;
+}

@@ -1,0 +1,104 @@
+/* runtime/text/stop_filter.c: see runtime/text/stop_filter.h. */
+#include "runtime/text/stop_filter.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct clm_stop_filter {
+    char **stops;
+    size_t n;
+    char *held; /* text not shown yet */
+    size_t used, room;
+    size_t shown; /* bytes at the front of `held` that the last call handed out */
+};
+
+clm_status clm_stop_filter_create(const char *const *stops, size_t n, clm_stop_filter **out,
+                                  clm_err *err)
+{
+    clm_stop_filter *f = calloc(1, sizeof *f);
+
+    *out = NULL;
+    if (f != NULL) f->stops = calloc(n + 1, sizeof *f->stops);
+    if (f == NULL || f->stops == NULL) goto nomem;
+    for (size_t i = 0; i < n; i++) {
+        if (stops[i][0] == '\0') continue;
+        f->stops[f->n] = strdup(stops[i]);
+        if (f->stops[f->n] == NULL) goto nomem;
+        f->n++;
+    }
+    *out = f;
+    return CLM_OK;
+nomem:
+    clm_stop_filter_destroy(f);
+    return clm_fail(err, CLM_E_NOMEM, "stop strings: no memory");
+}
+
+void clm_stop_filter_destroy(clm_stop_filter *f)
+{
+    if (f == NULL) return;
+    for (size_t i = 0; i < f->n; i++) free(f->stops[i]);
+    free(f->stops);
+    free(f->held);
+    free(f);
+}
+
+static clm_status append(clm_stop_filter *f, const char *text, size_t n, clm_err *err)
+{
+    memmove(f->held, f->held + f->shown, f->used - f->shown);
+    f->used -= f->shown;
+    f->shown = 0;
+    if (f->used + n > f->room) {
+        size_t room = 2 * (f->used + n);
+        char *grown = realloc(f->held, room);
+        if (grown == NULL) return clm_fail(err, CLM_E_NOMEM, "stop strings: no memory");
+        f->held = grown;
+        f->room = room;
+    }
+    memcpy(f->held + f->used, text, n);
+    f->used += n;
+    return CLM_OK;
+}
+
+clm_status clm_stop_filter_feed(clm_stop_filter *f, const char *text, size_t n, const char **out,
+                                size_t *size, bool *found, clm_err *err)
+{
+    clm_status st = CLM_OK;
+
+    *out = "";
+    *size = 0;
+    *found = false;
+    if (n > 0 || f->shown > 0) {
+        if (f->held == NULL) f->held = malloc(f->room = 256);
+        if (f->held == NULL) return clm_fail(err, CLM_E_NOMEM, "stop strings: no memory");
+        st = append(f, text, n, err);
+        if (st != CLM_OK) return st;
+    }
+    /* From each place: a whole stop string ends the text, the beginning of one holds it back. */
+    for (size_t at = 0; at <= f->used; at++) {
+        size_t left = f->used - at;
+        bool held = false;
+        for (size_t i = 0; i < f->n; i++) {
+            size_t length = strlen(f->stops[i]);
+            size_t common = left < length ? left : length;
+            if (common == 0 || memcmp(f->held + at, f->stops[i], common) != 0) continue;
+            if (common == length)
+                *found = true;
+            else
+                held = true;
+        }
+        if (*found || held || left == 0) {
+            *out = f->held != NULL ? f->held : "";
+            *size = f->shown = at;
+            if (*found) f->used = at;
+            return CLM_OK;
+        }
+    }
+    return CLM_OK;
+}
+
+void clm_stop_filter_flush(clm_stop_filter *f, const char **out, size_t *size)
+{
+    *out = f->held != NULL ? f->held + f->shown : "";
+    *size = f->used - f->shown;
+    f->used = f->shown = 0;
+}

@@ -1,0 +1,264 @@
+/* runtime/text/tokenizer.c: see tokenizer.h and, for the public functions, runtime/clm.h. */
+#include "runtime/text/tokenizer.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include "host/file.h"
+#include "runtime/text/sp_model.h"
+#include "runtime/text/sp_shim.h"
+
+/* The library needs about 60 bytes of memory for each byte of a text, and counts in int. */
+enum { MAX_TEXT = 64 << 20 };
+
+struct clm_tokenizer {
+    clm_sp *sp;
+    size_t n;
+    int bos, eos;
+    bool add_bos;
+    uint8_t *types;      /* clm_piece_type of each id */
+    char *surface;       /* what the ids add to a text, one after the other */
+    size_t *surface_off; /* n + 1 places in it */
+};
+
+void clm_tokenizer_destroy(clm_tokenizer *tok)
+{
+    if (tok == NULL) return;
+    clm_sp_destroy(tok->sp);
+    free(tok->types);
+    free(tok->surface);
+    free(tok->surface_off);
+    free(tok);
+}
+
+/* ---- Creation -------------------------------------------------------------------------------- */
+
+/* Writes what a piece adds to a text; never longer than the piece, except for the unknown one. */
+static size_t put_surface(const clm_sp_model *m, const clm_sp_piece *p, char *out)
+{
+    static const char space[] = "\xe2\x96\x81"; /* U+2581 */
+    size_t n = 0;
+
+    switch (p->type) {
+    case CLM_PIECE_CONTROL:
+        return 0;
+    case CLM_PIECE_UNKNOWN:
+        if (m->unk_surface.size > 0) memcpy(out, m->unk_surface.data, m->unk_surface.size);
+        return m->unk_surface.size;
+    case CLM_PIECE_BYTE:
+        out[0] = (char)clm_sp_piece_byte(p->text);
+        return 1;
+    default:
+        break;
+    }
+    for (size_t i = 0; i < p->text.size;) {
+        if (p->text.size - i >= 3 && memcmp(p->text.data + i, space, 3) == 0) {
+            out[n++] = ' ';
+            i += 3;
+        } else {
+            out[n++] = p->text.data[i++];
+        }
+    }
+    return n;
+}
+
+static clm_status fill_table(clm_tokenizer *tok, const clm_sp_model *m, clm_err *err)
+{
+    size_t room = 1, used = 0; /* no overflow: both are bounded by the size of a loaded model */
+
+    for (size_t i = 0; i < m->n_pieces; i++)
+        room +=
+            m->pieces[i].type == CLM_PIECE_UNKNOWN ? m->unk_surface.size : m->pieces[i].text.size;
+    tok->n = m->n_pieces;
+    tok->types = malloc(tok->n);
+    tok->surface_off = calloc(tok->n + 1, sizeof *tok->surface_off);
+    tok->surface = malloc(room);
+    if (tok->types == NULL || tok->surface_off == NULL || tok->surface == NULL)
+        return clm_fail(err, CLM_E_NOMEM, "tokenizer: no memory");
+    for (size_t i = 0; i < tok->n; i++) {
+        tok->types[i] = (uint8_t)m->pieces[i].type;
+        tok->surface_off[i] = used;
+        used += put_surface(m, &m->pieces[i], tok->surface + used);
+    }
+    tok->surface_off[tok->n] = used;
+    return CLM_OK;
+}
+
+/* Takes over what `m` says; `m` is not kept. */
+static clm_status create_from_model(const clm_sp_model *m, clm_tokenizer **out, clm_err *err)
+{
+    clm_tokenizer *tok = calloc(1, sizeof *tok);
+    uint8_t *message = NULL;
+    size_t bytes;
+    clm_status st;
+
+    *out = NULL;
+    if (tok == NULL) return clm_fail(err, CLM_E_NOMEM, "tokenizer: no memory");
+    st = fill_table(tok, m, err);
+    if (st != CLM_OK) goto out;
+    st = clm_sp_model_write(m, &message, &bytes, err);
+    if (st != CLM_OK) goto out;
+    st = clm_sp_create(message, bytes, &tok->sp, err);
+    if (st != CLM_OK) goto out;
+    tok->bos = clm_sp_find(tok->sp, m->bos_piece.data, m->bos_piece.size);
+    tok->eos = clm_sp_find(tok->sp, m->eos_piece.data, m->eos_piece.size);
+    *out = tok;
+    tok = NULL;
+out:
+    free(message);
+    clm_tokenizer_destroy(tok);
+    return st;
+}
+
+static int id_or_none(int id, size_t n)
+{
+    return id >= 0 && (size_t)id < n ? id : -1;
+}
+
+clm_status clm_tokenizer_create(const clm_vocab *vocab, clm_tokenizer **out, clm_err *err)
+{
+    clm_sp_model *m = NULL;
+    clm_tokenizer *tok = NULL;
+    clm_status st;
+
+    *out = NULL;
+    if (vocab->sp_model != NULL) {
+        st = clm_sp_model_read(vocab->sp_model, vocab->sp_model_bytes, &m, err);
+    } else if (vocab->model_name == NULL) {
+        st = clm_fail(err, CLM_E_MODEL, "the file does not say what kind of vocabulary it has");
+    } else if (strcmp(vocab->model_name, "llama") != 0) {
+        st = clm_fail(
+            err, CLM_E_MODEL,
+            "a vocabulary of the kind \"%s\" is not supported, only \"llama\" (SentencePiece BPE)",
+            vocab->model_name);
+    } else {
+        st = clm_sp_model_from_vocab(vocab, &m, err);
+    }
+    if (st != CLM_OK) goto out;
+    st = create_from_model(m, &tok, err);
+    if (st != CLM_OK) goto out;
+    /* A GGUF file states its ids; a tokenizer.model has its own and the files beside it may differ. */
+    if (vocab->sp_model == NULL || vocab->bos >= 0) tok->bos = id_or_none(vocab->bos, tok->n);
+    if (vocab->sp_model == NULL || vocab->eos >= 0) tok->eos = id_or_none(vocab->eos, tok->n);
+    tok->add_bos = vocab->add_bos && tok->bos >= 0;
+    *out = tok;
+    tok = NULL;
+out:
+    clm_tokenizer_destroy(tok);
+    clm_sp_model_destroy(m);
+    return st;
+}
+
+static clm_status load_gguf(const char *path, clm_tokenizer **out, clm_err *err)
+{
+    clm_model_file *mf;
+    clm_status st = clm_model_file_open(path, &mf, err);
+
+    if (st != CLM_OK) return st; /* it names the file */
+    st = clm_tokenizer_create(clm_model_file_vocab(mf), out, err);
+    if (st != CLM_OK) clm_fail_context(err, st, "%s", path);
+    clm_model_file_close(mf);
+    return st;
+}
+
+static clm_status load_file(const char *path, clm_tokenizer **out, clm_err *err)
+{
+    clm_sp_model *m = NULL;
+    clm_map map;
+    clm_status st = clm_map_open(path, &map, err);
+
+    if (st != CLM_OK)
+        return CLM_E_MODEL; /* whatever is wrong, it is the model file; the text says it */
+    if (map.size >= 4 && memcmp(map.data, "GGUF", 4) == 0) {
+        st = load_gguf(path, out, err);
+        goto out;
+    }
+    st = clm_sp_model_read(map.data, map.size, &m, err);
+    if (st == CLM_OK) st = create_from_model(m, out, err);
+    if (st != CLM_OK) clm_fail_context(err, st, "%s", path);
+out:
+    clm_sp_model_destroy(m);
+    clm_map_close(&map);
+    return st;
+}
+
+clm_status clm_tokenizer_load(const char *path, clm_tokenizer **out, clm_err *err)
+{
+    char *inside;
+    clm_status st;
+
+    *out = NULL;
+    if (!clm_file_is_dir(path)) return load_file(path, out, err);
+    inside = clm_path_join(path, "tokenizer.model");
+    if (inside == NULL) return clm_fail(err, CLM_E_NOMEM, "%s: no memory", path);
+    if (clm_file_exists(inside))
+        st = load_file(inside, out, err);
+    else
+        st = clm_fail(err, CLM_E_MODEL, "%s: the folder has no tokenizer.model", path);
+    free(inside);
+    return st;
+}
+
+/* ---- Use ------------------------------------------------------------------------------------- */
+
+clm_status clm_tokenizer_encode(const clm_tokenizer *tok, const char *text, size_t size, int **ids,
+                                size_t *count, clm_err *err)
+{
+    *ids = NULL;
+    *count = 0;
+    if (size > MAX_TEXT)
+        return clm_fail(err, CLM_E_LIMIT,
+                        "a text of %zu bytes; at most %d can be tokenised at once", size,
+                        (int)MAX_TEXT);
+    return clm_sp_encode(tok->sp, text, size, ids, count, err);
+}
+
+clm_status clm_tokenizer_decode(const clm_tokenizer *tok, const int *ids, size_t count, char **text,
+                                size_t *size, clm_err *err)
+{
+    *text = NULL;
+    *size = 0;
+    if (count > MAX_TEXT)
+        return clm_fail(err, CLM_E_LIMIT, "%zu tokens; at most %d can be decoded at once", count,
+                        (int)MAX_TEXT);
+    for (size_t i = 0; i < count; i++)
+        if (ids[i] < 0 || (size_t)ids[i] >= tok->n)
+            return clm_fail(err, CLM_E_USAGE, "token id %d is outside the vocabulary (0 to %zu)",
+                            ids[i], tok->n - 1);
+    return clm_sp_decode(tok->sp, ids, count, text, size, err);
+}
+
+size_t clm_tokenizer_size(const clm_tokenizer *tok)
+{
+    return tok->n;
+}
+int clm_tokenizer_bos(const clm_tokenizer *tok)
+{
+    return tok->bos;
+}
+int clm_tokenizer_eos(const clm_tokenizer *tok)
+{
+    return tok->eos;
+}
+bool clm_tokenizer_add_bos(const clm_tokenizer *tok)
+{
+    return tok->add_bos;
+}
+
+bool clm_tokenizer_is_control(const clm_tokenizer *tok, int id)
+{
+    return id >= 0 && (size_t)id < tok->n && tok->types[id] == CLM_PIECE_CONTROL;
+}
+
+int clm_tokenizer_find(const clm_tokenizer *tok, const char *piece)
+{
+    return clm_sp_find(tok->sp, piece, strlen(piece));
+}
+
+const char *clm_tokenizer_piece(const clm_tokenizer *tok, int id, size_t *size)
+{
+    *size = 0;
+    if (id < 0 || (size_t)id >= tok->n) return "";
+    *size = tok->surface_off[id + 1] - tok->surface_off[id];
+    return tok->surface + tok->surface_off[id];
+}

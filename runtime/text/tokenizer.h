@@ -1,0 +1,41 @@
+/* runtime/text/tokenizer.h: text to token ids and back; the part of it that is not public.
+ *
+ * Layer    runtime. SentencePiece does the work behind sp_shim.h; what it is handed is validated
+ *          before (0.1.97 crashes on malformed models).
+ * Threads  read-only after creation: may be shared.
+ *
+ * clm_tokenizer_load, _encode, _decode and _destroy: runtime/clm.h. Whatever cannot be loaded is
+ * CLM_E_MODEL; a tokenizer.model alone does not say whether BOS is wanted: add_bos is false. No BOS
+ * or EOS is added by encoding; a text of more than 64 MiB is CLM_E_LIMIT. Text may hold NUL and broken UTF-8. Decoding follows SentencePiece: one leading space
+ * is dropped, an undecodable byte becomes U+FFFD, control ids give nothing; an id outside the
+ * vocabulary is CLM_E_USAGE. `*ids` is NULL when *count is 0; `*text` is always NUL-terminated,
+ * which `*size` does not count.
+ */
+#ifndef CLM_RUNTIME_TEXT_TOKENIZER_H
+#define CLM_RUNTIME_TEXT_TOKENIZER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include "runtime/clm.h"
+#include "runtime/formats/model_file.h"
+
+/* From a model file's vocabulary: a SentencePiece model is rebuilt in memory from the pieces, or
+ * vocab->sp_model is used. Nothing of `vocab` is kept.
+ * Returns CLM_OK, CLM_E_MODEL or CLM_E_NOMEM. */
+clm_status clm_tokenizer_create(const clm_vocab *vocab, clm_tokenizer **out, clm_err *err);
+
+size_t clm_tokenizer_size(const clm_tokenizer *tok); /* number of ids */
+int clm_tokenizer_bos(const clm_tokenizer *tok);     /* -1: none */
+int clm_tokenizer_eos(const clm_tokenizer *tok);
+bool clm_tokenizer_add_bos(const clm_tokenizer *tok); /* the file asks for BOS in front */
+bool clm_tokenizer_is_control(const clm_tokenizer *tok, int id);
+
+/* Id of the piece with exactly this text, -1 when there is none. */
+int clm_tokenizer_find(const clm_tokenizer *tok, const char *piece);
+
+/* Bytes that one id adds to a text that has already begun (a space stays a space, a byte piece is
+ * one raw byte, control ids give none). Borrowed; `*size` 0 for nothing. For streaming through
+ * runtime/text/utf8.h. An id outside the vocabulary gives nothing. */
+const char *clm_tokenizer_piece(const clm_tokenizer *tok, int id, size_t *size);
+
+#endif

@@ -1,0 +1,26 @@
+#!/bin/sh
+# oclgrind.sh BUILD: runs every operator test on small shapes under Oclgrind. Oclgrind returns the
+# program's own exit code, so a kernel is judged by the log: it must be empty.
+set -u
+build=$1
+log=$(mktemp)
+passed=0
+failed=0
+trap 'rm -f "$log"' EXIT
+
+for test in "$build"/test_op_*; do
+    [ -x "$test" ] || continue
+    name=$(basename "$test")
+    : >"$log"
+    # Oclgrind is its own platform: the loader of the system would hide it.
+    if output=$(env -u OCL_ICD_VENDORS CLM_TEST_SMALL=1 CLM_TEST_DEVICE=auto oclgrind --data-races --uninitialized \
+        --check-api --log "$log" "$test" 2>&1) && [ ! -s "$log" ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        printf '%s under Oclgrind:\n%s\n' "$name" "$output" | tail -n 30
+        head -n 40 "$log"
+    fi
+done
+echo "oclgrind: $passed passed, $failed failed"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]

@@ -1,0 +1,31 @@
+# tests.cmake: every tests/<layer>/test_*.c is one cmocka program with the label of its kind.
+pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+get_filename_component(CLM_GOLDEN_DEFAULT ${CMAKE_SOURCE_DIR}/../shared/golden ABSOLUTE)
+set(CLM_GOLDEN ${CLM_GOLDEN_DEFAULT} CACHE PATH "Folder with the golden models")
+
+# clm_tests(<folder> <label> <libraries...>)
+function(clm_tests folder label)
+    file(GLOB sources CONFIGURE_DEPENDS tests/${folder}/test_*.c)
+    foreach(source IN LISTS sources)
+        get_filename_component(name ${source} NAME_WE)
+        add_executable(${name} ${source})
+        target_link_libraries(${name} PRIVATE ${ARGN} clm_flags PkgConfig::CMOCKA)
+        target_compile_definitions(${name} PRIVATE CLM_GOLDEN="${CLM_GOLDEN}"
+            CLM_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data" CLM_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+        add_test(NAME ${name} COMMAND ${name})
+        set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT 900)
+    endforeach()
+endfunction()
+
+clm_tests(host unit clm_host)
+clm_tests(formats unit clm_formats PkgConfig::JANSSON)
+clm_tests(text unit clm_text PkgConfig::JANSSON)
+# What the operators' tests share.
+add_library(op_harness STATIC tests/ops/op_harness.c)
+target_link_libraries(op_harness PUBLIC clm_ops PkgConfig::CMOCKA)
+clm_tests(ops op op_harness m)
+clm_tests(runtime unit clm_runtime PkgConfig::JANSSON m)
+# The command line's parser is part of the program, not of a library.
+add_library(clm_args STATIC tools/args.c tools/args_flags.c)
+target_link_libraries(clm_args PUBLIC clm_runtime)
+clm_tests(cli unit clm_args)

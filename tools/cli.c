@@ -1,0 +1,249 @@
+/* tools/cli.c: see tools/cli.h. */
+#include "tools/cli.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- messages and progress ------------------------------------------------------------------- */
+
+static bool progress_open; /* a line without its newline is on the terminal */
+
+void clm_cli_end_progress(void)
+{
+    if (progress_open) fputc('\n', stderr);
+    progress_open = false;
+}
+
+int clm_cli_fail(clm_status st, const clm_err *err)
+{
+    clm_cli_end_progress();
+    fprintf(stderr, "clm: %s\n", err->text[0] != '\0' ? err->text : clm_status_text(st));
+    return clm_status_exit_code(st);
+}
+
+static void print_message(void *user, clm_log_level level, const char *text)
+{
+    (void)user;
+    if (level == CLM_LOG_DEBUG && getenv("CLM_DEBUG") == NULL) return;
+    clm_cli_end_progress();
+    fprintf(stderr, "clm: %s%s\n", level == CLM_LOG_WARN ? "warning: " : "", text);
+}
+
+static double seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* On a terminal one line is rewritten, at most 20 times a second; elsewhere a line is written when a
+ * stage begins and every five seconds. */
+static void print_progress(void *user, const char *stage, size_t done, size_t total)
+{
+    static double last;
+    static const char *last_stage;
+    double now = seconds_now();
+    bool terminal = isatty(STDERR_FILENO), new_stage = last_stage == NULL || strcmp(stage, last_stage) != 0;
+
+    (void)user;
+    if (!new_stage && done < total && now - last < (terminal ? 0.05 : 5.0)) return;
+    if (!new_stage && !terminal && done == total && now - last < 5.0) return;
+    last = now;
+    last_stage = stage;
+    if (!terminal) {
+        fprintf(stderr, "%s %zu/%zu\n", stage, done, total);
+        return;
+    }
+    fprintf(stderr, "\r\033[K%s %zu/%zu", stage, done, total);
+    progress_open = true;
+    if (done == total) {
+        fputs("\r\033[K", stderr);
+        progress_open = false;
+        last_stage = NULL;
+    }
+    fflush(stderr);
+}
+
+const clm_observer *clm_cli_observer(void)
+{
+    static const clm_observer observer = {NULL, print_message, print_progress};
+    return &observer;
+}
+
+bool clm_cli_colour(FILE *stream)
+{
+    const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
+
+    if (no_color != NULL && no_color[0] != '\0') return false;
+    return isatty(fileno(stream)) && term != NULL && strcmp(term, "dumb") != 0;
+}
+
+/* ---- input ----------------------------------------------------------------------------------- */
+
+clm_status clm_cli_read(FILE *stream, const char *name, char **text, size_t *size, clm_err *err)
+{
+    size_t used = 0, room = 1 << 16;
+    char *data = NULL;
+
+    *text = NULL;
+    *size = 0;
+    for (;;) {
+        char *grown = realloc(data, room + 1);
+        if (grown == NULL) {
+            free(data);
+            return clm_fail(err, CLM_E_NOMEM, "%s: no memory", name);
+        }
+        data = grown;
+        used += fread(data + used, 1, room - used, stream);
+        if (used < room) break;
+        room *= 2;
+    }
+    if (ferror(stream)) {
+        free(data);
+        return clm_fail(err, CLM_E_IO, "%s: %s", name, strerror(errno));
+    }
+    data[used] = '\0';
+    *text = data;
+    *size = used;
+    return CLM_OK;
+}
+
+clm_status clm_cli_read_file(const char *path, char **text, size_t *size, clm_err *err)
+{
+    FILE *file = fopen(path, "rb");
+    clm_status st;
+
+    *text = NULL;
+    *size = 0;
+    if (file == NULL) return clm_fail(err, CLM_E_USAGE, "%s: %s", path, strerror(errno));
+    st = clm_cli_read(file, path, text, size, err);
+    fclose(file);
+    return st;
+}
+
+clm_status clm_cli_prompt(const clm_args *args, char **text, size_t *size, clm_err *err)
+{
+    const char *given = clm_args_get(args, "prompt"), *path = clm_args_get(args, "file");
+    clm_status st = CLM_OK;
+
+    *text = NULL;
+    *size = 0;
+    if (given != NULL) {
+        *text = strdup(given);
+        if (*text == NULL) return clm_fail(err, CLM_E_NOMEM, "prompt: no memory");
+        *size = strlen(given);
+    } else if (path != NULL) {
+        st = clm_cli_read_file(path, text, size, err);
+    } else {
+        st = clm_cli_read(stdin, "standard input", text, size, err);
+    }
+    if (st != CLM_OK) return st;
+    if (given == NULL && *size > 0 && (*text)[*size - 1] == '\n') (*text)[--*size] = '\0';
+    if (*size == 0) {
+        free(*text);
+        *text = NULL;
+        return clm_fail(err, CLM_E_USAGE, "the prompt is empty: give one with -p, -f or on standard input");
+    }
+    return CLM_OK;
+}
+
+/* ---- Ctrl+C ---------------------------------------------------------------------------------- */
+
+static clm_session *volatile interrupt_session;
+static volatile sig_atomic_t interrupt_count;
+
+static void on_interrupt(int signal_number)
+{
+    clm_session *s = interrupt_session;
+
+    (void)signal_number;
+    interrupt_count++;
+    if (s != NULL) clm_session_interrupt(s);
+    if (interrupt_count > 2) _exit(130); /* whatever hangs, the third one ends it */
+}
+
+void clm_cli_catch_interrupt(clm_session *s)
+{
+    struct sigaction action;
+
+    interrupt_session = s;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_interrupt;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL); /* no SA_RESTART: a read of the terminal ends */
+}
+
+int clm_cli_interrupts(void)
+{
+    int n = interrupt_count;
+    interrupt_count = 0;
+    return n;
+}
+
+/* ---- answers --------------------------------------------------------------------------------- */
+
+clm_sampling clm_cli_sampling(const clm_settings *s)
+{
+    return (clm_sampling){.temperature = s->temperature,
+                          .top_p = s->top_p,
+                          .min_p = s->min_p,
+                          .repetition_penalty = s->repetition_penalty,
+                          .top_k = s->top_k,
+                          .max_new_tokens = s->max_new_tokens,
+                          .stop = (const char *const *)s->stop,
+                          .n_stop = s->n_stop};
+}
+
+static double rate(size_t n, double seconds) { return seconds > 0.0 ? (double)n / seconds : 0.0; }
+
+void clm_cli_print_reply(const clm_reply *r)
+{
+    bool colour = clm_cli_colour(stderr);
+    size_t fresh = r->prompt_tokens - r->cached_tokens;
+
+    fprintf(stderr, "%s[prompt %zu tokens", colour ? "\033[2m" : "", r->prompt_tokens);
+    if (r->cached_tokens > 0) fprintf(stderr, " (%zu cached)", r->cached_tokens);
+    fprintf(stderr, ", %.1f t/s; answer %zu tokens, %.1f t/s]%s\n", rate(fresh, r->prompt_seconds), r->new_tokens,
+            rate(r->new_tokens, r->decode_seconds), colour ? "\033[0m" : "");
+    if (r->dropped_rounds > 0)
+        fprintf(stderr, "clm: the context is full: the oldest %zu round%s forgotten\n", r->dropped_rounds,
+                r->dropped_rounds == 1 ? " was" : "s were");
+    if (r->finish == CLM_FINISH_LENGTH)
+        fprintf(stderr, "clm: the answer was cut after max_new_tokens (%zu)\n", r->new_tokens);
+    if (r->finish == CLM_FINISH_CONTEXT)
+        fprintf(stderr, "clm: the answer was cut: the context is full; raise ctx_size\n");
+    if (r->finish == CLM_FINISH_INTERRUPTED) fprintf(stderr, "clm: interrupted\n");
+}
+
+void clm_cli_print_text(void *user, const char *text, size_t size)
+{
+    (void)user;
+    fwrite(text, 1, size, stdout);
+    fflush(stdout);
+}
+
+void clm_cli_print_json(FILE *stream, const char *text, size_t size)
+{
+    fputc('"', stream);
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c == '"' || c == '\\') fprintf(stream, "\\%c", c);
+        else if (c == '\n') fputs("\\n", stream);
+        else if (c < 0x20 || c == 0x7F) fprintf(stream, "\\u%04x", c);
+        else fputc(c, stream);
+    }
+    fputc('"', stream);
+}
+
+void clm_cli_format_bytes(double bytes, char out[32])
+{
+    static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
+    size_t unit = 0;
+
+    while (bytes >= 1000.0 && unit < 4) bytes /= 1000.0, unit++;
+    snprintf(out, 32, unit > 0 && bytes < 100.0 ? "%.1f %s" : "%.0f %s", bytes, units[unit]);
+}

@@ -1,0 +1,55 @@
+/* tools/cli.h: what the commands of clm share: messages, progress, standard input, Ctrl+C.
+ *
+ * Layer    tools; the only layer that prints, exits and has file-scope state.
+ */
+#ifndef CLM_TOOLS_CLI_H
+#define CLM_TOOLS_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include "runtime/clm.h"
+#include "tools/args.h"
+
+/* Prints "clm: ..." on stderr and returns the exit code of `st`. */
+int clm_cli_fail(clm_status st, const clm_err *err);
+
+/* Observer that writes to stderr: warnings as lines, progress as one line that is overwritten on a
+ * terminal and as a few lines otherwise. */
+const clm_observer *clm_cli_observer(void);
+/* Ends a progress line, so that what follows starts on a line of its own. */
+void clm_cli_end_progress(void);
+
+/* Whether `stream` is a terminal that may be coloured (NO_COLOR, TERM=dumb). */
+bool clm_cli_colour(FILE *stream);
+
+/* All of standard input, or of a file; malloc'd with a NUL behind, which `*size` does not count. */
+clm_status clm_cli_read(FILE *stream, const char *name, char **text, size_t *size, clm_err *err);
+clm_status clm_cli_read_file(const char *path, char **text, size_t *size, clm_err *err);
+
+/* The prompt: -p, else -f, else all of standard input without its last newline. An empty one is
+ * CLM_E_USAGE. Malloc'd. */
+clm_status clm_cli_prompt(const clm_args *args, char **text, size_t *size, clm_err *err);
+
+/* The session whose answer Ctrl+C ends; NULL: Ctrl+C is only counted. */
+void clm_cli_catch_interrupt(clm_session *s);
+/* How often Ctrl+C was pressed since the last call. */
+int clm_cli_interrupts(void);
+
+/* Sampling parameters of the settings; strings are borrowed from them. */
+clm_sampling clm_cli_sampling(const clm_settings *s);
+
+/* The line after an answer: "[12 prompt tokens (3 cached) 85.1 t/s; 40 tokens 31.2 t/s]" and why it
+ * ended, when that is worth knowing. */
+void clm_cli_print_reply(const clm_reply *reply);
+
+/* clm_text_fn that writes to stdout at once. */
+void clm_cli_print_text(void *user, const char *text, size_t size);
+
+/* A string as JSON, with its quotes. */
+void clm_cli_print_json(FILE *stream, const char *text, size_t size);
+
+/* "7.3 GB", "812 MB", "96 kB" */
+void clm_cli_format_bytes(double bytes, char out[32]);
+
+#endif

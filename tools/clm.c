@@ -1,0 +1,93 @@
+/* tools/clm.c: the program: finds the command, parses its line, runs it. Exit codes: host/status.h.
+ *
+ * Layer    tools.
+ */
+#include <locale.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/cli.h"
+#include "tools/commands.h"
+
+static const clm_command *const commands[] = {
+    &clm_cmd_chat,    &clm_cmd_generate, &clm_cmd_devices,
+    &clm_cmd_inspect, &clm_cmd_tokenize, &clm_cmd_eval_logits,
+};
+enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
+
+static bool is_flag(const char *word, const char *one, const char *other)
+{
+    return strcmp(word, one) == 0 || strcmp(word, other) == 0;
+}
+
+static clm_status dump_config(const clm_args *args, clm_err *err)
+{
+    clm_config *config = NULL;
+    char *text = NULL;
+    clm_status st = clm_args_config(args, &config, err);
+
+    if (st == CLM_OK) st = clm_config_dump(config, &text, err);
+    if (st == CLM_OK) fputs(text, stdout);
+    free(text);
+    clm_config_destroy(config);
+    return st;
+}
+
+static clm_status list_devices(const clm_args *args, clm_err *err)
+{
+    clm_config *config = NULL;
+    clm_status st = clm_args_config(args, &config, err);
+
+    if (st == CLM_OK)
+        st = clm_print_devices(clm_config_settings(config)->devices[0].select, clm_args_has(args, "json"), err);
+    clm_config_destroy(config);
+    return st;
+}
+
+/* Flags that end the program before the command runs; else the command. */
+static clm_status run(const clm_command *command, const clm_args *args, clm_err *err)
+{
+    if (clm_args_has(args, "help")) {
+        clm_args_print_help(command, stdout);
+        return CLM_OK;
+    }
+    if (clm_args_has(args, "version")) {
+        puts("clm " CLM_VERSION);
+        return CLM_OK;
+    }
+    if (clm_args_has(args, "dump_config")) return dump_config(args, err);
+    if (clm_args_has(args, "list_devices")) return list_devices(args, err);
+    return command->run(args, err);
+}
+
+int main(int argc, char **argv)
+{
+    const clm_command *command = NULL;
+    clm_args args = {0};
+    clm_err err = {""};
+    clm_status st;
+    int n_words = 0;
+
+    /* Line editing needs to know that input is UTF-8, also where no locale is configured. */
+    if (setlocale(LC_CTYPE, "") == NULL || MB_CUR_MAX == 1) setlocale(LC_CTYPE, "C.UTF-8");
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe is a failed write, which is reported */
+
+    if (argc > 1 && is_flag(argv[1], "--help", "-h")) {
+        clm_command_print_list(commands, N_COMMANDS, stdout);
+        return 0;
+    }
+    if (argc > 1 && is_flag(argv[1], "--version", "version")) {
+        puts("clm " CLM_VERSION);
+        return 0;
+    }
+    if (argc > 1 && is_flag(argv[1], "--list-devices", "--list-devices")) argv[1] = (char *)"devices";
+    st = clm_command_find(commands, N_COMMANDS, argc, argv, &command, &n_words, &err);
+    if (st == CLM_OK) st = clm_args_parse(command, argc - n_words, argv + n_words, &args, &err);
+    if (st == CLM_OK) st = run(command, &args, &err);
+    clm_args_clear(&args);
+    if (st == CLM_OK && (fflush(stdout) != 0 || ferror(stdout)))
+        st = clm_fail(&err, CLM_E_IO, "the output could not be written");
+    if (st == CLM_OK) return 0;
+    return clm_cli_fail(st, &err);
+}

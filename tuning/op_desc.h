@@ -1,0 +1,111 @@
+/* tuning/op_desc.h: what one operator tells tests, tuner, bench and doctor, which all loop over
+ * the same table (runtime/ops/ops.h) and know no operator by name.
+ *
+ * Layer    tuning; may include host/.
+ */
+#ifndef CLM_TUNING_OP_DESC_H
+#define CLM_TUNING_OP_DESC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "host/buffer.h"
+#include "host/kernel.h"
+#include "host/program.h"
+
+enum { CLM_MAX_DIMS = 12, CLM_MAX_AXES = 8, CLM_MAX_BUFFERS = 10, CLM_MAX_DEFINES = 24 };
+
+/* Sizes, offsets and flags of one launch; the operator's header names the indices, its `dims` the
+ * names. The model fills a shape per launch just as a test does, so there is one way in. */
+typedef struct clm_shape {
+    int v[CLM_MAX_DIMS];
+    float f[2]; /* scalars such as epsilon */
+} clm_shape;
+
+/* One tunable of a kernel: its -D name and the values worth trying. */
+typedef struct clm_axis {
+    const char *name;
+    const int *values;
+    size_t n_values;
+} clm_axis;
+
+typedef enum clm_case_role { CLM_CASE_IN, CLM_CASE_OUT, CLM_CASE_INOUT } clm_case_role;
+
+/* One buffer of a case on the host. */
+typedef struct clm_case_buffer {
+    const char *name;
+    clm_elem type;
+    size_t count; /* elements */
+    clm_case_role role;
+    void *data;     /* malloc'd; inputs filled by fill(), outputs undefined */
+    void *expected; /* malloc'd; roles OUT and INOUT: written by reference() */
+} clm_case_buffer;
+
+/* A problem with its data. `bufs` are in the order in which launch() takes them. */
+typedef struct clm_case {
+    clm_shape shape;
+    clm_case_buffer bufs[CLM_MAX_BUFFERS];
+    size_t n_bufs;
+} clm_case;
+
+typedef struct clm_op_desc {
+    const char *name;  /* "gemv_q4": stem of cl/<name>.cl, op_<name>.c, ref_<name>.c, test_op_<name>.c */
+    const char *entry; /* kernel entry point; usually the name */
+    const char *const *dims;
+    size_t n_dims;
+    const clm_axis *axes;
+    size_t n_axes;
+
+    /* Whether `params` (one value per axis) is legal for the shape on the device. */
+    bool (*valid)(const int *params, const clm_shape *shape, const clm_caps *caps);
+    /* Parameters that run anywhere and are a good first choice for the kind of device. */
+    void (*defaults)(const clm_shape *shape, const clm_caps *caps, int *params);
+    /* All -D values of a build: shape constants and tunables. Returns how many were written to
+     * `defs`, at most CLM_MAX_DEFINES. */
+    size_t (*defines)(const clm_shape *shape, const int *params, clm_define *defs);
+
+    /* Describes and fills the buffers of c->shape. The caller clears the case. */
+    clm_status (*fill)(clm_case *c, uint32_t seed, clm_err *err);
+    /* Computes `expected` of every output in plain C (ref_<name>.c). */
+    void (*reference)(clm_case *c);
+    /* Sets the arguments and enqueues; `bufs` in the order of the case. */
+    clm_status (*launch)(clm_kernel *kernel, const clm_shape *shape, const int *params,
+                         clm_buffer *const *bufs, clm_err *err);
+
+    /* Bytes that must cross the memory bus and arithmetic operations of one launch. */
+    double (*bytes_moved)(const clm_shape *shape);
+    double (*flops)(const clm_shape *shape);
+
+    const clm_shape *test_shapes; /* small and awkward */
+    size_t n_test_shapes;
+    const clm_shape *tune_shapes; /* of real models */
+    size_t n_tune_shapes;
+    float atol, rtol; /* |got - want| <= atol + rtol * |want|; why that large: at the definition */
+} clm_op_desc;
+
+/* Releases the buffers of a case; a zeroed or half-filled one too. */
+void clm_case_clear(clm_case *c);
+
+/* Adds a buffer with zeroed data (and `expected` for outputs); returns its data, NULL: no memory. */
+void *clm_case_add(clm_case *c, const char *name, clm_elem type, size_t count, clm_case_role role);
+
+/* Builds the program of `op` for shape and params and takes its entry point. The program depends
+ * only on what `defines` yields, so one kernel serves all launches with the same defines.
+ * Both results are the caller's (destroy the kernel first). */
+clm_status clm_op_build(const clm_op_desc *op, clm_device *dev, const clm_shape *shape, const int *params,
+                        clm_program **prog, clm_kernel **kernel, clm_err *err);
+
+/* Runs `op` on `dev` for a filled case with `params`: device buffers with guard bytes behind
+ * each, outputs preset to NaN, one launch, results compared with `expected`.
+ * `worst` (may be NULL) receives the largest |got - want| / (atol + rtol * |want|).
+ * Returns CLM_OK, CLM_E_SELFTEST (the sentence says which element differs, or that memory outside
+ * an output was written) or the status of what failed. */
+clm_status clm_op_check(const clm_op_desc *op, clm_device *dev, const clm_case *c, const int *params,
+                        double *worst, clm_err *err);
+
+/* The same with a kernel from clm_op_build whose defines are those of shape and params, so that
+ * one build serves many checks and timings. */
+clm_status clm_op_check_kernel(const clm_op_desc *op, clm_device *dev, clm_kernel *kernel,
+                               const clm_case *c, const int *params, double *worst, clm_err *err);
+
+#endif

@@ -1,0 +1,217 @@
+/* tuning/op_run.c: cases on the host, and one checked run of an operator on a device.
+ *
+ * Layer    tuning.
+ */
+#include "tuning/op_desc.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Elements behind each output that a kernel must leave alone, and what stands there. */
+enum { GUARD_ELEMS = 64, GUARD_BYTE = 0xA5, UNWRITTEN_BYTE = 0xFF };
+
+void clm_case_clear(clm_case *c)
+{
+    if (c == NULL) return;
+    for (size_t i = 0; i < CLM_MAX_BUFFERS; i++) {
+        free(c->bufs[i].data);
+        free(c->bufs[i].expected);
+    }
+    memset(c->bufs, 0, sizeof c->bufs);
+    c->n_bufs = 0;
+}
+
+void *clm_case_add(clm_case *c, const char *name, clm_elem type, size_t count, clm_case_role role)
+{
+    clm_case_buffer *b;
+
+    if (c->n_bufs >= CLM_MAX_BUFFERS) return NULL;
+    b = &c->bufs[c->n_bufs];
+    b->data = calloc(count > 0 ? count : 1, clm_elem_bytes(type));
+    if (role != CLM_CASE_IN) b->expected = calloc(count > 0 ? count : 1, clm_elem_bytes(type));
+    if (b->data == NULL || (role != CLM_CASE_IN && b->expected == NULL)) {
+        free(b->data);
+        free(b->expected);
+        memset(b, 0, sizeof *b);
+        return NULL;
+    }
+    b->name = name;
+    b->type = type;
+    b->count = count;
+    b->role = role;
+    c->n_bufs++;
+    return b->data;
+}
+
+clm_status clm_op_build(const clm_op_desc *op, clm_device *dev, const clm_shape *shape,
+                        const int *params, clm_program **prog, clm_kernel **kernel, clm_err *err)
+{
+    clm_define defs[CLM_MAX_DEFINES];
+    const size_t n = op->defines(shape, params, defs);
+    clm_status st;
+
+    *prog = NULL;
+    *kernel = NULL;
+    st = clm_program_create(dev, op->name, defs, n, prog, err);
+    if (st == CLM_OK) st = clm_kernel_create(*prog, op->entry, kernel, err);
+    if (st != CLM_OK) {
+        clm_program_destroy(*prog);
+        *prog = NULL;
+    }
+    return st;
+}
+
+/* Inputs get exactly their size, so that a checker of memory accesses sees reads behind them. */
+static clm_status stage_buffer(clm_device *dev, const clm_case_buffer *b, clm_buffer **out,
+                               clm_err *err)
+{
+    const size_t guard = b->role == CLM_CASE_IN ? 0 : GUARD_ELEMS;
+    unsigned char pattern[GUARD_ELEMS * sizeof(float)];
+    clm_status st;
+
+    if (b->count == 0)
+        return clm_fail(err, CLM_E_INTERNAL, "buffer %s of a case is empty", b->name);
+    st = clm_buffer_create(dev, b->type, b->count + guard, out, err);
+    if (st != CLM_OK) return st;
+    st = clm_buffer_fill(*out, UNWRITTEN_BYTE, err);
+    if (st == CLM_OK && b->role != CLM_CASE_OUT)
+        st = clm_buffer_write(*out, 0, b->count, b->data, err);
+    if (st == CLM_OK && guard > 0) {
+        memset(pattern, GUARD_BYTE, sizeof pattern);
+        st = clm_buffer_write(*out, b->count, guard, pattern, err);
+    }
+    return st;
+}
+
+static double half_value(uint16_t h)
+{
+    const int exponent = (h >> 10) & 31, mantissa = h & 1023;
+    double v;
+
+    if (exponent == 31)
+        v = mantissa != 0 ? (double)NAN : (double)INFINITY;
+    else
+        v = exponent == 0 ? ldexp(mantissa, -24) : ldexp(mantissa + 1024, exponent - 25);
+    return (h & 0x8000) != 0 ? -v : v;
+}
+
+static double element_value(clm_elem type, const void *data, size_t i)
+{
+    const unsigned char *p = (const unsigned char *)data + i * clm_elem_bytes(type);
+    uint32_t bits;
+    uint16_t h;
+    int32_t n;
+    float f;
+
+    switch (type) {
+    case CLM_ELEM_U8:
+        return *p;
+    case CLM_ELEM_I8:
+        return (int8_t)*p;
+    case CLM_ELEM_F16:
+        memcpy(&h, p, sizeof h);
+        return half_value(h);
+    case CLM_ELEM_BF16:
+        memcpy(&h, p, sizeof h);
+        bits = (uint32_t)h << 16;
+        memcpy(&f, &bits, sizeof f);
+        return (double)f;
+    case CLM_ELEM_I32:
+        memcpy(&n, p, sizeof n);
+        return n;
+    case CLM_ELEM_F32:
+        memcpy(&f, p, sizeof f);
+        return (double)f;
+    }
+    return (double)NAN;
+}
+
+/* Compares one output. Equal bytes are equal whatever they mean (an element left unwritten on
+ * purpose); a NaN that the reference computed too is right; any other NaN is wrong. */
+static clm_status compare(const clm_op_desc *op, const clm_case_buffer *b, const void *got,
+                          double *worst, clm_err *err)
+{
+    const size_t bytes = clm_elem_bytes(b->type);
+    const unsigned char *g = got, *e = b->expected;
+    size_t bad = b->count, n_bad = 0;
+
+    for (size_t i = 0; i < b->count; i++) {
+        double x, want, limit, ratio;
+
+        if (memcmp(g + i * bytes, e + i * bytes, bytes) == 0) continue;
+        x = element_value(b->type, g, i);
+        want = element_value(b->type, e, i);
+        if (x == want || (isnan(x) && isnan(want))) continue;
+        limit = (double)op->atol + (double)op->rtol * fabs(want);
+        ratio = fabs(x - want) / limit;
+        if (!(ratio <= (double)INFINITY)) ratio = (double)INFINITY;
+        if (ratio > *worst) *worst = ratio;
+        if (ratio <= 1.0) continue;
+        if (n_bad++ == 0) bad = i;
+    }
+    for (size_t i = b->count * bytes; i < (b->count + GUARD_ELEMS) * bytes; i++) {
+        if (g[i] == GUARD_BYTE) continue;
+        *worst = (double)INFINITY;
+        return clm_fail(err, CLM_E_SELFTEST, "%s wrote %zu bytes behind the end of buffer %s",
+                        op->name, i - b->count * bytes, b->name);
+    }
+    if (n_bad == 0) return CLM_OK;
+    return clm_fail(
+        err, CLM_E_SELFTEST,
+        "%s: element %zu of buffer %s is %.9g instead of %.9g; %zu of %zu elements differ",
+        op->name, bad, b->name, element_value(b->type, g, bad), element_value(b->type, e, bad),
+        n_bad, b->count);
+}
+
+static clm_status check_outputs(const clm_op_desc *op, const clm_case *c, clm_buffer *const *bufs,
+                                double *worst, clm_err *err)
+{
+    clm_status st = CLM_OK;
+
+    for (size_t i = 0; i < c->n_bufs && st == CLM_OK; i++) {
+        const clm_case_buffer *b = &c->bufs[i];
+        void *got;
+
+        if (b->role == CLM_CASE_IN) continue;
+        got = malloc((b->count + GUARD_ELEMS) * clm_elem_bytes(b->type));
+        if (got == NULL) return clm_fail(err, CLM_E_NOMEM, "no memory to check %s", op->name);
+        st = clm_buffer_read(bufs[i], 0, b->count + GUARD_ELEMS, got, err);
+        if (st == CLM_OK) st = compare(op, b, got, worst, err);
+        free(got);
+    }
+    return st;
+}
+
+clm_status clm_op_check_kernel(const clm_op_desc *op, clm_device *dev, clm_kernel *kernel,
+                               const clm_case *c, const int *params, double *worst, clm_err *err)
+{
+    clm_buffer *bufs[CLM_MAX_BUFFERS] = {NULL};
+    clm_status st = CLM_OK;
+    double ignored;
+
+    if (worst == NULL) worst = &ignored;
+    *worst = 0.0;
+    for (size_t i = 0; i < c->n_bufs && st == CLM_OK; i++)
+        st = stage_buffer(dev, &c->bufs[i], &bufs[i], err);
+    if (st == CLM_OK) st = op->launch(kernel, &c->shape, params, bufs, err);
+    if (st == CLM_OK) st = clm_device_finish(dev, err);
+    if (st == CLM_OK) st = check_outputs(op, c, bufs, worst, err);
+    for (size_t i = 0; i < c->n_bufs; i++) clm_buffer_destroy(bufs[i]);
+    return st;
+}
+
+clm_status clm_op_check(const clm_op_desc *op, clm_device *dev, const clm_case *c,
+                        const int *params, double *worst, clm_err *err)
+{
+    clm_program *prog;
+    clm_kernel *kernel;
+    clm_status st;
+
+    if (worst != NULL) *worst = 0.0;
+    st = clm_op_build(op, dev, &c->shape, params, &prog, &kernel, err);
+    if (st == CLM_OK) st = clm_op_check_kernel(op, dev, kernel, c, params, worst, err);
+    clm_kernel_destroy(kernel);
+    clm_program_destroy(prog);
+    return st;
+}
