@@ -117,7 +117,7 @@ void gemv_q4(__global const uint *restrict q, __global const half *restrict scal
                     part_sum(q + (tile[t] * blocks + (size_t)b) * 64 + p * 32, xp);
 
 #if HAS_MIN
-                acc[t] += s * sum + vload_half16(g, minimum) * sum_x;
+                acc[t] += s * (sum - 8.0f * sum_x) + vload_half16(g, minimum) * sum_x;
 #else
                 acc[t] += s * (sum - 8.0f * sum_x);
 #endif
@@ -166,7 +166,8 @@ void gemv_q4(__global const uint *restrict q, __global const half *restrict scal
                 sum_x += x0 + x1;
             }
 #if HAS_MIN
-            acc += vload_half(g, scale) * clm_sum4(sum) + vload_half(g, minimum) * clm_sum4(sum_x);
+            acc += vload_half(g, scale) * clm_sum4(sum - 8.0f * sum_x) +
+                   vload_half(g, minimum) * clm_sum4(sum_x);
 #else
             acc += vload_half(g, scale) * clm_sum4(sum - 8.0f * sum_x);
 #endif

@@ -102,8 +102,7 @@ static float clm_weight_at(__global const uchar *q, __global const half *scale,
     if (format == 4) {
         const uint word = words[block * 64 + k % 32 / 8 * 16 + lane];
 
-        level = (float)((word >> (8 * (k % 4) + (k & 4))) & 15u);
-        if (!has_min) level -= 8.0f;
+        level = (float)((word >> (8 * (k % 4) + (k & 4))) & 15u) - 8.0f;
     } else {
         const uint word = words[block * 128 + k % 32 / 4 * 16 + lane];
 

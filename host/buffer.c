@@ -16,11 +16,14 @@ size_t clm_elem_bytes(clm_elem type)
 {
     switch (type) {
     case CLM_ELEM_U8:
-    case CLM_ELEM_I8: return 1;
+    case CLM_ELEM_I8:
+        return 1;
     case CLM_ELEM_F16:
-    case CLM_ELEM_BF16: return 2;
+    case CLM_ELEM_BF16:
+        return 2;
     case CLM_ELEM_I32:
-    case CLM_ELEM_F32: return 4;
+    case CLM_ELEM_F32:
+        return 4;
     }
     return 0;
 }
@@ -28,17 +31,24 @@ size_t clm_elem_bytes(clm_elem type)
 const char *clm_elem_name(clm_elem type)
 {
     switch (type) {
-    case CLM_ELEM_U8: return "u8";
-    case CLM_ELEM_I8: return "i8";
-    case CLM_ELEM_F16: return "f16";
-    case CLM_ELEM_BF16: return "bf16";
-    case CLM_ELEM_I32: return "i32";
-    case CLM_ELEM_F32: return "f32";
+    case CLM_ELEM_U8:
+        return "u8";
+    case CLM_ELEM_I8:
+        return "i8";
+    case CLM_ELEM_F16:
+        return "f16";
+    case CLM_ELEM_BF16:
+        return "bf16";
+    case CLM_ELEM_I32:
+        return "i32";
+    case CLM_ELEM_F32:
+        return "f32";
     }
     return "?";
 }
 
-clm_status clm_buffer_create(clm_device *dev, clm_elem type, size_t count, clm_buffer **out, clm_err *err)
+clm_status clm_buffer_create(clm_device *dev, clm_elem type, size_t count, clm_buffer **out,
+                             clm_err *err)
 {
     const clm_caps *caps = clm_device_caps(dev);
     size_t unit = clm_elem_bytes(type);
@@ -48,8 +58,10 @@ clm_status clm_buffer_create(clm_device *dev, clm_elem type, size_t count, clm_b
     *out = NULL;
     if (count == 0) return clm_fail(err, CLM_E_INTERNAL, "buffer: zero elements");
     if (count > SIZE_MAX / unit || count * unit > caps->max_alloc)
-        return clm_fail(err, CLM_E_DEVMEM, "%s: a buffer of %zu x %zu bytes is larger than the device allows (%llu MiB)",
-                        caps->name, count, unit, (unsigned long long)(caps->max_alloc >> 20));
+        return clm_fail(
+            err, CLM_E_DEVMEM,
+            "%s: a buffer of %zu x %zu bytes is larger than the device allows (%llu MiB)",
+            caps->name, count, unit, (unsigned long long)(caps->max_alloc >> 20));
     buf = calloc(1, sizeof *buf);
     if (buf == NULL) return clm_fail(err, CLM_E_NOMEM, "buffer: no memory");
     buf->dev = dev;
@@ -73,37 +85,49 @@ void clm_buffer_destroy(clm_buffer *buf)
     free(buf);
 }
 
-clm_elem clm_buffer_type(const clm_buffer *buf) { return buf->type; }
-size_t clm_buffer_count(const clm_buffer *buf) { return buf->count; }
-cl_mem clm__buffer_mem(const clm_buffer *buf) { return buf->mem; }
+clm_elem clm_buffer_type(const clm_buffer *buf)
+{
+    return buf->type;
+}
+size_t clm_buffer_count(const clm_buffer *buf)
+{
+    return buf->count;
+}
+cl_mem clm__buffer_mem(const clm_buffer *buf)
+{
+    return buf->mem;
+}
 
 static clm_status check_range(const clm_buffer *buf, size_t first, size_t count, clm_err *err)
 {
     if (first <= buf->count && count <= buf->count - first) return CLM_OK;
-    return clm_fail(err, CLM_E_INTERNAL, "buffer: elements %zu + %zu of %zu", first, count, buf->count);
+    return clm_fail(err, CLM_E_INTERNAL, "buffer: elements %zu + %zu of %zu", first, count,
+                    buf->count);
 }
 
-clm_status clm_buffer_write(clm_buffer *buf, size_t first, size_t count, const void *data, clm_err *err)
+clm_status clm_buffer_write(clm_buffer *buf, size_t first, size_t count, const void *data,
+                            clm_err *err)
 {
     size_t unit = clm_elem_bytes(buf->type);
     clm_status st = check_range(buf, first, count, err);
     cl_int rc;
 
     if (st != CLM_OK || count == 0) return st;
-    rc = clEnqueueWriteBuffer(clm__device_queue(buf->dev), buf->mem, CL_TRUE, first * unit, count * unit, data, 0,
-                              NULL, NULL);
+    rc = clEnqueueWriteBuffer(clm__device_queue(buf->dev), buf->mem, CL_TRUE, first * unit,
+                              count * unit, data, 0, NULL, NULL);
     return rc == CL_SUCCESS ? CLM_OK : clm__fail_cl(err, "clEnqueueWriteBuffer", rc);
 }
 
-clm_status clm_buffer_read(const clm_buffer *buf, size_t first, size_t count, void *data, clm_err *err)
+clm_status clm_buffer_read(const clm_buffer *buf, size_t first, size_t count, void *data,
+                           clm_err *err)
 {
     size_t unit = clm_elem_bytes(buf->type);
     clm_status st = check_range(buf, first, count, err);
     cl_int rc;
 
     if (st != CLM_OK || count == 0) return st;
-    rc = clEnqueueReadBuffer(clm__device_queue(buf->dev), buf->mem, CL_TRUE, first * unit, count * unit, data, 0,
-                             NULL, NULL);
+    rc = clEnqueueReadBuffer(clm__device_queue(buf->dev), buf->mem, CL_TRUE, first * unit,
+                             count * unit, data, 0, NULL, NULL);
     return rc == CL_SUCCESS ? CLM_OK : clm__fail_cl(err, "clEnqueueReadBuffer", rc);
 }
 

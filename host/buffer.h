@@ -9,7 +9,14 @@
 #include <stddef.h>
 #include "host/device.h"
 
-typedef enum clm_elem { CLM_ELEM_U8, CLM_ELEM_I8, CLM_ELEM_F16, CLM_ELEM_BF16, CLM_ELEM_I32, CLM_ELEM_F32 } clm_elem;
+typedef enum clm_elem {
+    CLM_ELEM_U8,
+    CLM_ELEM_I8,
+    CLM_ELEM_F16,
+    CLM_ELEM_BF16,
+    CLM_ELEM_I32,
+    CLM_ELEM_F32
+} clm_elem;
 
 size_t clm_elem_bytes(clm_elem type);
 const char *clm_elem_name(clm_elem type);
@@ -26,8 +33,10 @@ clm_elem clm_buffer_type(const clm_buffer *buf);
 size_t clm_buffer_count(const clm_buffer *buf);
 
 /* Copies `count` elements from `first` on; blocking. A range outside the buffer is CLM_E_INTERNAL. */
-clm_status clm_buffer_write(clm_buffer *buf, size_t first, size_t count, const void *data, clm_err *err);
-clm_status clm_buffer_read(const clm_buffer *buf, size_t first, size_t count, void *data, clm_err *err);
+clm_status clm_buffer_write(clm_buffer *buf, size_t first, size_t count, const void *data,
+                            clm_err *err);
+clm_status clm_buffer_read(const clm_buffer *buf, size_t first, size_t count, void *data,
+                           clm_err *err);
 /* Sets all bytes to `byte`. */
 clm_status clm_buffer_fill(clm_buffer *buf, unsigned char byte, clm_err *err);
 

@@ -9,10 +9,13 @@ typedef struct cl_code {
 
 static const cl_code codes[] = {
     {0, "CL_SUCCESS", NULL},
-    {-1, "CL_DEVICE_NOT_FOUND", "the driver found no device; is the user in the groups render and video?"},
-    {-2, "CL_DEVICE_NOT_AVAILABLE", "another program may hold the device, or the driver needs a restart"},
+    {-1, "CL_DEVICE_NOT_FOUND",
+     "the driver found no device; is the user in the groups render and video?"},
+    {-2, "CL_DEVICE_NOT_AVAILABLE",
+     "another program may hold the device, or the driver needs a restart"},
     {-3, "CL_COMPILER_NOT_AVAILABLE", "this driver cannot compile kernels"},
-    {-4, "CL_MEM_OBJECT_ALLOCATION_FAILURE", "not enough device memory: try a smaller --ctx-size or model"},
+    {-4, "CL_MEM_OBJECT_ALLOCATION_FAILURE",
+     "not enough device memory: try a smaller --ctx-size or model"},
     {-5, "CL_OUT_OF_RESOURCES", "the device ran out of memory or registers, or a kernel failed"},
     {-6, "CL_OUT_OF_HOST_MEMORY", "the driver ran out of memory, or could not be initialised"},
     {-7, "CL_PROFILING_INFO_NOT_AVAILABLE", NULL},

@@ -13,13 +13,15 @@ struct clm_device {
     const clm_observer *observer;
 };
 
-clm_status clm_device_open(const clm_device_info *info, const clm_observer *obs, clm_device **out, clm_err *err)
+clm_status clm_device_open(const clm_device_info *info, const clm_observer *obs, clm_device **out,
+                           clm_err *err)
 {
     clm_status st = CLM_OK;
     cl_int rc;
     clm_device *dev;
     const char *unusable = clm_device_unusable(&info->caps);
-    cl_context_properties properties[] = {CL_CONTEXT_PLATFORM, (cl_context_properties)info->platform_id, 0};
+    cl_context_properties properties[] = {CL_CONTEXT_PLATFORM,
+                                          (cl_context_properties)info->platform_id, 0};
 
     *out = NULL;
     if (unusable != NULL)
@@ -59,11 +61,26 @@ void clm_device_close(clm_device *dev)
     free(dev);
 }
 
-const clm_caps *clm_device_caps(const clm_device *dev) { return &dev->caps; }
-const clm_observer *clm_device_observer(const clm_device *dev) { return dev->observer; }
-cl_context clm__device_context(const clm_device *dev) { return dev->context; }
-cl_command_queue clm__device_queue(const clm_device *dev) { return dev->queue; }
-cl_device_id clm__device_id(const clm_device *dev) { return dev->id; }
+const clm_caps *clm_device_caps(const clm_device *dev)
+{
+    return &dev->caps;
+}
+const clm_observer *clm_device_observer(const clm_device *dev)
+{
+    return dev->observer;
+}
+cl_context clm__device_context(const clm_device *dev)
+{
+    return dev->context;
+}
+cl_command_queue clm__device_queue(const clm_device *dev)
+{
+    return dev->queue;
+}
+cl_device_id clm__device_id(const clm_device *dev)
+{
+    return dev->id;
+}
 
 clm_status clm_device_flush(clm_device *dev, clm_err *err)
 {

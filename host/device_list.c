@@ -22,7 +22,8 @@ static void device_text(cl_device_id id, cl_device_info what, char *out, size_t 
     if (clGetDeviceInfo(id, what, size, text, NULL) == CL_SUCCESS) snprintf(out, room, "%s", text);
     free(text);
     /* Drivers pad names with spaces. */
-    for (size_t n = strlen(out); n > 0 && isspace((unsigned char)out[n - 1]); n--) out[n - 1] = '\0';
+    for (size_t n = strlen(out); n > 0 && isspace((unsigned char)out[n - 1]); n--)
+        out[n - 1] = '\0';
 }
 
 static void platform_text(cl_platform_id id, cl_platform_info what, char *out, size_t room)
@@ -62,7 +63,8 @@ static void query_extensions(cl_device_id id, clm_caps *caps)
     size_t size = 0;
     char *all;
 
-    if (clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, 0, NULL, &size) != CL_SUCCESS || size == 0) return;
+    if (clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, 0, NULL, &size) != CL_SUCCESS || size == 0)
+        return;
     all = calloc(1, size + 1);
     if (all == NULL) return;
     if (clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, size, all, NULL) == CL_SUCCESS) {
@@ -85,7 +87,8 @@ static void query_caps(cl_platform_id platform, cl_device_id id, clm_caps *caps)
 
     memset(caps, 0, sizeof *caps);
     platform_text(platform, CL_PLATFORM_NAME, caps->platform_name, sizeof caps->platform_name);
-    platform_text(platform, CL_PLATFORM_VERSION, caps->platform_version, sizeof caps->platform_version);
+    platform_text(platform, CL_PLATFORM_VERSION, caps->platform_version,
+                  sizeof caps->platform_version);
     device_text(id, CL_DEVICE_NAME, caps->name, sizeof caps->name);
     device_text(id, CL_DEVICE_VENDOR, caps->vendor, sizeof caps->vendor);
     device_text(id, CL_DEVICE_VERSION, caps->version, sizeof caps->version);
@@ -119,7 +122,8 @@ static void query_caps(cl_platform_id platform, cl_device_id id, clm_caps *caps)
     {
         size_t sizes[16] = {0};
         char profile[64];
-        if (clGetDeviceInfo(id, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof sizes, sizes, NULL) == CL_SUCCESS)
+        if (clGetDeviceInfo(id, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof sizes, sizes, NULL) ==
+            CL_SUCCESS)
             memcpy(caps->max_item_sizes, sizes, sizeof caps->max_item_sizes);
         device_text(id, CL_DEVICE_PROFILE, profile, sizeof profile);
         caps->full_profile = strcmp(profile, "FULL_PROFILE") == 0;
@@ -130,15 +134,16 @@ static void query_caps(cl_platform_id platform, cl_device_id id, clm_caps *caps)
 /* ---- list ------------------------------------------------------------------------------------ */
 
 /* Appends the devices of one platform. A platform whose driver fails has none: it is skipped. */
-static clm_status append_platform(cl_platform_id platform, size_t platform_index, clm_device_info **list,
-                                  size_t *count, clm_err *err)
+static clm_status append_platform(cl_platform_id platform, size_t platform_index,
+                                  clm_device_info **list, size_t *count, clm_err *err)
 {
     clm_status st = CLM_OK;
     cl_device_id *ids = NULL;
     clm_device_info *grown;
     cl_uint n = 0;
 
-    if (clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 0, NULL, &n) != CL_SUCCESS || n == 0) return CLM_OK;
+    if (clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 0, NULL, &n) != CL_SUCCESS || n == 0)
+        return CLM_OK;
     ids = calloc(n, sizeof *ids);
     if (ids == NULL) return clm_fail(err, CLM_E_NOMEM, "devices: no memory");
     if (clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, n, ids, NULL) != CL_SUCCESS) goto out;
@@ -174,10 +179,11 @@ clm_status clm_device_list(clm_device_info **list, size_t *count, clm_err *err)
     *count = 0;
     rc = clGetPlatformIDs(0, NULL, &n);
     if (rc != CL_SUCCESS || n == 0)
-        return clm_fail(err, CLM_E_NODEVICE,
-                        "no OpenCL platform is installed: install a driver for your device (Debian and Ubuntu: "
-                        "pocl-opencl-icd for any CPU, intel-opencl-icd for Intel GPUs, mesa-opencl-icd or ROCm "
-                        "for AMD, nvidia-opencl-icd for NVIDIA), or run without one: --backend ref");
+        return clm_fail(
+            err, CLM_E_NODEVICE,
+            "no OpenCL platform is installed: install a driver for your device (Debian and Ubuntu: "
+            "pocl-opencl-icd for any CPU, intel-opencl-icd for Intel GPUs, mesa-opencl-icd or ROCm "
+            "for AMD, nvidia-opencl-icd for NVIDIA), or run without one: --backend ref");
     platforms = calloc(n, sizeof *platforms);
     if (platforms == NULL) return clm_fail(err, CLM_E_NOMEM, "devices: no memory");
     rc = clGetPlatformIDs(n, platforms, NULL);
@@ -185,10 +191,12 @@ clm_status clm_device_list(clm_device_info **list, size_t *count, clm_err *err)
         st = clm__fail_cl(err, "clGetPlatformIDs", rc);
         goto out;
     }
-    for (cl_uint i = 0; i < n && st == CLM_OK; i++) st = append_platform(platforms[i], i, list, count, err);
+    for (cl_uint i = 0; i < n && st == CLM_OK; i++)
+        st = append_platform(platforms[i], i, list, count, err);
     if (st == CLM_OK && *count == 0)
         st = clm_fail(err, CLM_E_NODEVICE,
-                      "%u OpenCL platform(s) but no device: the driver found none; check that the user is in the "
+                      "%u OpenCL platform(s) but no device: the driver found none; check that the "
+                      "user is in the "
                       "groups render and video (usermod -aG render,video USER, then log in again)",
                       (unsigned)n);
 out:
@@ -208,7 +216,8 @@ const char *clm_device_unusable(const clm_caps *caps)
     if (!caps->available) return "the driver says that it is not available";
     if (!caps->compiler) return "its driver has no kernel compiler";
     if (!caps->little_endian) return "it is big-endian";
-    if (caps->cl_major < 1 || (caps->cl_major == 1 && caps->cl_minor < 2)) return "it is older than OpenCL 1.2";
+    if (caps->cl_major < 1 || (caps->cl_major == 1 && caps->cl_minor < 2))
+        return "it is older than OpenCL 1.2";
     if (caps->max_group_size < 16) return "its work-groups are smaller than 16";
     return NULL;
 }
@@ -222,7 +231,10 @@ static double automatic_rank(const clm_caps *caps)
     return rank + (gib < 1e5 ? gib : 1e5);
 }
 
-static bool contains(const char *text, const char *part) { return strcasestr(text, part) != NULL; }
+static bool contains(const char *text, const char *part)
+{
+    return strcasestr(text, part) != NULL;
+}
 
 /* Writes "0: name (platform); 1: ..." for messages. */
 static void list_names(const clm_device_info *list, size_t count, char *out, size_t room)
@@ -231,8 +243,8 @@ static void list_names(const clm_device_info *list, size_t count, char *out, siz
 
     out[0] = '\0';
     for (size_t i = 0; i < count && used < room; i++) {
-        int n = snprintf(out + used, room - used, "%s%zu: %s (%s)", i ? "; " : "", i, list[i].caps.name,
-                         list[i].caps.platform_name);
+        int n = snprintf(out + used, room - used, "%s%zu: %s (%s)", i ? "; " : "", i,
+                         list[i].caps.name, list[i].caps.platform_name);
         if (n > 0) used += (size_t)n;
     }
 }
@@ -244,7 +256,8 @@ static clm_status select_automatic(const clm_device_info *list, size_t count, si
 
     for (size_t i = 0; i < count; i++) {
         if (clm_device_unusable(&list[i].caps) != NULL) continue;
-        if (usable++ == 0 || automatic_rank(&list[i].caps) > automatic_rank(&list[*index].caps)) *index = i;
+        if (usable++ == 0 || automatic_rank(&list[i].caps) > automatic_rank(&list[*index].caps))
+            *index = i;
     }
     if (usable == 0) {
         char names[256];
@@ -252,7 +265,8 @@ static clm_status select_automatic(const clm_device_info *list, size_t count, si
         return clm_fail(err, CLM_E_NODEVICE, "none of the OpenCL devices can be used (%s): %s",
                         count ? clm_device_unusable(&list[0].caps) : "there is none", names);
     }
-    if (reason != NULL && usable == 1) snprintf(reason, 256, "the only usable device");
+    if (reason != NULL && usable == 1)
+        snprintf(reason, 256, "the only usable device");
     else if (reason != NULL)
         snprintf(reason, 256, "first choice of %zu: %s", usable,
                  list[*index].caps.type != CLM_DEVICE_GPU ? "no GPU, most memory"
@@ -280,15 +294,18 @@ clm_status clm_device_select(const clm_device_info *list, size_t count, const ch
         }
     } else {
         for (size_t i = 0; i < count; i++)
-            if (contains(list[i].caps.name, selector) || contains(list[i].caps.platform_name, selector)) {
+            if (contains(list[i].caps.name, selector) ||
+                contains(list[i].caps.platform_name, selector)) {
                 if (found++ == 0) *index = i;
             }
     }
     list_names(list, count, names, sizeof names);
     if (found == 0)
-        return clm_fail(err, CLM_E_CONFIG, "device '%s': there is no such device; there are %s", selector, names);
+        return clm_fail(err, CLM_E_CONFIG, "device '%s': there is no such device; there are %s",
+                        selector, names);
     if (found > 1)
-        return clm_fail(err, CLM_E_CONFIG, "device '%s' fits %zu devices, give an index: %s", selector, found, names);
+        return clm_fail(err, CLM_E_CONFIG, "device '%s' fits %zu devices, give an index: %s",
+                        selector, found, names);
     if (clm_device_unusable(&list[*index].caps) != NULL)
         return clm_fail(err, CLM_E_NODEVICE, "device '%s' (%s) cannot be used: %s", selector,
                         list[*index].caps.name, clm_device_unusable(&list[*index].caps));

@@ -191,11 +191,19 @@ static char *xdg_dir(const char *variable, const char *fallback, const char *sub
     int n = -1;
 
     /* The specification says that a relative path is to be ignored. */
-    if (base != NULL && base[0] == '/') n = asprintf(&path, "%s/clm/%s", base, sub);
-    else if (home != NULL && home[0] == '/') n = asprintf(&path, "%s/%s/clm/%s", home, fallback, sub);
+    if (base != NULL && base[0] == '/')
+        n = asprintf(&path, "%s/clm/%s", base, sub);
+    else if (home != NULL && home[0] == '/')
+        n = asprintf(&path, "%s/%s/clm/%s", home, fallback, sub);
     return n < 0 ? NULL : path;
 }
 
-char *clm_dir_cache(const char *sub) { return xdg_dir("XDG_CACHE_HOME", ".cache", sub); }
+char *clm_dir_cache(const char *sub)
+{
+    return xdg_dir("XDG_CACHE_HOME", ".cache", sub);
+}
 
-char *clm_dir_data(const char *sub) { return xdg_dir("XDG_DATA_HOME", ".local/share", sub); }
+char *clm_dir_data(const char *sub)
+{
+    return xdg_dir("XDG_DATA_HOME", ".local/share", sub);
+}

@@ -18,7 +18,8 @@ bool clm_gemm_available(void);
  *   b      [n][k] f32 row-major, leading dimension k
  *   c      [m][ldc] f32 row-major, written from element c_off on
  * Returns CLM_OK, CLM_E_CL (CLBlast's code is in the sentence) or CLM_E_INTERNAL (built without). */
-clm_status clm_gemm_nt(clm_device *dev, size_t m, size_t n, size_t k, const clm_buffer *a, size_t a_off,
-                       const clm_buffer *b, clm_buffer *c, size_t c_off, size_t ldc, clm_err *err);
+clm_status clm_gemm_nt(clm_device *dev, size_t m, size_t n, size_t k, const clm_buffer *a,
+                       size_t a_off, const clm_buffer *b, clm_buffer *c, size_t c_off, size_t ldc,
+                       clm_err *err);
 
 #endif

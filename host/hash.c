@@ -37,7 +37,10 @@ void clm_hash_add(clm_hash *h, const void *data, size_t size)
     XXH3_128bits_update(&h->state, data, size);
 }
 
-void clm_hash_add_text(clm_hash *h, const char *text) { clm_hash_add(h, text, strlen(text)); }
+void clm_hash_add_text(clm_hash *h, const char *text)
+{
+    clm_hash_add(h, text, strlen(text));
+}
 
 void clm_hash_hex(const clm_hash *h, char out[33])
 {

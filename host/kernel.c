@@ -29,7 +29,8 @@ clm_status clm_kernel_create(clm_program *prog, const char *entry, clm_kernel **
         st = clm_fail_context(err, st, "kernel %s", entry);
         goto out;
     }
-    rc = clGetKernelInfo(kernel->handle, CL_KERNEL_NUM_ARGS, sizeof kernel->n_args, &kernel->n_args, NULL);
+    rc = clGetKernelInfo(kernel->handle, CL_KERNEL_NUM_ARGS, sizeof kernel->n_args, &kernel->n_args,
+                         NULL);
     if (rc != CL_SUCCESS) {
         st = clm__fail_cl(err, "clGetKernelInfo", rc);
         goto out;
@@ -57,9 +58,13 @@ static cl_int set_arg(cl_kernel handle, cl_uint i, const clm_arg *arg)
     case CLM_ARG_BUFFER:
         mem = arg->u.buffer != NULL ? clm__buffer_mem(arg->u.buffer) : NULL;
         return clSetKernelArg(handle, i, sizeof mem, &mem);
-    case CLM_ARG_I32: i32 = arg->u.i32; return clSetKernelArg(handle, i, sizeof i32, &i32);
-    case CLM_ARG_F32: return clSetKernelArg(handle, i, sizeof arg->u.f32, &arg->u.f32);
-    case CLM_ARG_LOCAL: return clSetKernelArg(handle, i, arg->u.local_bytes, NULL);
+    case CLM_ARG_I32:
+        i32 = arg->u.i32;
+        return clSetKernelArg(handle, i, sizeof i32, &i32);
+    case CLM_ARG_F32:
+        return clSetKernelArg(handle, i, sizeof arg->u.f32, &arg->u.f32);
+    case CLM_ARG_LOCAL:
+        return clSetKernelArg(handle, i, arg->u.local_bytes, NULL);
     }
     return CL_INVALID_ARG_VALUE;
 }
@@ -67,8 +72,8 @@ static cl_int set_arg(cl_kernel handle, cl_uint i, const clm_arg *arg)
 clm_status clm_kernel_set_args(clm_kernel *kernel, const clm_arg *args, size_t count, clm_err *err)
 {
     if (count != kernel->n_args)
-        return clm_fail(err, CLM_E_INTERNAL, "kernel %s takes %u arguments, given %zu", kernel->entry,
-                        (unsigned)kernel->n_args, count);
+        return clm_fail(err, CLM_E_INTERNAL, "kernel %s takes %u arguments, given %zu",
+                        kernel->entry, (unsigned)kernel->n_args, count);
     for (cl_uint i = 0; i < kernel->n_args; i++) {
         cl_int rc = set_arg(kernel->handle, i, &args[i]);
         if (rc != CL_SUCCESS) {
@@ -90,8 +95,8 @@ clm_status clm_kernel_enqueue(clm_kernel *kernel, const clm_range *range, clm_er
             return clm_fail(err, CLM_E_INTERNAL, "kernel %s: empty range", kernel->entry);
         global[i] = (range->global[i] + local - 1) / local * local;
     }
-    rc = clEnqueueNDRangeKernel(clm__device_queue(kernel->dev), kernel->handle, (cl_uint)range->dims, NULL, global,
-                                range->local, 0, NULL, NULL);
+    rc = clEnqueueNDRangeKernel(clm__device_queue(kernel->dev), kernel->handle,
+                                (cl_uint)range->dims, NULL, global, range->local, 0, NULL, NULL);
     if (rc == CL_SUCCESS) return CLM_OK;
     {
         clm_status st = clm__fail_cl(err, "clEnqueueNDRangeKernel", rc);
@@ -103,8 +108,8 @@ size_t clm_kernel_max_group(const clm_kernel *kernel)
 {
     size_t size = 0;
 
-    if (clGetKernelWorkGroupInfo(kernel->handle, clm__device_id(kernel->dev), CL_KERNEL_WORK_GROUP_SIZE, sizeof size,
-                                 &size, NULL) != CL_SUCCESS)
+    if (clGetKernelWorkGroupInfo(kernel->handle, clm__device_id(kernel->dev),
+                                 CL_KERNEL_WORK_GROUP_SIZE, sizeof size, &size, NULL) != CL_SUCCESS)
         return 1;
     return size;
 }

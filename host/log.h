@@ -8,7 +8,12 @@
 
 #include <stddef.h>
 
-typedef enum clm_log_level { CLM_LOG_ERROR, CLM_LOG_WARN, CLM_LOG_INFO, CLM_LOG_DEBUG } clm_log_level;
+typedef enum clm_log_level {
+    CLM_LOG_ERROR,
+    CLM_LOG_WARN,
+    CLM_LOG_INFO,
+    CLM_LOG_DEBUG
+} clm_log_level;
 
 /* What a long operation reports to its caller; every member may be NULL.
  *   message   one line without a newline

@@ -55,10 +55,11 @@ static clm_status write_options(build *b, const clm_define *defs, size_t count, 
     qsort(sorted, count, sizeof *sorted, compare_defines);
     used = (size_t)snprintf(b->options, sizeof b->options, "-cl-std=CL1.2");
     for (size_t i = 0; i < count && used < sizeof b->options; i++)
-        used += (size_t)snprintf(b->options + used, sizeof b->options - used, " -D %s=%d", sorted[i].name,
-                                 sorted[i].value);
+        used += (size_t)snprintf(b->options + used, sizeof b->options - used, " -D %s=%d",
+                                 sorted[i].name, sorted[i].value);
     free(sorted);
-    if (used >= sizeof b->options) return clm_fail(err, CLM_E_INTERNAL, "program %s: too many defines", b->name);
+    if (used >= sizeof b->options)
+        return clm_fail(err, CLM_E_INTERNAL, "program %s: too many defines", b->name);
     return CLM_OK;
 }
 
@@ -90,16 +91,19 @@ static clm_status fail_build(const build *b, cl_program handle, cl_int rc, clm_e
     char *log = NULL, *line;
     size_t size = 0;
 
-    if (clGetProgramBuildInfo(handle, id, CL_PROGRAM_BUILD_LOG, 0, NULL, &size) == CL_SUCCESS && size > 1)
+    if (clGetProgramBuildInfo(handle, id, CL_PROGRAM_BUILD_LOG, 0, NULL, &size) == CL_SUCCESS &&
+        size > 1)
         log = calloc(1, size + 1);
     if (log != NULL) clGetProgramBuildInfo(handle, id, CL_PROGRAM_BUILD_LOG, size, log, NULL);
-    if (log != NULL) clm_log(clm_device_observer(b->dev), CLM_LOG_DEBUG, "%s.cl: build log:\n%s", b->name, log);
+    if (log != NULL)
+        clm_log(clm_device_observer(b->dev), CLM_LOG_DEBUG, "%s.cl: build log:\n%s", b->name, log);
     line = log != NULL ? strstr(log, "error") : NULL;
     while (line != NULL && line > log && line[-1] != '\n') line--;
     if (line == NULL) line = log;
     if (line != NULL) line[strcspn(line, "\n")] = '\0';
-    clm_fail(err, CLM_E_BUILD, "%s.cl does not build on %s (%s): %s", b->name, clm_device_caps(b->dev)->name,
-             clm__cl_error_name(rc), line != NULL && *line != '\0' ? line : "the driver gives no reason");
+    clm_fail(err, CLM_E_BUILD, "%s.cl does not build on %s (%s): %s", b->name,
+             clm_device_caps(b->dev)->name, clm__cl_error_name(rc),
+             line != NULL && *line != '\0' ? line : "the driver gives no reason");
     free(log);
     return CLM_E_BUILD;
 }
@@ -115,10 +119,11 @@ static cl_program load_cached(const build *b)
     unsigned char *binary = clm__program_cache_load(b->key, &size, obs);
 
     if (binary == NULL) return NULL;
-    handle = clCreateProgramWithBinary(clm__device_context(b->dev), 1, &id, &size, (const unsigned char **)&binary,
-                                       &status, &rc);
+    handle = clCreateProgramWithBinary(clm__device_context(b->dev), 1, &id, &size,
+                                       (const unsigned char **)&binary, &status, &rc);
     free(binary);
-    if (rc == CL_SUCCESS && status == CL_SUCCESS) rc = clBuildProgram(handle, 1, &id, b->options, NULL, NULL);
+    if (rc == CL_SUCCESS && status == CL_SUCCESS)
+        rc = clBuildProgram(handle, 1, &id, b->options, NULL, NULL);
     if (rc == CL_SUCCESS && status == CL_SUCCESS) return handle;
     if (handle != NULL) clReleaseProgram(handle);
     clm__program_cache_drop(b->key, obs);
@@ -130,7 +135,9 @@ static void store_binary(const build *b, cl_program handle)
     size_t size = 0;
     unsigned char *binary;
 
-    if (clGetProgramInfo(handle, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL) != CL_SUCCESS || size == 0) return;
+    if (clGetProgramInfo(handle, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL) != CL_SUCCESS ||
+        size == 0)
+        return;
     binary = malloc(size);
     if (binary == NULL) return;
     if (clGetProgramInfo(handle, CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL) == CL_SUCCESS)
@@ -161,8 +168,8 @@ static clm_status compile(const build *b, cl_program *out, clm_err *err)
     return CLM_OK;
 }
 
-clm_status clm_program_create(clm_device *dev, const char *name, const clm_define *defs, size_t count,
-                              clm_program **out, clm_err *err)
+clm_status clm_program_create(clm_device *dev, const char *name, const clm_define *defs,
+                              size_t count, clm_program **out, clm_err *err)
 {
     clm_status st = CLM_OK;
     clm_program *prog = NULL;
@@ -201,6 +208,15 @@ void clm_program_destroy(clm_program *prog)
     free(prog);
 }
 
-bool clm_program_cached(const clm_program *prog) { return prog->cached; }
-cl_program clm__program_handle(const clm_program *prog) { return prog->handle; }
-clm_device *clm__program_device(const clm_program *prog) { return prog->dev; }
+bool clm_program_cached(const clm_program *prog)
+{
+    return prog->cached;
+}
+cl_program clm__program_handle(const clm_program *prog)
+{
+    return prog->handle;
+}
+clm_device *clm__program_device(const clm_program *prog)
+{
+    return prog->dev;
+}

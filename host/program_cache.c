@@ -56,8 +56,8 @@ unsigned char *clm__program_cache_load(const char *key, size_t *size, const clm_
     if (clm_file_read(path, MAX_BINARY, &data, &total, NULL) != CLM_OK) goto out;
     if (total > sizeof header) {
         memcpy(&header, data, sizeof header);
-        if (memcmp(header.magic, MAGIC, sizeof header.magic) == 0 && memcmp(header.key, key, 32) == 0 &&
-            header.size == total - sizeof header &&
+        if (memcmp(header.magic, MAGIC, sizeof header.magic) == 0 &&
+            memcmp(header.key, key, 32) == 0 && header.size == total - sizeof header &&
             content_hash(data + sizeof header, total - sizeof header, hash) == 0 &&
             memcmp(header.hash, hash, 32) == 0) {
             *size = total - sizeof header;
@@ -74,7 +74,8 @@ out:
     return binary;
 }
 
-void clm__program_cache_store(const char *key, const unsigned char *binary, size_t size, const clm_observer *obs)
+void clm__program_cache_store(const char *key, const unsigned char *binary, size_t size,
+                              const clm_observer *obs)
 {
     char *dir = clm_dir_cache("kernels"), *path = entry_path(key), hash[33];
     unsigned char *data = NULL;
@@ -91,7 +92,8 @@ void clm__program_cache_store(const char *key, const unsigned char *binary, size
     header.size = size;
     memcpy(data, &header, sizeof header);
     memcpy(data + sizeof header, binary, size);
-    if (clm_dir_create(dir, &err) != CLM_OK || clm_file_replace(path, data, sizeof header + size, &err) != CLM_OK)
+    if (clm_dir_create(dir, &err) != CLM_OK ||
+        clm_file_replace(path, data, sizeof header + size, &err) != CLM_OK)
         clm_log(obs, CLM_LOG_DEBUG, "kernel cache: %s", err.text);
 out:
     free(data);

@@ -15,7 +15,8 @@
 unsigned char *clm__program_cache_load(const char *key, size_t *size, const clm_observer *obs);
 
 /* Stores a binary. Failures are said at debug level only: the cache is a convenience. */
-void clm__program_cache_store(const char *key, const unsigned char *binary, size_t size, const clm_observer *obs);
+void clm__program_cache_store(const char *key, const unsigned char *binary, size_t size,
+                              const clm_observer *obs);
 
 /* Deletes an entry that the driver refused. */
 void clm__program_cache_drop(const char *key, const clm_observer *obs);

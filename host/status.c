@@ -10,7 +10,8 @@ const char *clm_status_text(clm_status st)
 {
     switch (st) {
 #define X(name, code, text)                                                                        \
-    case CLM_##name: return text;
+    case CLM_##name:                                                                               \
+        return text;
         CLM_STATUS_LIST(X)
 #undef X
     }
@@ -21,7 +22,8 @@ int clm_status_exit_code(clm_status st)
 {
     switch (st) {
 #define X(name, code, text)                                                                        \
-    case CLM_##name: return code;
+    case CLM_##name:                                                                               \
+        return code;
         CLM_STATUS_LIST(X)
 #undef X
     }
@@ -36,10 +38,14 @@ static size_t character_length(const unsigned char *s)
     unsigned char low = 0x80, high = 0xBF;
 
     if (s[0] < 0x80) return 1;
-    if (s[0] >= 0xC2 && s[0] <= 0xDF) n = 2;
-    else if ((s[0] & 0xF0) == 0xE0) n = 3;
-    else if (s[0] >= 0xF0 && s[0] <= 0xF4) n = 4;
-    else return 0;
+    if (s[0] >= 0xC2 && s[0] <= 0xDF)
+        n = 2;
+    else if ((s[0] & 0xF0) == 0xE0)
+        n = 3;
+    else if (s[0] >= 0xF0 && s[0] <= 0xF4)
+        n = 4;
+    else
+        return 0;
     if (s[0] == 0xE0) low = 0xA0;
     if (s[0] == 0xED) high = 0x9F;
     if (s[0] == 0xF0) low = 0x90;

@@ -49,12 +49,14 @@ int clm_status_exit_code(clm_status st);
 #if defined(__GNUC__)
 __attribute__((format(printf, 3, 4)))
 #endif
-clm_status clm_fail(clm_err *err, clm_status st, const char *format, ...);
+clm_status
+clm_fail(clm_err *err, clm_status st, const char *format, ...);
 
 /* Puts "prefix: " in front of the text already in `err`; returns `st`. */
 #if defined(__GNUC__)
 __attribute__((format(printf, 3, 4)))
 #endif
-clm_status clm_fail_context(clm_err *err, clm_status st, const char *format, ...);
+clm_status
+clm_fail_context(clm_err *err, clm_status st, const char *format, ...);
 
 #endif

@@ -20,7 +20,12 @@
 /* ---- Configuration ------------------------------------------------------------------------- */
 
 typedef enum clm_kv_type { CLM_KV_F32, CLM_KV_F16, CLM_KV_INT8 } clm_kv_type;
-typedef enum clm_weights { CLM_WEIGHTS_KEEP, CLM_WEIGHTS_F16, CLM_WEIGHTS_INT8, CLM_WEIGHTS_INT4 } clm_weights;
+typedef enum clm_weights {
+    CLM_WEIGHTS_KEEP,
+    CLM_WEIGHTS_F16,
+    CLM_WEIGHTS_INT8,
+    CLM_WEIGHTS_INT4
+} clm_weights;
 typedef enum clm_activations { CLM_ACT_AUTO, CLM_ACT_F32, CLM_ACT_INT8 } clm_activations;
 typedef enum clm_backend_kind { CLM_BACKEND_OPENCL, CLM_BACKEND_REF } clm_backend_kind;
 typedef enum clm_tuning_mode { CLM_TUNING_AUTO, CLM_TUNING_OFF } clm_tuning_mode;
@@ -34,24 +39,24 @@ typedef struct clm_device_choice {
 
 /* The effective values. Strings are never NULL; "" means not set. */
 typedef struct clm_settings {
-    char *model;          /* path, resolved against the folder of the configuration file */
+    char *model; /* path, resolved against the folder of the configuration file */
     clm_weights weights;
-    char *chat_template;  /* YAML key `template` */
+    char *chat_template; /* YAML key `template` */
     char *system;
     clm_device_choice *devices; /* at least one; "auto" by default */
     size_t n_devices;
     clm_backend_kind backend;
     clm_activations activations;
-    uint32_t ctx_size;    /* tokens; 0: what the model was trained with, at most 4096 */
-    uint32_t batch_size;  /* prompt tokens processed at once */
+    uint32_t ctx_size;   /* tokens; 0: what the model was trained with, at most 4096 */
+    uint32_t batch_size; /* prompt tokens processed at once */
     clm_kv_type kv_cache_type;
-    double temperature;   /* 0: greedy */
-    uint32_t top_k;       /* 0: off */
-    double top_p;         /* 1: off */
-    double min_p;         /* 0: off */
+    double temperature;        /* 0: greedy */
+    uint32_t top_k;            /* 0: off */
+    double top_p;              /* 1: off */
+    double min_p;              /* 0: off */
     double repetition_penalty; /* 1: off */
     uint32_t max_new_tokens;
-    uint64_t seed;        /* 0: from the system */
+    uint64_t seed; /* 0: from the system */
     char **stop;
     size_t n_stop;
     clm_tuning_mode tuning_mode;
@@ -83,7 +88,8 @@ clm_status clm_config_load_env(clm_config *c, clm_err *err);
 /* Sets one key ("ctx_size", "server.port") from text; `origin` names the source in messages
  * ("--ctx-size", "CLM_CTX_SIZE"). Lists (`device`, `stop`) are one YAML flow value that begins with
  * '['; other text is the only item, as it stands. A key that does not exist: CLM_E_CONFIG. */
-clm_status clm_config_set(clm_config *c, const char *key, const char *value, const char *origin, clm_err *err);
+clm_status clm_config_set(clm_config *c, const char *key, const char *value, const char *origin,
+                          clm_err *err);
 
 /* What is known about a key, for help texts. */
 typedef struct clm_key_info {
@@ -124,7 +130,8 @@ typedef struct clm_device_report {
 
 /* All devices of all platforms. `selector` as in the key `device`. `*list` is malloc'd.
  * No platform: CLM_E_NODEVICE with a sentence that says what to install. */
-clm_status clm_devices_report(const char *selector, clm_device_report **list, size_t *count, clm_err *err);
+clm_status clm_devices_report(const char *selector, clm_device_report **list, size_t *count,
+                              clm_err *err);
 
 /* ---- Model files --------------------------------------------------------------------------- */
 
@@ -147,7 +154,7 @@ typedef struct clm_model_report {
     uint64_t device_weight_bytes; /* in the device formats */
     uint64_t device_kv_bytes;     /* fp16, ctx of 4096 or the model's if smaller */
     size_t device_ctx;
-    char tokenizer[64]; /* "llama, 64000 pieces" */
+    char tokenizer[64];     /* "llama, 64000 pieces" */
     char chat_template[32]; /* what `template: auto` takes */
     int bos, eos;
     clm_tensor_report *tensors;
@@ -175,7 +182,8 @@ typedef struct clm_engine clm_engine;
 
 /* Opens the model and the device(s) of `s`, builds the kernels, uploads the weights. `s` is copied
  * as far as needed; `obs` (may be NULL) is kept and must outlive the engine. */
-clm_status clm_engine_create(const clm_settings *s, const clm_observer *obs, clm_engine **out, clm_err *err);
+clm_status clm_engine_create(const clm_settings *s, const clm_observer *obs, clm_engine **out,
+                             clm_err *err);
 void clm_engine_destroy(clm_engine *e);
 
 typedef struct clm_engine_report {
@@ -208,19 +216,19 @@ typedef struct clm_sampling {
 } clm_sampling;
 
 typedef enum clm_finish {
-    CLM_FINISH_EOS,       /* the model ended its answer */
-    CLM_FINISH_STOP,      /* a stop string; it is not part of the text */
-    CLM_FINISH_LENGTH,    /* max_new_tokens */
-    CLM_FINISH_CONTEXT,   /* no room left in the context */
+    CLM_FINISH_EOS,     /* the model ended its answer */
+    CLM_FINISH_STOP,    /* a stop string; it is not part of the text */
+    CLM_FINISH_LENGTH,  /* max_new_tokens */
+    CLM_FINISH_CONTEXT, /* no room left in the context */
     CLM_FINISH_INTERRUPTED
 } clm_finish;
 
 typedef struct clm_reply {
     clm_finish finish;
-    size_t prompt_tokens;   /* of the whole prompt */
-    size_t cached_tokens;   /* of these, taken from the cache */
-    size_t new_tokens;      /* generated */
-    size_t dropped_rounds;  /* oldest rounds left out of the context this time */
+    size_t prompt_tokens;  /* of the whole prompt */
+    size_t cached_tokens;  /* of these, taken from the cache */
+    size_t new_tokens;     /* generated */
+    size_t dropped_rounds; /* oldest rounds left out of the context this time */
     double prompt_seconds, decode_seconds;
 } clm_reply;
 
@@ -229,19 +237,22 @@ typedef void (*clm_text_fn)(void *user, const char *text, size_t size);
 
 /* One session at a time per engine. `seed` 0 takes one from the system. The engine must outlive
  * the session. */
-clm_status clm_session_create(clm_engine *e, const char *system, uint64_t seed, clm_session **out, clm_err *err);
+clm_status clm_session_create(clm_engine *e, const char *system, uint64_t seed, clm_session **out,
+                              clm_err *err);
 void clm_session_destroy(clm_session *s);
 uint64_t clm_session_seed(const clm_session *s); /* the one in effect */
 
 /* Asks a question in the conversation and streams the answer. When the context is full the oldest
  * rounds are dropped. On failure the conversation is as before; after an interrupt the question
  * and the part of the answer given stay in it. */
-clm_status clm_session_ask(clm_session *s, const char *text, size_t size, const clm_sampling *sampling,
-                           clm_text_fn fn, void *user, clm_reply *reply, clm_err *err);
+clm_status clm_session_ask(clm_session *s, const char *text, size_t size,
+                           const clm_sampling *sampling, clm_text_fn fn, void *user,
+                           clm_reply *reply, clm_err *err);
 
 /* Continues raw text, without a template and without history. */
-clm_status clm_session_complete(clm_session *s, const char *text, size_t size, const clm_sampling *sampling,
-                                clm_text_fn fn, void *user, clm_reply *reply, clm_err *err);
+clm_status clm_session_complete(clm_session *s, const char *text, size_t size,
+                                const clm_sampling *sampling, clm_text_fn fn, void *user,
+                                clm_reply *reply, clm_err *err);
 
 /* Forgets the last round, for asking again; false when there is none. */
 bool clm_session_undo(clm_session *s);

@@ -217,7 +217,8 @@ clm_status clm__generate(const clm_generation *g, const int *prompt, size_t n_pr
     if (n_prompt > 1)
         st = clm__engine_feed(g->engine, prompt, n_prompt - 1, NULL, g->stop, &reply->cached_tokens,
                               err);
-    if (st == CLM_OK) st = g->engine->backend->ops->finish(g->engine->backend, err); /* queued so far */
+    if (st == CLM_OK)
+        st = g->engine->backend->ops->finish(g->engine->backend, err); /* queued so far */
     prompt_done = clm_clock_seconds();
     reply->prompt_seconds = prompt_done - start;
     if (st == CLM_E_INTERRUPTED) {

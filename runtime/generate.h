@@ -37,7 +37,7 @@ typedef struct clm_generation {
 } clm_generation;
 
 /* Runs it. `prompt` is borrowed. `answer` receives the text shown; on failure what was shown so far. */
-clm_status clm__generate(const clm_generation *g, const int *prompt, size_t n_prompt, clm_text_buf *answer,
-                         clm_reply *reply, clm_err *err);
+clm_status clm__generate(const clm_generation *g, const int *prompt, size_t n_prompt,
+                         clm_text_buf *answer, clm_reply *reply, clm_err *err);
 
 #endif

@@ -34,7 +34,8 @@ static clm_status fill_tensors(const clm_model_file *mf, clm_model_report *r, cl
 /* What the OpenCL backend will hold of the weights. */
 static uint64_t device_weight_bytes(const clm_model_file *mf)
 {
-    static const clm_weight_role matrices[] = {CLM_W_Q, CLM_W_K, CLM_W_V, CLM_W_O, CLM_W_GATE, CLM_W_UP, CLM_W_DOWN};
+    static const clm_weight_role matrices[] = {CLM_W_Q,    CLM_W_K,  CLM_W_V,   CLM_W_O,
+                                               CLM_W_GATE, CLM_W_UP, CLM_W_DOWN};
     const clm_hparams *hp = clm_model_file_hparams(mf);
     clm_weight_layout w = clm_repack_layout(clm_model_file_weight(mf, CLM_W_EMBED, 0));
     uint64_t bytes = clm_repack_bytes(&w);
@@ -68,7 +69,8 @@ static void fill_hparams(const clm_hparams *hp, clm_model_report *r)
     r->alibi = hp->position == CLM_POSITION_ALIBI;
     r->tied_head = hp->tied_head;
     r->device_ctx = hp->ctx_train > 0 && hp->ctx_train < REPORT_CTX ? hp->ctx_train : REPORT_CTX;
-    r->device_kv_bytes = (uint64_t)2 * 2 * hp->n_layers * hp->n_kv_heads * hp->head_dim * r->device_ctx;
+    r->device_kv_bytes =
+        (uint64_t)2 * 2 * hp->n_layers * hp->n_kv_heads * hp->head_dim * r->device_ctx;
 }
 
 clm_status clm_model_report_create(const char *path, clm_model_report **out, clm_err *err)

@@ -47,7 +47,8 @@ static void print_progress(void *user, const char *stage, size_t done, size_t to
     static double last;
     static const char *last_stage;
     double now = seconds_now();
-    bool terminal = isatty(STDERR_FILENO), new_stage = last_stage == NULL || strcmp(stage, last_stage) != 0;
+    bool terminal = isatty(STDERR_FILENO),
+         new_stage = last_stage == NULL || strcmp(stage, last_stage) != 0;
 
     (void)user;
     if (!new_stage && done < total && now - last < (terminal ? 0.05 : 5.0)) return;
@@ -146,7 +147,8 @@ clm_status clm_cli_prompt(const clm_args *args, char **text, size_t *size, clm_e
     if (*size == 0) {
         free(*text);
         *text = NULL;
-        return clm_fail(err, CLM_E_USAGE, "the prompt is empty: give one with -p, -f or on standard input");
+        return clm_fail(err, CLM_E_USAGE,
+                        "the prompt is empty: give one with -p, -f or on standard input");
     }
     return CLM_OK;
 }
@@ -198,7 +200,10 @@ clm_sampling clm_cli_sampling(const clm_settings *s)
                           .n_stop = s->n_stop};
 }
 
-static double rate(size_t n, double seconds) { return seconds > 0.0 ? (double)n / seconds : 0.0; }
+static double rate(size_t n, double seconds)
+{
+    return seconds > 0.0 ? (double)n / seconds : 0.0;
+}
 
 void clm_cli_print_reply(const clm_reply *r)
 {
@@ -207,11 +212,11 @@ void clm_cli_print_reply(const clm_reply *r)
 
     fprintf(stderr, "%s[prompt %zu tokens", colour ? "\033[2m" : "", r->prompt_tokens);
     if (r->cached_tokens > 0) fprintf(stderr, " (%zu cached)", r->cached_tokens);
-    fprintf(stderr, ", %.1f t/s; answer %zu tokens, %.1f t/s]%s\n", rate(fresh, r->prompt_seconds), r->new_tokens,
-            rate(r->new_tokens, r->decode_seconds), colour ? "\033[0m" : "");
+    fprintf(stderr, ", %.1f t/s; answer %zu tokens, %.1f t/s]%s\n", rate(fresh, r->prompt_seconds),
+            r->new_tokens, rate(r->new_tokens, r->decode_seconds), colour ? "\033[0m" : "");
     if (r->dropped_rounds > 0)
-        fprintf(stderr, "clm: the context is full: the oldest %zu round%s forgotten\n", r->dropped_rounds,
-                r->dropped_rounds == 1 ? " was" : "s were");
+        fprintf(stderr, "clm: the context is full: the oldest %zu round%s forgotten\n",
+                r->dropped_rounds, r->dropped_rounds == 1 ? " was" : "s were");
     if (r->finish == CLM_FINISH_LENGTH)
         fprintf(stderr, "clm: the answer was cut after max_new_tokens (%zu)\n", r->new_tokens);
     if (r->finish == CLM_FINISH_CONTEXT)
@@ -231,10 +236,14 @@ void clm_cli_print_json(FILE *stream, const char *text, size_t size)
     fputc('"', stream);
     for (size_t i = 0; i < size; i++) {
         unsigned char c = (unsigned char)text[i];
-        if (c == '"' || c == '\\') fprintf(stream, "\\%c", c);
-        else if (c == '\n') fputs("\\n", stream);
-        else if (c < 0x20 || c == 0x7F) fprintf(stream, "\\u%04x", c);
-        else fputc(c, stream);
+        if (c == '"' || c == '\\')
+            fprintf(stream, "\\%c", c);
+        else if (c == '\n')
+            fputs("\\n", stream);
+        else if (c < 0x20 || c == 0x7F)
+            fprintf(stream, "\\u%04x", c);
+        else
+            fputc(c, stream);
     }
     fputc('"', stream);
 }

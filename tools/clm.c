@@ -40,7 +40,8 @@ static clm_status list_devices(const clm_args *args, clm_err *err)
     clm_status st = clm_args_config(args, &config, err);
 
     if (st == CLM_OK)
-        st = clm_print_devices(clm_config_settings(config)->devices[0].select, clm_args_has(args, "json"), err);
+        st = clm_print_devices(clm_config_settings(config)->devices[0].select,
+                               clm_args_has(args, "json"), err);
     clm_config_destroy(config);
     return st;
 }
@@ -81,7 +82,8 @@ int main(int argc, char **argv)
         puts("clm " CLM_VERSION);
         return 0;
     }
-    if (argc > 1 && is_flag(argv[1], "--list-devices", "--list-devices")) argv[1] = (char *)"devices";
+    if (argc > 1 && is_flag(argv[1], "--list-devices", "--list-devices"))
+        argv[1] = (char *)"devices";
     st = clm_command_find(commands, N_COMMANDS, argc, argv, &command, &n_words, &err);
     if (st == CLM_OK) st = clm_args_parse(command, argc - n_words, argv + n_words, &args, &err);
     if (st == CLM_OK) st = run(command, &args, &err);

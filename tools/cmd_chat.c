@@ -28,7 +28,8 @@ static clm_status answer(chat *c, const char *text, size_t size, clm_err *err)
     clm_status st;
 
     clm_cli_catch_interrupt(c->session);
-    st = clm_session_ask(c->session, text, size, &sampling, clm_cli_print_text, NULL, &c->reply, err);
+    st = clm_session_ask(c->session, text, size, &sampling, clm_cli_print_text, NULL, &c->reply,
+                         err);
     clm_cli_catch_interrupt(NULL);
     clm_cli_end_progress();
     if (st != CLM_OK) return st;
@@ -46,7 +47,8 @@ static clm_status answer_once(chat *c, const clm_args *args, clm_err *err)
     clm_status st = clm_cli_prompt(args, &text, &size, err);
 
     if (st == CLM_OK) st = answer(c, text, size, err);
-    if (st == CLM_OK && c->reply.finish == CLM_FINISH_INTERRUPTED) st = clm_fail(err, CLM_E_INTERRUPTED, "interrupted");
+    if (st == CLM_OK && c->reply.finish == CLM_FINISH_INTERRUPTED)
+        st = clm_fail(err, CLM_E_INTERRUPTED, "interrupted");
     free(text);
     return st;
 }
@@ -75,9 +77,13 @@ static void print_stats(const chat *c)
     clm_session_usage(c->session, &rounds, &tokens);
     clm_cli_format_bytes((double)about.weight_bytes, weights);
     clm_cli_format_bytes((double)about.kv_bytes, cache);
-    fprintf(stderr, "  device       %s, %s of weights, %s of key-value cache\n", about.device, weights, cache);
-    fprintf(stderr, "  context      %zu of %zu tokens in %zu rounds\n", tokens, about.ctx_size, rounds);
-    fprintf(stderr, "  sampling     temperature %g, top_k %u, top_p %g, min_p %g, repetition_penalty %g, seed %llu\n",
+    fprintf(stderr, "  device       %s, %s of weights, %s of key-value cache\n", about.device,
+            weights, cache);
+    fprintf(stderr, "  context      %zu of %zu tokens in %zu rounds\n", tokens, about.ctx_size,
+            rounds);
+    fprintf(stderr,
+            "  sampling     temperature %g, top_k %u, top_p %g, min_p %g, repetition_penalty %g, "
+            "seed %llu\n",
             s->temperature, s->top_k, s->top_p, s->min_p, s->repetition_penalty,
             (unsigned long long)clm_session_seed(c->session));
     if (c->asked) clm_cli_print_reply(&c->reply);
@@ -85,18 +91,21 @@ static void print_stats(const chat *c)
 
 static void set_key(chat *c, char *arguments)
 {
-    static const char *const keys[] = {"temperature", "top_k", "top_p", "min_p", "repetition_penalty",
-                                       "max_new_tokens", "stop"};
+    static const char *const keys[] = {"temperature",        "top_k",          "top_p", "min_p",
+                                       "repetition_penalty", "max_new_tokens", "stop"};
     char *key = strtok(arguments, " \t"), *value = key != NULL ? strtok(NULL, "") : NULL;
     clm_err err = {""};
 
     for (size_t i = 0; key != NULL && value != NULL && i < sizeof keys / sizeof *keys; i++) {
         if (strcmp(key, keys[i]) != 0) continue;
-        if (clm_config_set(c->config, key, value, "/set", &err) != CLM_OK) fprintf(stderr, "clm: %s\n", err.text);
+        if (clm_config_set(c->config, key, value, "/set", &err) != CLM_OK)
+            fprintf(stderr, "clm: %s\n", err.text);
         return;
     }
-    if (key == NULL || value == NULL) fprintf(stderr, "clm: usage: /set KEY VALUE, for example /set temperature 0.5\n");
-    else fprintf(stderr, "clm: '%s' cannot be set during a conversation\n", key);
+    if (key == NULL || value == NULL)
+        fprintf(stderr, "clm: usage: /set KEY VALUE, for example /set temperature 0.5\n");
+    else
+        fprintf(stderr, "clm: '%s' cannot be set during a conversation\n", key);
 }
 
 /* Whether `line` is the command `name`, with or without the slash where Baichuan's own demo has none. */
@@ -124,7 +133,8 @@ static verdict run_command(chat *c, char *line, clm_err *err)
             fprintf(stderr, "clm: there is no question yet\n");
         } else {
             clm_session_undo(c->session);
-            if (answer(c, c->last, strlen(c->last), err) != CLM_OK) clm_cli_fail(CLM_E_INTERNAL, err);
+            if (answer(c, c->last, strlen(c->last), err) != CLM_OK)
+                clm_cli_fail(CLM_E_INTERNAL, err);
         }
     } else if (strncmp(line, "/set", 4) == 0 && (line[4] == ' ' || line[4] == '\0')) {
         set_key(c, line + 4);
@@ -141,11 +151,13 @@ static void print_banner(const chat *c)
     clm_engine_report about;
 
     clm_engine_describe(c->engine, &about);
-    fprintf(stderr, "%s on %s, template %s, context %zu tokens\n", about.model_name[0] ? about.model_name : about.arch,
-            about.device, about.chat_template, about.ctx_size);
+    fprintf(stderr, "%s on %s, template %s, context %zu tokens\n",
+            about.model_name[0] ? about.model_name : about.arch, about.device, about.chat_template,
+            about.ctx_size);
     if (clm_config_settings(c->config)->temperature > 0.0)
         fprintf(stderr, "seed %llu\n", (unsigned long long)clm_session_seed(c->session));
-    fprintf(stderr, "Ask something; /help lists the commands, Ctrl+C stops an answer, Ctrl+D leaves.\n");
+    fprintf(stderr,
+            "Ask something; /help lists the commands, Ctrl+C stops an answer, Ctrl+D leaves.\n");
 }
 
 static clm_status converse(chat *c, clm_err *err)
@@ -200,7 +212,7 @@ const clm_command clm_cmd_chat = {
     .name = "chat",
     .synopsis = "[--config FILE.yaml] [-m MODEL] [-p TEXT]",
     .summary = "have a conversation; with -p, or standard input not a terminal, give one answer",
-    .groups = CLM_FLAGS_CONFIG | CLM_FLAGS_MODEL | CLM_FLAGS_DEVICE | CLM_FLAGS_CONTEXT | CLM_FLAGS_PROMPT |
-              CLM_FLAGS_CHAT | CLM_FLAGS_SAMPLING,
+    .groups = CLM_FLAGS_CONFIG | CLM_FLAGS_MODEL | CLM_FLAGS_DEVICE | CLM_FLAGS_CONTEXT |
+              CLM_FLAGS_PROMPT | CLM_FLAGS_CHAT | CLM_FLAGS_SAMPLING,
     .run = run,
 };

@@ -41,10 +41,10 @@ static void print_device(const clm_device_report *d)
     clm_cli_format_bytes((double)d->local_mem, local);
     printf("%s %zu: %s (%s, %s)\n", d->chosen ? "*" : " ", d->index, d->name, d->type, d->vendor);
     printf("    version      %s, driver %s, %s\n", d->version, d->driver, d->c_version);
-    printf("    compute      %" PRIu32 " units at %" PRIu32 " MHz, work-groups up to %" PRIu64 "\n", d->compute_units,
-           d->clock_mhz, d->max_group_size);
-    printf("    memory       %s, largest buffer %s, cache %s, local %s%s\n", memory, largest, cache, local,
-           d->local_mem_dedicated ? "" : " (ordinary memory)");
+    printf("    compute      %" PRIu32 " units at %" PRIu32 " MHz, work-groups up to %" PRIu64 "\n",
+           d->compute_units, d->clock_mhz, d->max_group_size);
+    printf("    memory       %s, largest buffer %s, cache %s, local %s%s\n", memory, largest, cache,
+           local, d->local_mem_dedicated ? "" : " (ordinary memory)");
     print_features(d);
     if (d->unusable[0] != '\0') printf("    cannot be used: %s\n", d->unusable);
     if (d->chosen) printf("    would be used: %s\n", d->reason);
@@ -54,26 +54,29 @@ static void print_text(const clm_device_report *list, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         if (i == 0 || list[i].platform_index != list[i - 1].platform_index)
-            printf("%sPlatform %zu: %s, %s\n", i > 0 ? "\n" : "", list[i].platform_index, list[i].platform,
-                   list[i].platform_version);
+            printf("%sPlatform %zu: %s, %s\n", i > 0 ? "\n" : "", list[i].platform_index,
+                   list[i].platform, list[i].platform_version);
         print_device(&list[i]);
     }
 }
 
 static json_t *device_json(const clm_device_report *d)
 {
-    return json_pack("{s:i, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:b, s:b, "
-                     "s:b, s:b, s:b, s:b, s:b, s:b, s:b, s:s, s:s}",
-                     "index", (int)d->index, "platform_index", (int)d->platform_index, "platform", d->platform,
-                     "platform_version", d->platform_version, "name", d->name, "vendor", d->vendor, "type", d->type,
-                     "version", d->version, "driver", d->driver, "c_version", d->c_version, "compute_units",
-                     (int)d->compute_units, "clock_mhz", (int)d->clock_mhz, "global_mem", (json_int_t)d->global_mem,
-                     "max_alloc", (json_int_t)d->max_alloc, "local_mem", (json_int_t)d->local_mem, "global_cache",
-                     (json_int_t)d->global_cache, "max_group_size", (json_int_t)d->max_group_size,
-                     "local_mem_dedicated", d->local_mem_dedicated, "unified_memory", d->unified_memory, "fp16",
-                     d->fp16, "fp64", d->fp64, "subgroups", d->subgroups, "intel_subgroups", d->intel_subgroups,
-                     "integer_dot_product", d->integer_dot_product, "command_buffer", d->command_buffer, "chosen",
-                     d->chosen, "unusable", d->unusable, "reason", d->reason);
+    return json_pack(
+        "{s:i, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:I, "
+        "s:b, s:b, "
+        "s:b, s:b, s:b, s:b, s:b, s:b, s:b, s:s, s:s}",
+        "index", (int)d->index, "platform_index", (int)d->platform_index, "platform", d->platform,
+        "platform_version", d->platform_version, "name", d->name, "vendor", d->vendor, "type",
+        d->type, "version", d->version, "driver", d->driver, "c_version", d->c_version,
+        "compute_units", (int)d->compute_units, "clock_mhz", (int)d->clock_mhz, "global_mem",
+        (json_int_t)d->global_mem, "max_alloc", (json_int_t)d->max_alloc, "local_mem",
+        (json_int_t)d->local_mem, "global_cache", (json_int_t)d->global_cache, "max_group_size",
+        (json_int_t)d->max_group_size, "local_mem_dedicated", d->local_mem_dedicated,
+        "unified_memory", d->unified_memory, "fp16", d->fp16, "fp64", d->fp64, "subgroups",
+        d->subgroups, "intel_subgroups", d->intel_subgroups, "integer_dot_product",
+        d->integer_dot_product, "command_buffer", d->command_buffer, "chosen", d->chosen,
+        "unusable", d->unusable, "reason", d->reason);
 }
 
 static clm_status print_json(const clm_device_report *list, size_t n, clm_err *err)
@@ -84,7 +87,8 @@ static clm_status print_json(const clm_device_report *list, size_t n, clm_err *e
     for (size_t i = 0; i < n; i++) json_array_append_new(all, device_json(&list[i]));
     text = json_dumps(all, JSON_INDENT(2));
     json_decref(all);
-    if (text == NULL) return clm_fail(err, CLM_E_INTERNAL, "the devices' texts are not valid UTF-8");
+    if (text == NULL)
+        return clm_fail(err, CLM_E_INTERNAL, "the devices' texts are not valid UTF-8");
     puts(text);
     free(text);
     return CLM_OK;
@@ -97,8 +101,10 @@ clm_status clm_print_devices(const char *selector, bool json, clm_err *err)
     clm_status st = clm_devices_report(selector, &list, &n, err);
 
     if (st != CLM_OK) return st;
-    if (json) st = print_json(list, n, err);
-    else print_text(list, n);
+    if (json)
+        st = print_json(list, n, err);
+    else
+        print_text(list, n);
     free(list);
     return st;
 }
@@ -111,7 +117,8 @@ static clm_status run(const clm_args *args, clm_err *err)
 
     if (st != CLM_OK) return st;
     select = clm_config_settings(config)->devices[0].select;
-    st = clm_print_devices(strcmp(select, "ref") == 0 ? "auto" : select, clm_args_has(args, "json"), err);
+    st = clm_print_devices(strcmp(select, "ref") == 0 ? "auto" : select, clm_args_has(args, "json"),
+                           err);
     clm_config_destroy(config);
     return st;
 }

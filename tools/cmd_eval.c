@@ -34,7 +34,8 @@ static clm_status read_ids(const char *path, int **ids, size_t *n, clm_err *err)
     at += strspn(at, " \t\r\n");
     if (*at != '\0' || at != text + size)
         st = clm_fail(err, CLM_E_USAGE, "%s: item %zu is no token id", path, *n + 1);
-    else if (*n == 0) st = clm_fail(err, CLM_E_USAGE, "%s: holds no token ids", path);
+    else if (*n == 0)
+        st = clm_fail(err, CLM_E_USAGE, "%s: holds no token ids", path);
     free(text);
     return st;
 }
@@ -66,17 +67,20 @@ static clm_status run_logits(const clm_args *args, clm_err *err)
     st = clm_args_config(args, &config, err);
     if (st == CLM_OK) st = read_ids(clm_args_get(args, "ids"), &ids, &n, err);
     if (st == CLM_OK) st = clm_args_get_u64(args, "from", 0, n - 1, 0, &from, err);
-    if (st == CLM_OK) st = clm_engine_create(clm_config_settings(config), clm_cli_observer(), &engine, err);
+    if (st == CLM_OK)
+        st = clm_engine_create(clm_config_settings(config), clm_cli_observer(), &engine, err);
     if (st != CLM_OK) goto out;
     clm_engine_describe(engine, &about);
     rows = n - (size_t)from;
     logits = malloc(rows * about.vocab * sizeof *logits);
     if (logits == NULL) {
-        st = clm_fail(err, CLM_E_NOMEM, "eval logits: no memory for %zu x %zu logits", rows, about.vocab);
+        st = clm_fail(err, CLM_E_NOMEM, "eval logits: no memory for %zu x %zu logits", rows,
+                      about.vocab);
         goto out;
     }
     st = clm_engine_logits(engine, ids, n, (size_t)from, 0, logits, err);
-    if (st == CLM_OK) st = write_floats(clm_args_get(args, "output"), logits, rows * about.vocab, err);
+    if (st == CLM_OK)
+        st = write_floats(clm_args_get(args, "output"), logits, rows * about.vocab, err);
     if (st == CLM_OK)
         fprintf(stderr, "clm: %zu x %zu logits, computed on %s\n", rows, about.vocab, about.device);
 out:
@@ -88,20 +92,31 @@ out:
 }
 
 static const clm_flag flags[] = {
-    {.names = "--ids", .value = "FILE", .id = "ids", .help = "token ids to process, separated by white space"},
-    {.names = "--from", .value = "P", .id = "from", .help = "first position whose logits are wanted (default 0)"},
-    {.names = "-o, --output", .value = "FILE", .id = "output", .help = "little-endian float32 [positions][vocabulary]"},
+    {.names = "--ids",
+     .value = "FILE",
+     .id = "ids",
+     .help = "token ids to process, separated by white space"},
+    {.names = "--from",
+     .value = "P",
+     .id = "from",
+     .help = "first position whose logits are wanted (default 0)"},
+    {.names = "-o, --output",
+     .value = "FILE",
+     .id = "output",
+     .help = "little-endian float32 [positions][vocabulary]"},
     {.names = NULL},
 };
 
 /* Exact unless told otherwise. */
-static const clm_preset presets[] = {{"kv_cache_type", "f32"}, {"activations", "f32"}, {NULL, NULL}};
+static const clm_preset presets[] = {
+    {"kv_cache_type", "f32"}, {"activations", "f32"}, {NULL, NULL}};
 
 const clm_command clm_cmd_eval_logits = {
     .name = "eval logits",
     .synopsis = "-m MODEL --ids FILE [--from P] -o OUT.f32",
     .summary = "write the logits of a sequence of token ids to a file",
-    .details = "Exact unless told otherwise: float activations, f32 cache. -b sets how many tokens are processed at once.",
+    .details = "Exact unless told otherwise: float activations, f32 cache. -b sets how many tokens "
+               "are processed at once.",
     .groups = CLM_FLAGS_CONFIG | CLM_FLAGS_MODEL | CLM_FLAGS_DEVICE | CLM_FLAGS_CONTEXT,
     .flags = flags,
     .presets = presets,

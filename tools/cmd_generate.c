@@ -20,19 +20,24 @@ static clm_status run(const clm_args *args, clm_err *err)
     clm_status st = clm_args_config(args, &config, err);
 
     if (st == CLM_OK) st = clm_cli_prompt(args, &text, &size, err);
-    if (st == CLM_OK) st = clm_engine_create(clm_config_settings(config), clm_cli_observer(), &engine, err);
-    if (st == CLM_OK) st = clm_session_create(engine, "", clm_config_settings(config)->seed, &session, err);
+    if (st == CLM_OK)
+        st = clm_engine_create(clm_config_settings(config), clm_cli_observer(), &engine, err);
+    if (st == CLM_OK)
+        st = clm_session_create(engine, "", clm_config_settings(config)->seed, &session, err);
     if (st != CLM_OK) goto out;
     sampling = clm_cli_sampling(clm_config_settings(config));
-    if (sampling.temperature > 0.0) fprintf(stderr, "clm: seed %llu\n", (unsigned long long)clm_session_seed(session));
+    if (sampling.temperature > 0.0)
+        fprintf(stderr, "clm: seed %llu\n", (unsigned long long)clm_session_seed(session));
     clm_cli_catch_interrupt(session);
-    st = clm_session_complete(session, text, size, &sampling, clm_cli_print_text, NULL, &reply, err);
+    st =
+        clm_session_complete(session, text, size, &sampling, clm_cli_print_text, NULL, &reply, err);
     clm_cli_catch_interrupt(NULL);
     if (st != CLM_OK) goto out;
     putchar('\n');
     fflush(stdout);
     clm_cli_print_reply(&reply);
-    if (reply.finish == CLM_FINISH_INTERRUPTED) st = clm_fail(err, CLM_E_INTERRUPTED, "interrupted");
+    if (reply.finish == CLM_FINISH_INTERRUPTED)
+        st = clm_fail(err, CLM_E_INTERRUPTED, "interrupted");
 out:
     clm_session_destroy(session);
     clm_engine_destroy(engine);
@@ -45,7 +50,7 @@ const clm_command clm_cmd_generate = {
     .name = "generate",
     .synopsis = "-m MODEL -p TEXT [-n N] [--temp 0]",
     .summary = "continue a text, without a template",
-    .groups = CLM_FLAGS_CONFIG | CLM_FLAGS_MODEL | CLM_FLAGS_DEVICE | CLM_FLAGS_CONTEXT | CLM_FLAGS_PROMPT |
-              CLM_FLAGS_SAMPLING,
+    .groups = CLM_FLAGS_CONFIG | CLM_FLAGS_MODEL | CLM_FLAGS_DEVICE | CLM_FLAGS_CONTEXT |
+              CLM_FLAGS_PROMPT | CLM_FLAGS_SAMPLING,
     .run = run,
 };

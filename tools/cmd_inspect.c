@@ -40,15 +40,19 @@ static void print_text(const clm_model_report *r)
 
     clm_cli_format_bytes((double)r->file_bytes, a);
     printf("file           %s (%s, %s)\n", r->path, r->format, a);
-    printf("architecture   %s%s%s%s\n", r->arch, r->name[0] ? " \"" : "", r->name, r->name[0] ? "\"" : "");
+    printf("architecture   %s%s%s%s\n", r->arch, r->name[0] ? " \"" : "", r->name,
+           r->name[0] ? "\"" : "");
     printf("parameters     %.3f M\n", (double)r->n_params / 1e6);
-    printf("layers         %zu, width %zu, %zu heads of %zu on %zu key/value heads, ffn %zu\n", r->n_layers, r->width,
-           r->n_heads, r->head_dim, r->n_kv_heads, r->ffn);
-    if (r->alibi) printf("positions      ALiBi, trained for %zu tokens, epsilon %g\n", r->ctx_train, r->rms_eps);
-    else
-        printf("positions      rotary (base %g), trained for %zu tokens, epsilon %g\n", r->rope_base, r->ctx_train,
+    printf("layers         %zu, width %zu, %zu heads of %zu on %zu key/value heads, ffn %zu\n",
+           r->n_layers, r->width, r->n_heads, r->head_dim, r->n_kv_heads, r->ffn);
+    if (r->alibi)
+        printf("positions      ALiBi, trained for %zu tokens, epsilon %g\n", r->ctx_train,
                r->rms_eps);
-    printf("tokenizer      %s, vocabulary %zu, bos %d, eos %d\n", r->tokenizer, r->vocab, r->bos, r->eos);
+    else
+        printf("positions      rotary (base %g), trained for %zu tokens, epsilon %g\n",
+               r->rope_base, r->ctx_train, r->rms_eps);
+    printf("tokenizer      %s, vocabulary %zu, bos %d, eos %d\n", r->tokenizer, r->vocab, r->bos,
+           r->eos);
     printf("template       %s\n", r->chat_template);
     if (!r->has_weights) {
         puts("weights        none: a vocabulary only");
@@ -62,12 +66,12 @@ static void print_text(const clm_model_report *r)
     clm_cli_format_bytes((double)r->device_weight_bytes, a);
     clm_cli_format_bytes((double)r->device_kv_bytes, b);
     clm_cli_format_bytes((double)(r->device_weight_bytes + r->device_kv_bytes), c);
-    printf("%s\non the device  %s of weights + %s of fp16 cache for %zu tokens = %s\n", r->tied_head ? ", tied head" : "",
-           a, b, r->device_ctx, c);
+    printf("%s\non the device  %s of weights + %s of fp16 cache for %zu tokens = %s\n",
+           r->tied_head ? ", tied head" : "", a, b, r->device_ctx, c);
     printf("\n%-36s %-6s %8s %8s %12s\n", "tensor", "type", "rows", "columns", "bytes");
     for (size_t i = 0; i < r->n_tensors; i++)
-        printf("%-36s %-6s %8zu %8zu %12" PRIu64 "\n", r->tensors[i].name, r->tensors[i].type, r->tensors[i].rows,
-               r->tensors[i].cols, r->tensors[i].bytes);
+        printf("%-36s %-6s %8zu %8zu %12" PRIu64 "\n", r->tensors[i].name, r->tensors[i].type,
+               r->tensors[i].rows, r->tensors[i].cols, r->tensors[i].bytes);
 }
 
 static clm_status print_json(const clm_model_report *r, clm_err *err)
@@ -77,24 +81,29 @@ static clm_status print_json(const clm_model_report *r, clm_err *err)
     char *text;
 
     for (size_t i = 0; i < r->n_tensors; i++)
-        json_array_append_new(tensors, json_pack("{s:s, s:s, s:I, s:I, s:I}", "name", r->tensors[i].name, "type",
-                                                 r->tensors[i].type, "rows", (json_int_t)r->tensors[i].rows, "columns",
+        json_array_append_new(tensors, json_pack("{s:s, s:s, s:I, s:I, s:I}", "name",
+                                                 r->tensors[i].name, "type", r->tensors[i].type,
+                                                 "rows", (json_int_t)r->tensors[i].rows, "columns",
                                                  (json_int_t)r->tensors[i].cols, "bytes",
                                                  (json_int_t)r->tensors[i].bytes));
     root = json_pack(
-        "{s:s, s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:s, s:f, s:b, s:s, s:i, s:i, s:s, "
+        "{s:s, s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:s, s:f, "
+        "s:b, s:s, s:i, s:i, s:s, "
         "s:I, s:I, s:I, s:o}",
-        "path", r->path, "format", r->format, "file_bytes", (json_int_t)r->file_bytes, "architecture", r->arch, "name",
-        r->name, "parameters", (json_int_t)r->n_params, "layers", (json_int_t)r->n_layers, "width",
-        (json_int_t)r->width, "heads", (json_int_t)r->n_heads, "kv_heads", (json_int_t)r->n_kv_heads, "head_dim",
-        (json_int_t)r->head_dim, "ffn", (json_int_t)r->ffn, "vocabulary", (json_int_t)r->vocab, "context",
-        (json_int_t)r->ctx_train, "rms_epsilon", r->rms_eps, "positions", r->alibi ? "alibi" : "rope", "rope_base",
-        r->rope_base, "tied_head", r->tied_head, "tokenizer", r->tokenizer, "bos", r->bos, "eos", r->eos, "template",
-        r->chat_template, "device_weight_bytes", (json_int_t)r->device_weight_bytes, "device_kv_bytes",
-        (json_int_t)r->device_kv_bytes, "device_context", (json_int_t)r->device_ctx, "tensors", tensors);
+        "path", r->path, "format", r->format, "file_bytes", (json_int_t)r->file_bytes,
+        "architecture", r->arch, "name", r->name, "parameters", (json_int_t)r->n_params, "layers",
+        (json_int_t)r->n_layers, "width", (json_int_t)r->width, "heads", (json_int_t)r->n_heads,
+        "kv_heads", (json_int_t)r->n_kv_heads, "head_dim", (json_int_t)r->head_dim, "ffn",
+        (json_int_t)r->ffn, "vocabulary", (json_int_t)r->vocab, "context", (json_int_t)r->ctx_train,
+        "rms_epsilon", r->rms_eps, "positions", r->alibi ? "alibi" : "rope", "rope_base",
+        r->rope_base, "tied_head", r->tied_head, "tokenizer", r->tokenizer, "bos", r->bos, "eos",
+        r->eos, "template", r->chat_template, "device_weight_bytes",
+        (json_int_t)r->device_weight_bytes, "device_kv_bytes", (json_int_t)r->device_kv_bytes,
+        "device_context", (json_int_t)r->device_ctx, "tensors", tensors);
     text = root != NULL ? json_dumps(root, JSON_INDENT(2)) : NULL;
     json_decref(root);
-    if (text == NULL) return clm_fail(err, CLM_E_INTERNAL, "%s: a name is not valid UTF-8", r->path);
+    if (text == NULL)
+        return clm_fail(err, CLM_E_INTERNAL, "%s: a name is not valid UTF-8", r->path);
     puts(text);
     free(text);
     return CLM_OK;
@@ -109,8 +118,10 @@ static clm_status run(const clm_args *args, clm_err *err)
     if (path == NULL) return clm_fail(err, CLM_E_USAGE, "inspect: which file? (clm inspect FILE)");
     st = clm_model_report_create(path, &r, err);
     if (st != CLM_OK) return st;
-    if (clm_args_has(args, "json")) st = print_json(r, err);
-    else print_text(r);
+    if (clm_args_has(args, "json"))
+        st = print_json(r, err);
+    else
+        print_text(r);
     clm_model_report_destroy(r);
     return st;
 }

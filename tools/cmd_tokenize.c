@@ -29,15 +29,18 @@ static clm_status print_ids(const clm_tokenizer *tok, const char *text, size_t s
     return CLM_OK;
 }
 
-static clm_status print_text(const clm_tokenizer *tok, const int *ids, size_t n, bool json, clm_err *err)
+static clm_status print_text(const clm_tokenizer *tok, const int *ids, size_t n, bool json,
+                             clm_err *err)
 {
     char *text = NULL;
     size_t size = 0;
     clm_status st = clm_tokenizer_decode(tok, ids, n, &text, &size, err);
 
     if (st != CLM_OK) return st;
-    if (json) clm_cli_print_json(stdout, text, size);
-    else fwrite(text, 1, size, stdout);
+    if (json)
+        clm_cli_print_json(stdout, text, size);
+    else
+        fwrite(text, 1, size, stdout);
     putchar('\n');
     free(text);
     return CLM_OK;
@@ -59,7 +62,8 @@ static clm_status encode_json(const clm_tokenizer *tok, const char *line, size_t
     return st;
 }
 
-static clm_status decode_json(const clm_tokenizer *tok, const char *line, size_t size, bool json, clm_err *err)
+static clm_status decode_json(const clm_tokenizer *tok, const char *line, size_t size, bool json,
+                              clm_err *err)
 {
     json_error_t where;
     json_t *value = json_loadb(line, size, 0, &where), *item;
@@ -70,10 +74,11 @@ static clm_status decode_json(const clm_tokenizer *tok, const char *line, size_t
     if (ids == NULL) {
         st = clm_fail(err, CLM_E_NOMEM, "tokenize: no memory");
     } else if (!json_is_array(value)) {
-        st = clm_fail(err, CLM_E_USAGE, "--decode: not a JSON list of ids%s%s", value == NULL ? ": " : "",
-                      value == NULL ? where.text : "");
+        st = clm_fail(err, CLM_E_USAGE, "--decode: not a JSON list of ids%s%s",
+                      value == NULL ? ": " : "", value == NULL ? where.text : "");
     } else {
-        json_array_foreach(value, i, item) {
+        json_array_foreach(value, i, item)
+        {
             json_int_t id = json_integer_value(item);
             if (!json_is_integer(item) || id < 0 || id > 0x7FFFFFFF) {
                 st = clm_fail(err, CLM_E_USAGE, "--decode: item %zu is no token id", i + 1);
@@ -88,14 +93,16 @@ static clm_status decode_json(const clm_tokenizer *tok, const char *line, size_t
     return st;
 }
 
-static clm_status convert_line(const clm_tokenizer *tok, mode m, const char *line, size_t size, clm_err *err)
+static clm_status convert_line(const clm_tokenizer *tok, mode m, const char *line, size_t size,
+                               clm_err *err)
 {
     if (m.decode) return decode_json(tok, line, size, m.json, err);
     if (m.json) return encode_json(tok, line, size, err);
     return print_ids(tok, line, size, err);
 }
 
-static clm_status convert_all(const clm_tokenizer *tok, mode m, const char *text, size_t size, clm_err *err)
+static clm_status convert_all(const clm_tokenizer *tok, mode m, const char *text, size_t size,
+                              clm_err *err)
 {
     size_t number = 1;
     clm_status st = CLM_OK;
@@ -152,7 +159,8 @@ const clm_command clm_cmd_tokenize = {
     .name = "tokenize",
     .synopsis = "-m MODEL [--json] [--decode] [-p TEXT | -f FILE]",
     .summary = "turn lines of text on standard input into lists of token ids, or back",
-    .details = "MODEL is a GGUF file, a tokenizer.model, or a folder with one. Each input line gives one output line.\n"
+    .details = "MODEL is a GGUF file, a tokenizer.model, or a folder with one. Each input line "
+               "gives one output line.\n"
                "With --json lines of text are JSON strings, so that they can hold any character.",
     .groups = CLM_FLAGS_CONFIG | CLM_FLAGS_MODEL | CLM_FLAGS_PROMPT | CLM_FLAGS_JSON,
     .flags = flags,

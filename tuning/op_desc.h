@@ -49,7 +49,8 @@ typedef struct clm_case {
 } clm_case;
 
 typedef struct clm_op_desc {
-    const char *name;  /* "gemv_q4": stem of cl/<name>.cl, op_<name>.c, ref_<name>.c, test_op_<name>.c */
+    const char
+        *name; /* "gemv_q4": stem of cl/<name>.cl, op_<name>.c, ref_<name>.c, test_op_<name>.c */
     const char *entry; /* kernel entry point; usually the name */
     const char *const *dims;
     size_t n_dims;
@@ -92,16 +93,16 @@ void *clm_case_add(clm_case *c, const char *name, clm_elem type, size_t count, c
 /* Builds the program of `op` for shape and params and takes its entry point. The program depends
  * only on what `defines` yields, so one kernel serves all launches with the same defines.
  * Both results are the caller's (destroy the kernel first). */
-clm_status clm_op_build(const clm_op_desc *op, clm_device *dev, const clm_shape *shape, const int *params,
-                        clm_program **prog, clm_kernel **kernel, clm_err *err);
+clm_status clm_op_build(const clm_op_desc *op, clm_device *dev, const clm_shape *shape,
+                        const int *params, clm_program **prog, clm_kernel **kernel, clm_err *err);
 
 /* Runs `op` on `dev` for a filled case with `params`: device buffers with guard bytes behind
  * each, outputs preset to NaN, one launch, results compared with `expected`.
  * `worst` (may be NULL) receives the largest |got - want| / (atol + rtol * |want|).
  * Returns CLM_OK, CLM_E_SELFTEST (the sentence says which element differs, or that memory outside
  * an output was written) or the status of what failed. */
-clm_status clm_op_check(const clm_op_desc *op, clm_device *dev, const clm_case *c, const int *params,
-                        double *worst, clm_err *err);
+clm_status clm_op_check(const clm_op_desc *op, clm_device *dev, const clm_case *c,
+                        const int *params, double *worst, clm_err *err);
 
 /* The same with a kernel from clm_op_build whose defines are those of shape and params, so that
  * one build serves many checks and timings. */

@@ -44,8 +44,8 @@ typedef struct clm_backend_ops {
 
     /* Makes everything ready that depends on the model only: kernels, tables, the cache. Called once,
      * before load. `batch` is the largest number of tokens per call. */
-    clm_status (*prepare)(clm_backend *b, const clm_model_file *mf, const clm_kv_shape *kv, size_t batch,
-                          clm_err *err);
+    clm_status (*prepare)(clm_backend *b, const clm_model_file *mf, const clm_kv_shape *kv,
+                          size_t batch, clm_err *err);
 
     /* Weights: matrices in the format of the file, vectors as f32. `t` must outlive the weight (the
      * ref backend reads matrices in place). */
@@ -57,31 +57,35 @@ typedef struct clm_backend_ops {
     clm_status (*vec_create)(clm_backend *b, size_t count, bool ids, clm_vec **out, clm_err *err);
     void (*vec_destroy)(clm_backend *b, clm_vec *v);
     clm_status (*write_ids)(clm_backend *b, clm_vec *v, const int *ids, size_t count, clm_err *err);
-    clm_status (*read)(clm_backend *b, const clm_vec *v, size_t first, size_t count, float *out, clm_err *err);
+    clm_status (*read)(clm_backend *b, const clm_vec *v, size_t first, size_t count, float *out,
+                       clm_err *err);
     clm_status (*read_id)(clm_backend *b, const clm_vec *v, size_t at, int *out, clm_err *err);
 
     /* out[m][cols] = row ids[m] of the table */
-    clm_status (*embed)(clm_backend *b, const clm_weight *table, const clm_vec *ids, size_t m, clm_vec *out,
-                        clm_err *err);
+    clm_status (*embed)(clm_backend *b, const clm_weight *table, const clm_vec *ids, size_t m,
+                        clm_vec *out, clm_err *err);
     /* y[m][dim] = rmsnorm(x[x_row0 + m][dim]) * w */
     clm_status (*rmsnorm)(clm_backend *b, const clm_vec *x, size_t x_row0, size_t m, size_t dim,
                           const clm_weight *w, float eps, clm_vec *y, clm_err *err);
     /* y[m][y_off + n] = sum_k x[m][k] w[n][k], leading dimension of y ldy */
-    clm_status (*matmul)(clm_backend *b, const clm_weight *w, const clm_vec *x, size_t m, clm_vec *y, size_t ldy,
-                         size_t y_off, clm_err *err);
+    clm_status (*matmul)(clm_backend *b, const clm_weight *w, const clm_vec *x, size_t m,
+                         clm_vec *y, size_t ldy, size_t y_off, clm_err *err);
     /* rotates q and k of rows 0..m-1, which stand at positions pos0.. */
     clm_status (*rope)(clm_backend *b, const clm_qkv *qkv, size_t m, size_t pos0, clm_err *err);
     /* writes k and v into the cache of `layer` */
-    clm_status (*kv_store)(clm_backend *b, size_t layer, const clm_qkv *qkv, size_t m, size_t pos0, clm_err *err);
+    clm_status (*kv_store)(clm_backend *b, size_t layer, const clm_qkv *qkv, size_t m, size_t pos0,
+                           clm_err *err);
     /* out[m][n_heads * head_dim], over the cache of `layer` up to each row's own position */
-    clm_status (*attention)(clm_backend *b, size_t layer, const clm_qkv *qkv, size_t m, size_t pos0, clm_vec *out,
-                            clm_err *err);
+    clm_status (*attention)(clm_backend *b, size_t layer, const clm_qkv *qkv, size_t m, size_t pos0,
+                            clm_vec *out, clm_err *err);
     /* out[m][ffn] = silu(gu[m][0..ffn)) * gu[m][ffn..2 ffn) */
-    clm_status (*swiglu)(clm_backend *b, const clm_vec *gu, size_t m, size_t ffn, clm_vec *out, clm_err *err);
+    clm_status (*swiglu)(clm_backend *b, const clm_vec *gu, size_t m, size_t ffn, clm_vec *out,
+                         clm_err *err);
     /* x[i] += y[i] */
     clm_status (*add)(clm_backend *b, clm_vec *x, const clm_vec *y, size_t count, clm_err *err);
     /* out[0] = index of the largest of logits[first .. first + n) */
-    clm_status (*argmax)(clm_backend *b, const clm_vec *logits, size_t first, size_t n, clm_vec *out, clm_err *err);
+    clm_status (*argmax)(clm_backend *b, const clm_vec *logits, size_t first, size_t n,
+                         clm_vec *out, clm_err *err);
     /* flush() starts what is queued, finish() waits for it. */
     clm_status (*flush)(clm_backend *b, clm_err *err);
     clm_status (*finish)(clm_backend *b, clm_err *err);
@@ -91,7 +95,8 @@ typedef struct clm_backend_ops {
 } clm_backend_ops;
 
 /* Opens the OpenCL device that `selector` names. */
-clm_status clm_backend_cl_create(const char *selector, const clm_observer *obs, clm_backend **out, clm_err *err);
+clm_status clm_backend_cl_create(const char *selector, const clm_observer *obs, clm_backend **out,
+                                 clm_err *err);
 clm_status clm_backend_ref_create(clm_backend **out, clm_err *err);
 
 #endif

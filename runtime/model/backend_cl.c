@@ -49,7 +49,10 @@ typedef struct backend_cl {
     uint64_t weight_bytes, kv_bytes;
 } backend_cl;
 
-static backend_cl *self(clm_backend *b) { return (backend_cl *)b; }
+static backend_cl *self(clm_backend *b)
+{
+    return (backend_cl *)b;
+}
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
@@ -95,7 +98,8 @@ static const clm_op_desc *gemv_of(clm_weight_format format)
     return &clm_op_gemv_f16;
 }
 
-static clm_shape gemv_shape(const clm_weight_layout *l, size_t m, size_t n, size_t k, size_t ldy, size_t y_off)
+static clm_shape gemv_shape(const clm_weight_layout *l, size_t m, size_t n, size_t k, size_t ldy,
+                            size_t y_off)
 {
     clm_shape s = {{0}, {0}};
 
@@ -126,7 +130,8 @@ static clm_shape dequant_shape(const clm_weight_layout *l, size_t row0, size_t r
     return s;
 }
 
-static clm_shape embed_shape(const clm_weight_layout *l, size_t m, size_t row0, size_t rows, size_t k)
+static clm_shape embed_shape(const clm_weight_layout *l, size_t m, size_t row0, size_t rows,
+                             size_t k)
 {
     clm_shape s = {{0}, {0}};
 
@@ -182,14 +187,17 @@ static clm_status plan_matrix(backend_cl *b, const clm_tensor *t, clm_err *err)
     gemv = gemv_shape(&l, 1, t->rows, t->cols, t->rows, 0);
     dequant = dequant_shape(&l, 0, t->rows, t->cols);
     st = clm_cl_kernels_plan(b->kernels, gemv_of(l.format), &gemv, err);
-    if (st == CLM_OK && b->use_gemm) st = clm_cl_kernels_plan(b->kernels, &clm_op_dequant, &dequant, err);
+    if (st == CLM_OK && b->use_gemm)
+        st = clm_cl_kernels_plan(b->kernels, &clm_op_dequant, &dequant, err);
     return st;
 }
 
 /* Plans the kernels of all matrices; largest[0] receives the most elements of one of them. */
-static clm_status plan_matrices(backend_cl *b, const clm_model_file *mf, size_t *largest, clm_err *err)
+static clm_status plan_matrices(backend_cl *b, const clm_model_file *mf, size_t *largest,
+                                clm_err *err)
 {
-    static const clm_weight_role per_layer[] = {CLM_W_Q, CLM_W_K, CLM_W_V, CLM_W_O, CLM_W_GATE, CLM_W_UP, CLM_W_DOWN};
+    static const clm_weight_role per_layer[] = {CLM_W_Q,    CLM_W_K,  CLM_W_V,   CLM_W_O,
+                                                CLM_W_GATE, CLM_W_UP, CLM_W_DOWN};
     const clm_tensor *table = clm_model_file_weight(mf, CLM_W_EMBED, 0);
     const clm_tensor *head = clm_model_file_weight(mf, CLM_W_HEAD, 0);
     const clm_weight_layout l = clm_repack_layout(table);
@@ -216,19 +224,25 @@ static clm_status plan_rest(backend_cl *b, clm_err *err)
         const clm_op_desc *op;
         clm_shape shape;
     } all[] = {
-        {&clm_op_rmsnorm, {{[CLM_RMSNORM_ROWS] = 1, [CLM_RMSNORM_DIM] = (int)b->hp->width}, {b->hp->rms_eps}}},
+        {&clm_op_rmsnorm,
+         {{[CLM_RMSNORM_ROWS] = 1, [CLM_RMSNORM_DIM] = (int)b->hp->width}, {b->hp->rms_eps}}},
         {&clm_op_kv_store, kv_store_shape(b, &qkv, 1, 0)},
         {&clm_op_attention, attention_shape(b, 1, 1, 0)},
         {&clm_op_swiglu, {{[CLM_SWIGLU_M] = 1, [CLM_SWIGLU_FFN] = (int)b->hp->ffn}, {0}}},
         {&clm_op_add, {{[CLM_ADD_COUNT] = (int)b->hp->width}, {0}}},
         {&clm_op_argmax, {{[CLM_ARGMAX_N] = (int)b->hp->vocab}, {0}}},
-        {&clm_op_rope, {{[CLM_ROPE_M] = 1, [CLM_ROPE_N_HEADS] = (int)b->kv.n_heads,
-                         [CLM_ROPE_HEAD_DIM] = (int)b->kv.head_dim, [CLM_ROPE_ROPE_DIMS] = (int)b->hp->rope_dims}, {0}}},
+        {&clm_op_rope,
+         {{[CLM_ROPE_M] = 1,
+           [CLM_ROPE_N_HEADS] = (int)b->kv.n_heads,
+           [CLM_ROPE_HEAD_DIM] = (int)b->kv.head_dim,
+           [CLM_ROPE_ROPE_DIMS] = (int)b->hp->rope_dims},
+          {0}}},
     };
     size_t n = sizeof all / sizeof *all - (b->hp->position == CLM_POSITION_ROPE ? 0 : 1);
     clm_status st = CLM_OK;
 
-    for (size_t i = 0; i < n && st == CLM_OK; i++) st = clm_cl_kernels_plan(b->kernels, all[i].op, &all[i].shape, err);
+    for (size_t i = 0; i < n && st == CLM_OK; i++)
+        st = clm_cl_kernels_plan(b->kernels, all[i].op, &all[i].shape, err);
     return st;
 }
 
@@ -244,11 +258,16 @@ static clm_status create_cache(backend_cl *b, clm_err *err)
         kv_layer *l = &b->layers[i];
         st = clm_buffer_create(b->dev, type, count, &l->k, err);
         if (st == CLM_OK) st = clm_buffer_create(b->dev, type, count, &l->v, err);
-        if (st == CLM_OK && b->kv.type == CLM_KV_INT8) st = clm_buffer_create(b->dev, CLM_ELEM_F16, positions, &l->k_scale, err);
-        if (st == CLM_OK && b->kv.type == CLM_KV_INT8) st = clm_buffer_create(b->dev, CLM_ELEM_F16, positions, &l->v_scale, err);
-        b->kv_bytes += 2 * (count * clm_elem_bytes(type) + (b->kv.type == CLM_KV_INT8 ? 2 * positions : 0));
+        if (st == CLM_OK && b->kv.type == CLM_KV_INT8)
+            st = clm_buffer_create(b->dev, CLM_ELEM_F16, positions, &l->k_scale, err);
+        if (st == CLM_OK && b->kv.type == CLM_KV_INT8)
+            st = clm_buffer_create(b->dev, CLM_ELEM_F16, positions, &l->v_scale, err);
+        b->kv_bytes +=
+            2 * (count * clm_elem_bytes(type) + (b->kv.type == CLM_KV_INT8 ? 2 * positions : 0));
     }
-    if (st != CLM_OK) clm_fail_context(err, st, "key-value cache for %zu tokens (try a smaller ctx_size)", b->kv.ctx);
+    if (st != CLM_OK)
+        clm_fail_context(err, st, "key-value cache for %zu tokens (try a smaller ctx_size)",
+                         b->kv.ctx);
     return st;
 }
 
@@ -256,7 +275,8 @@ static clm_status create_cache(backend_cl *b, clm_err *err)
 static clm_status create_tables(backend_cl *b, clm_err *err)
 {
     size_t n_rope = b->hp->position == CLM_POSITION_ROPE ? b->kv.ctx * b->hp->rope_dims : 0;
-    float *slopes = calloc(b->kv.n_heads, sizeof *slopes), *rope = malloc((n_rope + 1) * sizeof *rope);
+    float *slopes = calloc(b->kv.n_heads, sizeof *slopes),
+          *rope = malloc((n_rope + 1) * sizeof *rope);
     clm_status st = CLM_OK;
 
     if (slopes == NULL || rope == NULL) {
@@ -278,8 +298,8 @@ out:
     return st;
 }
 
-static clm_status cl_prepare(clm_backend *base, const clm_model_file *mf, const clm_kv_shape *kv, size_t batch,
-                             clm_err *err)
+static clm_status cl_prepare(clm_backend *base, const clm_model_file *mf, const clm_kv_shape *kv,
+                             size_t batch, clm_err *err)
 {
     backend_cl *b = self(base);
     size_t largest = 0, scratch = GEMM_SCRATCH_BYTES / sizeof(float);
@@ -294,20 +314,23 @@ static clm_status cl_prepare(clm_backend *base, const clm_model_file *mf, const 
     if (st == CLM_OK) st = create_tables(b, err);
     if (st == CLM_OK) st = create_cache(b, err);
     if (st == CLM_OK && b->use_gemm)
-        st = clm_buffer_create(b->dev, CLM_ELEM_F32, largest < scratch ? largest : scratch, &b->dense, err);
+        st = clm_buffer_create(b->dev, CLM_ELEM_F32, largest < scratch ? largest : scratch,
+                               &b->dense, err);
     return st;
 }
 
 /* ---- weights and memory ---------------------------------------------------------------------- */
 
-static clm_status cl_load_matrix(clm_backend *base, const clm_tensor *t, clm_weight **out, clm_err *err)
+static clm_status cl_load_matrix(clm_backend *base, const clm_tensor *t, clm_weight **out,
+                                 clm_err *err)
 {
     clm_status st = clm_cl_weight_create(self(base)->dev, t, out, err);
     if (st == CLM_OK) self(base)->weight_bytes += (*out)->bytes;
     return st;
 }
 
-static clm_status cl_load_vector(clm_backend *base, const clm_tensor *t, clm_weight **out, clm_err *err)
+static clm_status cl_load_vector(clm_backend *base, const clm_tensor *t, clm_weight **out,
+                                 clm_err *err)
 {
     clm_status st = clm_cl_vector_create(self(base)->dev, t, out, err);
     if (st == CLM_OK) self(base)->weight_bytes += (*out)->bytes;
@@ -320,7 +343,8 @@ static void cl_unload(clm_backend *base, clm_weight *w)
     clm_cl_weight_destroy(w);
 }
 
-static clm_status cl_vec_create(clm_backend *base, size_t count, bool ids, clm_vec **out, clm_err *err)
+static clm_status cl_vec_create(clm_backend *base, size_t count, bool ids, clm_vec **out,
+                                clm_err *err)
 {
     clm_vec *v = calloc(1, sizeof *v);
     clm_status st;
@@ -344,13 +368,15 @@ static void cl_vec_destroy(clm_backend *base, clm_vec *v)
     free(v);
 }
 
-static clm_status cl_write_ids(clm_backend *base, clm_vec *v, const int *ids, size_t count, clm_err *err)
+static clm_status cl_write_ids(clm_backend *base, clm_vec *v, const int *ids, size_t count,
+                               clm_err *err)
 {
     (void)base;
     return clm_buffer_write(v->buf, 0, count, ids, err);
 }
 
-static clm_status cl_read(clm_backend *base, const clm_vec *v, size_t first, size_t count, float *out, clm_err *err)
+static clm_status cl_read(clm_backend *base, const clm_vec *v, size_t first, size_t count,
+                          float *out, clm_err *err)
 {
     (void)base;
     return clm_buffer_read(v->buf, first, count, out, err);
@@ -362,16 +388,25 @@ static clm_status cl_read_id(clm_backend *base, const clm_vec *v, size_t at, int
     return clm_buffer_read(v->buf, at, 1, out, err);
 }
 
-static clm_status cl_flush(clm_backend *base, clm_err *err) { return clm_device_flush(self(base)->dev, err); }
+static clm_status cl_flush(clm_backend *base, clm_err *err)
+{
+    return clm_device_flush(self(base)->dev, err);
+}
 
-static clm_status cl_finish(clm_backend *base, clm_err *err) { return clm_device_finish(self(base)->dev, err); }
+static clm_status cl_finish(clm_backend *base, clm_err *err)
+{
+    return clm_device_finish(self(base)->dev, err);
+}
 
 /* ---- operations ------------------------------------------------------------------------------ */
 
-static clm_buffer *or_unused(const backend_cl *b, clm_buffer *buf) { return buf != NULL ? buf : b->unused; }
+static clm_buffer *or_unused(const backend_cl *b, clm_buffer *buf)
+{
+    return buf != NULL ? buf : b->unused;
+}
 
-static clm_status cl_embed(clm_backend *base, const clm_weight *table, const clm_vec *ids, size_t m, clm_vec *out,
-                           clm_err *err)
+static clm_status cl_embed(clm_backend *base, const clm_weight *table, const clm_vec *ids, size_t m,
+                           clm_vec *out, clm_err *err)
 {
     backend_cl *b = self(base);
     clm_status st = CLM_OK;
@@ -379,14 +414,15 @@ static clm_status cl_embed(clm_backend *base, const clm_weight *table, const clm
     for (size_t i = 0; i < table->n_parts && st == CLM_OK; i++) {
         const clm_cl_part *p = &table->parts[i];
         clm_shape s = embed_shape(&table->layout, m, p->row0, p->rows, table->layout.columns);
-        clm_buffer *bufs[] = {p->q, or_unused(b, p->scale), or_unused(b, p->min), ids->buf, out->buf};
+        clm_buffer *bufs[] = {p->q, or_unused(b, p->scale), or_unused(b, p->min), ids->buf,
+                              out->buf};
         st = clm_cl_kernels_launch(b->kernels, &clm_op_embed, &s, bufs, err);
     }
     return st;
 }
 
-static clm_status cl_rmsnorm(clm_backend *base, const clm_vec *x, size_t x_row0, size_t m, size_t dim,
-                             const clm_weight *w, float eps, clm_vec *y, clm_err *err)
+static clm_status cl_rmsnorm(clm_backend *base, const clm_vec *x, size_t x_row0, size_t m,
+                             size_t dim, const clm_weight *w, float eps, clm_vec *y, clm_err *err)
 {
     clm_shape s = {{0}, {eps}};
     clm_buffer *bufs[] = {x->buf, w->vector, y->buf};
@@ -397,8 +433,9 @@ static clm_status cl_rmsnorm(clm_backend *base, const clm_vec *x, size_t x_row0,
     return clm_cl_kernels_launch(self(base)->kernels, &clm_op_rmsnorm, &s, bufs, err);
 }
 
-static clm_status matmul_gemv(backend_cl *b, const clm_weight *w, const clm_cl_part *p, const clm_vec *x, size_t m,
-                              clm_vec *y, size_t ldy, size_t y_off, clm_err *err)
+static clm_status matmul_gemv(backend_cl *b, const clm_weight *w, const clm_cl_part *p,
+                              const clm_vec *x, size_t m, clm_vec *y, size_t ldy, size_t y_off,
+                              clm_err *err)
 {
     clm_shape s = gemv_shape(&w->layout, m, p->rows, w->layout.columns, ldy, y_off + p->row0);
     clm_buffer *blocks[] = {p->q, or_unused(b, p->scale), or_unused(b, p->min), x->buf, y->buf};
@@ -409,8 +446,9 @@ static clm_status matmul_gemv(backend_cl *b, const clm_weight *w, const clm_cl_p
 }
 
 /* Dequantises as many rows at a time as the scratch buffer holds, and lets CLBlast multiply. */
-static clm_status matmul_gemm(backend_cl *b, const clm_weight *w, const clm_cl_part *p, const clm_vec *x, size_t m,
-                              clm_vec *y, size_t ldy, size_t y_off, clm_err *err)
+static clm_status matmul_gemm(backend_cl *b, const clm_weight *w, const clm_cl_part *p,
+                              const clm_vec *x, size_t m, clm_vec *y, size_t ldy, size_t y_off,
+                              clm_err *err)
 {
     size_t room = clm_buffer_count(b->dense) / w->layout.columns / CLM_TILE_ROWS * CLM_TILE_ROWS;
     clm_status st = CLM_OK;
@@ -422,13 +460,14 @@ static clm_status matmul_gemm(backend_cl *b, const clm_weight *w, const clm_cl_p
         clm_buffer *bufs[] = {p->q, or_unused(b, p->scale), or_unused(b, p->min), b->dense};
         st = clm_cl_kernels_launch(b->kernels, &clm_op_dequant, &s, bufs, err);
         if (st == CLM_OK)
-            st = clm_gemm_nt(b->dev, m, n, w->layout.columns, x->buf, 0, b->dense, y->buf, y_off + p->row0 + row, ldy, err);
+            st = clm_gemm_nt(b->dev, m, n, w->layout.columns, x->buf, 0, b->dense, y->buf,
+                             y_off + p->row0 + row, ldy, err);
     }
     return st;
 }
 
-static clm_status cl_matmul(clm_backend *base, const clm_weight *w, const clm_vec *x, size_t m, clm_vec *y,
-                            size_t ldy, size_t y_off, clm_err *err)
+static clm_status cl_matmul(clm_backend *base, const clm_weight *w, const clm_vec *x, size_t m,
+                            clm_vec *y, size_t ldy, size_t y_off, clm_err *err)
 {
     backend_cl *b = self(base);
     clm_status st = CLM_OK;
@@ -446,7 +485,8 @@ static clm_status cl_matmul(clm_backend *base, const clm_weight *w, const clm_ve
     return st;
 }
 
-static clm_status cl_rope(clm_backend *base, const clm_qkv *qkv, size_t m, size_t pos0, clm_err *err)
+static clm_status cl_rope(clm_backend *base, const clm_qkv *qkv, size_t m, size_t pos0,
+                          clm_err *err)
 {
     backend_cl *b = self(base);
     clm_shape s = {{0}, {0}};
@@ -467,30 +507,33 @@ static clm_status cl_rope(clm_backend *base, const clm_qkv *qkv, size_t m, size_
     return clm_cl_kernels_launch(b->kernels, &clm_op_rope, &s, bufs, err);
 }
 
-static clm_status cl_kv_store(clm_backend *base, size_t layer, const clm_qkv *qkv, size_t m, size_t pos0,
-                              clm_err *err)
+static clm_status cl_kv_store(clm_backend *base, size_t layer, const clm_qkv *qkv, size_t m,
+                              size_t pos0, clm_err *err)
 {
     backend_cl *b = self(base);
     const kv_layer *l = &b->layers[layer];
     clm_shape s = kv_store_shape(b, qkv, m, pos0);
-    clm_buffer *bufs[] = {qkv->x->buf, l->k, l->v, or_unused(b, l->k_scale), or_unused(b, l->v_scale)};
+    clm_buffer *bufs[] = {qkv->x->buf, l->k, l->v, or_unused(b, l->k_scale),
+                          or_unused(b, l->v_scale)};
 
     return clm_cl_kernels_launch(b->kernels, &clm_op_kv_store, &s, bufs, err);
 }
 
-static clm_status cl_attention(clm_backend *base, size_t layer, const clm_qkv *qkv, size_t m, size_t pos0,
-                               clm_vec *out, clm_err *err)
+static clm_status cl_attention(clm_backend *base, size_t layer, const clm_qkv *qkv, size_t m,
+                               size_t pos0, clm_vec *out, clm_err *err)
 {
     backend_cl *b = self(base);
     const kv_layer *l = &b->layers[layer];
     clm_shape s = attention_shape(b, m, qkv->ld, pos0);
-    clm_buffer *bufs[] = {qkv->x->buf, l->k, l->v, or_unused(b, l->k_scale), or_unused(b, l->v_scale), b->slopes,
-                          out->buf};
+    clm_buffer *bufs[] = {
+        qkv->x->buf, l->k,    l->v, or_unused(b, l->k_scale), or_unused(b, l->v_scale),
+        b->slopes,   out->buf};
 
     return clm_cl_kernels_launch(b->kernels, &clm_op_attention, &s, bufs, err);
 }
 
-static clm_status cl_swiglu(clm_backend *base, const clm_vec *gu, size_t m, size_t ffn, clm_vec *out, clm_err *err)
+static clm_status cl_swiglu(clm_backend *base, const clm_vec *gu, size_t m, size_t ffn,
+                            clm_vec *out, clm_err *err)
 {
     clm_shape s = {{0}, {0}};
     clm_buffer *bufs[] = {gu->buf, out->buf};
@@ -503,7 +546,8 @@ static clm_status cl_swiglu(clm_backend *base, const clm_vec *gu, size_t m, size
     return clm_cl_kernels_launch(self(base)->kernels, &clm_op_swiglu, &s, bufs, err);
 }
 
-static clm_status cl_add(clm_backend *base, clm_vec *x, const clm_vec *y, size_t count, clm_err *err)
+static clm_status cl_add(clm_backend *base, clm_vec *x, const clm_vec *y, size_t count,
+                         clm_err *err)
 {
     clm_shape s = {{[CLM_ADD_COUNT] = (int)count}, {0}};
     clm_buffer *bufs[] = {x->buf, y->buf};
@@ -511,8 +555,8 @@ static clm_status cl_add(clm_backend *base, clm_vec *x, const clm_vec *y, size_t
     return clm_cl_kernels_launch(self(base)->kernels, &clm_op_add, &s, bufs, err);
 }
 
-static clm_status cl_argmax(clm_backend *base, const clm_vec *logits, size_t first, size_t n, clm_vec *out,
-                            clm_err *err)
+static clm_status cl_argmax(clm_backend *base, const clm_vec *logits, size_t first, size_t n,
+                            clm_vec *out, clm_err *err)
 {
     clm_shape s = {{0}, {0}};
     clm_buffer *bufs[] = {logits->buf, out->buf};
@@ -551,7 +595,8 @@ static const clm_backend_ops ops = {
     .usage = cl_usage,
 };
 
-clm_status clm_backend_cl_create(const char *selector, const clm_observer *obs, clm_backend **out, clm_err *err)
+clm_status clm_backend_cl_create(const char *selector, const clm_observer *obs, clm_backend **out,
+                                 clm_err *err)
 {
     clm_device_info *list = NULL;
     backend_cl *b = NULL;

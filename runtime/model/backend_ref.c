@@ -42,12 +42,19 @@ typedef struct backend_ref {
     uint64_t weight_bytes, kv_bytes;
 } backend_ref;
 
-static backend_ref *self(clm_backend *b) { return (backend_ref *)b; }
+static backend_ref *self(clm_backend *b)
+{
+    return (backend_ref *)b;
+}
 
 /* A buffer of a case over memory that is changed in place. */
 static clm_case_buffer in_place(clm_elem type, void *data, size_t count)
 {
-    return (clm_case_buffer){.name = "", .type = type, .count = count, .role = CLM_CASE_INOUT, .data = data,
+    return (clm_case_buffer){.name = "",
+                             .type = type,
+                             .count = count,
+                             .role = CLM_CASE_INOUT,
+                             .data = data,
                              .expected = data};
 }
 
@@ -101,15 +108,16 @@ static clm_status create_cache(backend_ref *b, clm_err *err)
         l->k_scale = malloc(positions * sizeof *l->k_scale);
         l->v_scale = malloc(positions * sizeof *l->v_scale);
         if (l->k == NULL || l->v == NULL || l->k_scale == NULL || l->v_scale == NULL)
-            return clm_fail(err, CLM_E_NOMEM, "key-value cache for %zu tokens: no memory (try a smaller ctx_size)",
+            return clm_fail(err, CLM_E_NOMEM,
+                            "key-value cache for %zu tokens: no memory (try a smaller ctx_size)",
                             b->kv.ctx);
         b->kv_bytes += 2 * bytes;
     }
     return CLM_OK;
 }
 
-static clm_status ref_prepare(clm_backend *base, const clm_model_file *mf, const clm_kv_shape *kv, size_t batch,
-                              clm_err *err)
+static clm_status ref_prepare(clm_backend *base, const clm_model_file *mf, const clm_kv_shape *kv,
+                              size_t batch, clm_err *err)
 {
     backend_ref *b = self(base);
 
@@ -119,8 +127,10 @@ static clm_status ref_prepare(clm_backend *base, const clm_model_file *mf, const
     b->slopes = calloc(kv->n_heads, sizeof *b->slopes);
     b->rope = malloc((kv->ctx * b->hp->rope_dims + 1) * sizeof *b->rope);
     if (b->slopes == NULL || b->rope == NULL) return clm_fail(err, CLM_E_NOMEM, "model: no memory");
-    if (b->hp->position == CLM_POSITION_ALIBI) clm_alibi_slopes(b->slopes, kv->n_heads);
-    else clm_rope_table(b->rope, kv->ctx, b->hp->rope_dims, b->hp->rope_base);
+    if (b->hp->position == CLM_POSITION_ALIBI)
+        clm_alibi_slopes(b->slopes, kv->n_heads);
+    else
+        clm_rope_table(b->rope, kv->ctx, b->hp->rope_dims, b->hp->rope_base);
     return create_cache(b, err);
 }
 
@@ -134,7 +144,8 @@ static void ref_unload(clm_backend *base, clm_weight *w)
     free(w);
 }
 
-static clm_status ref_load_matrix(clm_backend *base, const clm_tensor *t, clm_weight **out, clm_err *err)
+static clm_status ref_load_matrix(clm_backend *base, const clm_tensor *t, clm_weight **out,
+                                  clm_err *err)
 {
     backend_ref *b = self(base);
 
@@ -152,7 +163,8 @@ static clm_status ref_load_matrix(clm_backend *base, const clm_tensor *t, clm_we
     return CLM_OK;
 }
 
-static clm_status ref_load_vector(clm_backend *base, const clm_tensor *t, clm_weight **out, clm_err *err)
+static clm_status ref_load_vector(clm_backend *base, const clm_tensor *t, clm_weight **out,
+                                  clm_err *err)
 {
     clm_weight *w = calloc(1, sizeof *w);
 
@@ -169,7 +181,8 @@ static clm_status ref_load_vector(clm_backend *base, const clm_tensor *t, clm_we
     return CLM_OK;
 }
 
-static clm_status ref_vec_create(clm_backend *base, size_t count, bool ids, clm_vec **out, clm_err *err)
+static clm_status ref_vec_create(clm_backend *base, size_t count, bool ids, clm_vec **out,
+                                 clm_err *err)
 {
     clm_vec *v = calloc(1, sizeof *v);
 
@@ -194,21 +207,24 @@ static void ref_vec_destroy(clm_backend *base, clm_vec *v)
     free(v);
 }
 
-static clm_status ref_write_ids(clm_backend *base, clm_vec *v, const int *ids, size_t count, clm_err *err)
+static clm_status ref_write_ids(clm_backend *base, clm_vec *v, const int *ids, size_t count,
+                                clm_err *err)
 {
     (void)base, (void)err;
     memcpy(v->data, ids, count * sizeof *ids);
     return CLM_OK;
 }
 
-static clm_status ref_read(clm_backend *base, const clm_vec *v, size_t first, size_t count, float *out, clm_err *err)
+static clm_status ref_read(clm_backend *base, const clm_vec *v, size_t first, size_t count,
+                           float *out, clm_err *err)
 {
     (void)base, (void)err;
     memcpy(out, (const float *)v->data + first, count * sizeof *out);
     return CLM_OK;
 }
 
-static clm_status ref_read_id(clm_backend *base, const clm_vec *v, size_t at, int *out, clm_err *err)
+static clm_status ref_read_id(clm_backend *base, const clm_vec *v, size_t at, int *out,
+                              clm_err *err)
 {
     (void)base, (void)err;
     *out = ((const int *)v->data)[at];
@@ -229,8 +245,8 @@ static const uint8_t *tensor_row(const clm_tensor *t, size_t row)
     return t->data + row * clm_qtype_bytes(t->type, t->cols);
 }
 
-static clm_status ref_embed(clm_backend *base, const clm_weight *table, const clm_vec *ids, size_t m, clm_vec *out,
-                            clm_err *err)
+static clm_status ref_embed(clm_backend *base, const clm_weight *table, const clm_vec *ids,
+                            size_t m, clm_vec *out, clm_err *err)
 {
     const clm_tensor *t = table->t;
 
@@ -241,8 +257,8 @@ static clm_status ref_embed(clm_backend *base, const clm_weight *table, const cl
     return CLM_OK;
 }
 
-static clm_status ref_matmul(clm_backend *base, const clm_weight *w, const clm_vec *x, size_t m, clm_vec *y,
-                             size_t ldy, size_t y_off, clm_err *err)
+static clm_status ref_matmul(clm_backend *base, const clm_weight *w, const clm_vec *x, size_t m,
+                             clm_vec *y, size_t ldy, size_t y_off, clm_err *err)
 {
     backend_ref *b = self(base);
     size_t cols = w->t->cols;
@@ -260,8 +276,8 @@ static clm_status ref_matmul(clm_backend *base, const clm_weight *w, const clm_v
     return CLM_OK;
 }
 
-static clm_status ref_rmsnorm(clm_backend *base, const clm_vec *x, size_t x_row0, size_t m, size_t dim,
-                              const clm_weight *w, float eps, clm_vec *y, clm_err *err)
+static clm_status ref_rmsnorm(clm_backend *base, const clm_vec *x, size_t x_row0, size_t m,
+                              size_t dim, const clm_weight *w, float eps, clm_vec *y, clm_err *err)
 {
     clm_case c = {.shape = {.f = {eps}}};
 
@@ -276,7 +292,8 @@ static clm_status ref_rmsnorm(clm_backend *base, const clm_vec *x, size_t x_row0
     return CLM_OK;
 }
 
-static void rotate(const backend_ref *b, const clm_qkv *qkv, size_t m, size_t off, size_t n_heads, size_t pos0)
+static void rotate(const backend_ref *b, const clm_qkv *qkv, size_t m, size_t off, size_t n_heads,
+                   size_t pos0)
 {
     clm_case c = {0};
 
@@ -292,7 +309,8 @@ static void rotate(const backend_ref *b, const clm_qkv *qkv, size_t m, size_t of
     clm_ref_rope(&c);
 }
 
-static clm_status ref_rope(clm_backend *base, const clm_qkv *qkv, size_t m, size_t pos0, clm_err *err)
+static clm_status ref_rope(clm_backend *base, const clm_qkv *qkv, size_t m, size_t pos0,
+                           clm_err *err)
 {
     const backend_ref *b = self(base);
 
@@ -315,8 +333,8 @@ static void cache_buffers(const backend_ref *b, size_t layer, clm_case *c)
     c->bufs[4] = in_place(CLM_ELEM_F16, l->v_scale, positions);
 }
 
-static clm_status ref_kv_store(clm_backend *base, size_t layer, const clm_qkv *qkv, size_t m, size_t pos0,
-                               clm_err *err)
+static clm_status ref_kv_store(clm_backend *base, size_t layer, const clm_qkv *qkv, size_t m,
+                               size_t pos0, clm_err *err)
 {
     const backend_ref *b = self(base);
     clm_case c = {0};
@@ -337,8 +355,8 @@ static clm_status ref_kv_store(clm_backend *base, size_t layer, const clm_qkv *q
     return CLM_OK;
 }
 
-static clm_status ref_attention(clm_backend *base, size_t layer, const clm_qkv *qkv, size_t m, size_t pos0,
-                                clm_vec *out, clm_err *err)
+static clm_status ref_attention(clm_backend *base, size_t layer, const clm_qkv *qkv, size_t m,
+                                size_t pos0, clm_vec *out, clm_err *err)
 {
     const backend_ref *b = self(base);
     size_t ldo = b->kv.n_heads * b->kv.head_dim;
@@ -363,7 +381,8 @@ static clm_status ref_attention(clm_backend *base, size_t layer, const clm_qkv *
     return CLM_OK;
 }
 
-static clm_status ref_swiglu(clm_backend *base, const clm_vec *gu, size_t m, size_t ffn, clm_vec *out, clm_err *err)
+static clm_status ref_swiglu(clm_backend *base, const clm_vec *gu, size_t m, size_t ffn,
+                             clm_vec *out, clm_err *err)
 {
     clm_case c = {0};
 
@@ -379,7 +398,8 @@ static clm_status ref_swiglu(clm_backend *base, const clm_vec *gu, size_t m, siz
     return CLM_OK;
 }
 
-static clm_status ref_add(clm_backend *base, clm_vec *x, const clm_vec *y, size_t count, clm_err *err)
+static clm_status ref_add(clm_backend *base, clm_vec *x, const clm_vec *y, size_t count,
+                          clm_err *err)
 {
     clm_case c = {0};
 
@@ -390,8 +410,8 @@ static clm_status ref_add(clm_backend *base, clm_vec *x, const clm_vec *y, size_
     return CLM_OK;
 }
 
-static clm_status ref_argmax(clm_backend *base, const clm_vec *logits, size_t first, size_t n, clm_vec *out,
-                             clm_err *err)
+static clm_status ref_argmax(clm_backend *base, const clm_vec *logits, size_t first, size_t n,
+                             clm_vec *out, clm_err *err)
 {
     clm_case c = {0};
 

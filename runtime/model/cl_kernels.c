@@ -43,13 +43,14 @@ static bool same_defines(const entry *a, const entry *b)
 {
     if (a->op != b->op || a->n_defs != b->n_defs) return false;
     for (size_t i = 0; i < a->n_defs; i++)
-        if (strcmp(a->defs[i].name, b->defs[i].name) != 0 || a->defs[i].value != b->defs[i].value) return false;
+        if (strcmp(a->defs[i].name, b->defs[i].name) != 0 || a->defs[i].value != b->defs[i].value)
+            return false;
     return true;
 }
 
 /* The entry that serves `op` at `shape`, made if there is none. */
-static clm_status find_entry(clm_cl_kernels *k, const clm_op_desc *op, const clm_shape *shape, entry **out,
-                             clm_err *err)
+static clm_status find_entry(clm_cl_kernels *k, const clm_op_desc *op, const clm_shape *shape,
+                             entry **out, clm_err *err)
 {
     entry wanted = {.op = op, .shape = *shape};
 
@@ -72,7 +73,8 @@ static clm_status find_entry(clm_cl_kernels *k, const clm_op_desc *op, const clm
     return CLM_OK;
 }
 
-clm_status clm_cl_kernels_plan(clm_cl_kernels *k, const clm_op_desc *op, const clm_shape *shape, clm_err *err)
+clm_status clm_cl_kernels_plan(clm_cl_kernels *k, const clm_op_desc *op, const clm_shape *shape,
+                               clm_err *err)
 {
     entry *e;
     return find_entry(k, op, shape, &e, err);

@@ -14,7 +14,8 @@ clm_status clm_cl_kernels_create(clm_device *dev, clm_cl_kernels **out, clm_err 
 void clm_cl_kernels_destroy(clm_cl_kernels *k);
 
 /* Notes that `op` will be launched with shapes like this one. */
-clm_status clm_cl_kernels_plan(clm_cl_kernels *k, const clm_op_desc *op, const clm_shape *shape, clm_err *err);
+clm_status clm_cl_kernels_plan(clm_cl_kernels *k, const clm_op_desc *op, const clm_shape *shape,
+                               clm_err *err);
 
 /* Builds all that is planned and not built, with progress. */
 clm_status clm_cl_kernels_build(clm_cl_kernels *k, clm_err *err);

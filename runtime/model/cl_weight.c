@@ -65,8 +65,8 @@ static clm_status create_part(clm_device *dev, clm_weight_layout w, clm_cl_part 
 }
 
 /* Repacks and uploads the part's rows, which are `n` tiles from tile0 on. */
-static clm_status upload_part(const clm_tensor *t, size_t tile0, size_t n, staging *s, clm_cl_part *part,
-                              clm_err *err)
+static clm_status upload_part(const clm_tensor *t, size_t tile0, size_t n, staging *s,
+                              clm_cl_part *part, clm_err *err)
 {
     const clm_tile_size *size = &s->size;
     size_t unit = size->q_bytes / clm_elem_bytes(clm_buffer_type(part->q));
@@ -77,14 +77,16 @@ static clm_status upload_part(const clm_tensor *t, size_t tile0, size_t n, stagi
         st = clm_repack_tiles(t, tile0 + at, count, s->q, s->scale, s->min, err);
         if (st == CLM_OK) st = clm_buffer_write(part->q, at * unit, count * unit, s->q, err);
         if (st == CLM_OK && part->scale != NULL)
-            st = clm_buffer_write(part->scale, at * size->scales, count * size->scales, s->scale, err);
+            st = clm_buffer_write(part->scale, at * size->scales, count * size->scales, s->scale,
+                                  err);
         if (st == CLM_OK && part->min != NULL)
             st = clm_buffer_write(part->min, at * size->mins, count * size->mins, s->min, err);
     }
     return st;
 }
 
-clm_status clm_cl_weight_create(clm_device *dev, const clm_tensor *t, clm_weight **out, clm_err *err)
+clm_status clm_cl_weight_create(clm_device *dev, const clm_tensor *t, clm_weight **out,
+                                clm_err *err)
 {
     clm_status st = CLM_OK;
     staging s = {0};
@@ -96,9 +98,11 @@ clm_status clm_cl_weight_create(clm_device *dev, const clm_tensor *t, clm_weight
     w->layout = clm_repack_layout(t);
     w->bytes = clm_repack_bytes(&w->layout);
     n_tiles = clm_repack_tiles_count(&w->layout);
-    tiles_per_part = (size_t)(clm_device_caps(dev)->max_alloc / clm_repack_tile(&w->layout).q_bytes);
+    tiles_per_part =
+        (size_t)(clm_device_caps(dev)->max_alloc / clm_repack_tile(&w->layout).q_bytes);
     if (tiles_per_part == 0) {
-        st = clm_fail(err, CLM_E_DEVMEM, "16 rows of %zu columns are more than the device's largest buffer", t->cols);
+        st = clm_fail(err, CLM_E_DEVMEM,
+                      "16 rows of %zu columns are more than the device's largest buffer", t->cols);
         goto out;
     }
     w->parts = calloc((n_tiles + tiles_per_part - 1) / tiles_per_part, sizeof *w->parts);
@@ -111,7 +115,8 @@ clm_status clm_cl_weight_create(clm_device *dev, const clm_tensor *t, clm_weight
         size_t n = n_tiles - tile < tiles_per_part ? n_tiles - tile : tiles_per_part;
         clm_cl_part *part = &w->parts[w->n_parts++];
         part->row0 = tile * CLM_TILE_ROWS;
-        part->rows = t->rows - part->row0 < n * CLM_TILE_ROWS ? t->rows - part->row0 : n * CLM_TILE_ROWS;
+        part->rows =
+            t->rows - part->row0 < n * CLM_TILE_ROWS ? t->rows - part->row0 : n * CLM_TILE_ROWS;
         st = create_part(dev, w->layout, part, err);
         if (st == CLM_OK) st = upload_part(t, tile, n, &s, part, err);
     }
@@ -124,7 +129,8 @@ out:
     return st;
 }
 
-clm_status clm_cl_vector_create(clm_device *dev, const clm_tensor *t, clm_weight **out, clm_err *err)
+clm_status clm_cl_vector_create(clm_device *dev, const clm_tensor *t, clm_weight **out,
+                                clm_err *err)
 {
     clm_status st;
     clm_weight *w = calloc(1, sizeof *w);

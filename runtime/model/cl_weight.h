@@ -24,8 +24,10 @@ struct clm_weight {
     uint64_t bytes;     /* on the device */
 };
 
-clm_status clm_cl_weight_create(clm_device *dev, const clm_tensor *t, clm_weight **out, clm_err *err);
-clm_status clm_cl_vector_create(clm_device *dev, const clm_tensor *t, clm_weight **out, clm_err *err);
+clm_status clm_cl_weight_create(clm_device *dev, const clm_tensor *t, clm_weight **out,
+                                clm_err *err);
+clm_status clm_cl_vector_create(clm_device *dev, const clm_tensor *t, clm_weight **out,
+                                clm_err *err);
 void clm_cl_weight_destroy(clm_weight *w);
 
 #endif

@@ -35,7 +35,7 @@ uint64_t clm_repack_bytes(const clm_weight_layout *w);
  *   q           n * q_bytes
  *   scale, min  n * scales and n * mins values; not touched where the layout has none
  * Rows beyond the tensor become zeros. Returns CLM_OK or CLM_E_NOMEM. */
-clm_status clm_repack_tiles(const clm_tensor *t, size_t tile0, size_t n, uint8_t *q, uint16_t *scale,
-                            uint16_t *min, clm_err *err);
+clm_status clm_repack_tiles(const clm_tensor *t, size_t tile0, size_t n, uint8_t *q,
+                            uint16_t *scale, uint16_t *min, clm_err *err);
 
 #endif

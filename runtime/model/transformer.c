@@ -57,7 +57,8 @@ static void load_one(loader *l, clm_weight_role role, size_t layer, clm_weight *
     clm_progress(l->obs, "loading weights", ++l->done, l->total);
 }
 
-static clm_status load_weights(clm_transformer *t, const clm_model_file *mf, const clm_observer *obs, clm_err *err)
+static clm_status load_weights(clm_transformer *t, const clm_model_file *mf,
+                               const clm_observer *obs, clm_err *err)
 {
     loader l = {.t = t, .mf = mf, .obs = obs, .st = CLM_OK, .err = err};
 
@@ -76,8 +77,10 @@ static clm_status load_weights(clm_transformer *t, const clm_model_file *mf, con
         load_one(&l, CLM_W_DOWN, i, &w->down);
     }
     load_one(&l, CLM_W_OUT_NORM, 0, &t->out_norm);
-    if (t->hp->tied_head) t->head = t->embed;
-    else load_one(&l, CLM_W_HEAD, 0, &t->head);
+    if (t->hp->tied_head)
+        t->head = t->embed;
+    else
+        load_one(&l, CLM_W_HEAD, 0, &t->head);
     return l.st;
 }
 
@@ -112,8 +115,9 @@ static clm_status create_activations(clm_transformer *t, clm_err *err)
     return CLM_OK;
 }
 
-clm_status clm_transformer_create(clm_backend *b, const clm_model_file *mf, size_t ctx, size_t batch,
-                                  clm_kv_type kv, const clm_observer *obs, clm_transformer **out, clm_err *err)
+clm_status clm_transformer_create(clm_backend *b, const clm_model_file *mf, size_t ctx,
+                                  size_t batch, clm_kv_type kv, const clm_observer *obs,
+                                  clm_transformer **out, clm_err *err)
 {
     const clm_hparams *hp = clm_model_file_hparams(mf);
     clm_kv_shape shape = {hp->n_layers, hp->n_heads, hp->n_kv_heads, hp->head_dim, ctx, kv};
@@ -146,12 +150,14 @@ void clm_transformer_destroy(clm_transformer *t)
 {
     if (t == NULL) return;
     const clm_backend_ops *ops = t->b->ops;
-    clm_vec *vecs[] = {t->ids, t->x, t->h, t->y, t->qkv.x, t->att, t->gate_up, t->act, t->logits, t->best};
+    clm_vec *vecs[] = {t->ids, t->x,       t->h,   t->y,      t->qkv.x,
+                       t->att, t->gate_up, t->act, t->logits, t->best};
 
     for (size_t i = 0; i < sizeof vecs / sizeof *vecs; i++) ops->vec_destroy(t->b, vecs[i]);
     for (size_t i = 0; t->layers != NULL && i < t->hp->n_layers; i++) {
         layer_weights *w = &t->layers[i];
-        clm_weight *all[] = {w->attn_norm, w->q, w->k, w->v, w->o, w->ffn_norm, w->gate, w->up, w->down};
+        clm_weight *all[] = {w->attn_norm, w->q,    w->k,  w->v,   w->o,
+                             w->ffn_norm,  w->gate, w->up, w->down};
         for (size_t j = 0; j < sizeof all / sizeof *all; j++) ops->unload(t->b, all[j]);
     }
     if (t->head != t->embed) ops->unload(t->b, t->head);
@@ -161,8 +167,14 @@ void clm_transformer_destroy(clm_transformer *t)
     free(t);
 }
 
-size_t clm_transformer_ctx(const clm_transformer *t) { return t->ctx; }
-size_t clm_transformer_batch(const clm_transformer *t) { return t->batch; }
+size_t clm_transformer_ctx(const clm_transformer *t)
+{
+    return t->ctx;
+}
+size_t clm_transformer_batch(const clm_transformer *t)
+{
+    return t->batch;
+}
 
 /* ---- running --------------------------------------------------------------------------------- */
 
@@ -172,7 +184,8 @@ size_t clm_transformer_batch(const clm_transformer *t) { return t->batch; }
         if (st == CLM_OK) st = (call);                                                             \
     } while (0)
 
-static clm_status run_attention(clm_transformer *t, size_t layer, size_t m, size_t pos0, clm_err *err)
+static clm_status run_attention(clm_transformer *t, size_t layer, size_t m, size_t pos0,
+                                clm_err *err)
 {
     const clm_backend_ops *ops = t->b->ops;
     const layer_weights *w = &t->layers[layer];
@@ -228,7 +241,8 @@ static clm_status read_outputs(clm_transformer *t, size_t n, const clm_outputs *
         rows = n - row < LOGIT_ROWS ? n - row : LOGIT_ROWS;
         STEP(run_head(t, row, rows, err));
         if (want->logits != NULL)
-            STEP(ops->read(t->b, t->logits, 0, rows * vocab, want->logits + (row - from) * vocab, err));
+            STEP(ops->read(t->b, t->logits, 0, rows * vocab, want->logits + (row - from) * vocab,
+                           err));
     }
     if (want->best != NULL) {
         STEP(ops->argmax(t->b, t->logits, (rows - 1) * vocab, vocab, t->best, err));
@@ -237,18 +251,19 @@ static clm_status read_outputs(clm_transformer *t, size_t n, const clm_outputs *
     return st;
 }
 
-clm_status clm_transformer_run(clm_transformer *t, const int *ids, size_t n, size_t pos0, const clm_outputs *want,
-                               clm_err *err)
+clm_status clm_transformer_run(clm_transformer *t, const int *ids, size_t n, size_t pos0,
+                               const clm_outputs *want, clm_err *err)
 {
     const clm_backend_ops *ops = t->b->ops;
     clm_status st = CLM_OK;
 
     if (n == 0 || n > t->batch || pos0 > t->ctx || n > t->ctx - pos0)
-        return clm_fail(err, CLM_E_INTERNAL, "model: %zu tokens at %zu (batch %zu, context %zu)", n, pos0, t->batch,
-                        t->ctx);
+        return clm_fail(err, CLM_E_INTERNAL, "model: %zu tokens at %zu (batch %zu, context %zu)", n,
+                        pos0, t->batch, t->ctx);
     for (size_t i = 0; i < n; i++)
         if (ids[i] < 0 || (size_t)ids[i] >= t->hp->vocab)
-            return clm_fail(err, CLM_E_USAGE, "token id %d is outside the vocabulary of %zu", ids[i], t->hp->vocab);
+            return clm_fail(err, CLM_E_USAGE, "token id %d is outside the vocabulary of %zu",
+                            ids[i], t->hp->vocab);
 
     STEP(ops->write_ids(t->b, t->ids, ids, n, err));
     STEP(ops->embed(t->b, t->embed, t->ids, n, t->x, err));
@@ -257,6 +272,7 @@ clm_status clm_transformer_run(clm_transformer *t, const int *ids, size_t n, siz
         STEP(run_ffn(t, layer, n, err));
         if (layer % 8 == 7) STEP(ops->flush(t->b, err)); /* so that the device starts early */
     }
-    if (want != NULL && (want->logits != NULL || want->best != NULL)) STEP(read_outputs(t, n, want, err));
+    if (want != NULL && (want->logits != NULL || want->best != NULL))
+        STEP(read_outputs(t, n, want, err));
     return st;
 }

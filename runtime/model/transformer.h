@@ -14,8 +14,9 @@ typedef struct clm_transformer clm_transformer;
 
 /* Loads the weights of `mf` into `b`. Both are borrowed and must outlive the transformer.
  *   ctx    positions in the cache;  batch  largest number of tokens per run */
-clm_status clm_transformer_create(clm_backend *b, const clm_model_file *mf, size_t ctx, size_t batch,
-                                  clm_kv_type kv, const clm_observer *obs, clm_transformer **out, clm_err *err);
+clm_status clm_transformer_create(clm_backend *b, const clm_model_file *mf, size_t ctx,
+                                  size_t batch, clm_kv_type kv, const clm_observer *obs,
+                                  clm_transformer **out, clm_err *err);
 void clm_transformer_destroy(clm_transformer *t);
 
 /* What a run is to give back. */
@@ -27,8 +28,8 @@ typedef struct clm_outputs {
 
 /* Processes `n` tokens (1 .. batch) at positions pos0 .. pos0 + n - 1 (< ctx). Positions before
  * pos0 must have been processed; later ones are forgotten. `want` may be NULL: only fill the cache. */
-clm_status clm_transformer_run(clm_transformer *t, const int *ids, size_t n, size_t pos0, const clm_outputs *want,
-                               clm_err *err);
+clm_status clm_transformer_run(clm_transformer *t, const int *ids, size_t n, size_t pos0,
+                               const clm_outputs *want, clm_err *err);
 
 size_t clm_transformer_ctx(const clm_transformer *t);
 size_t clm_transformer_batch(const clm_transformer *t);

@@ -149,7 +149,8 @@ static double flops(const clm_shape *shape)
         .v = { m, (q) + 2 * (heads) * (n), q, (q) + (heads) * (n), heads, n, ctx, pos0, type }     \
     }
 #define ALL_TYPES(m, q, heads, n, ctx, pos0)                                                       \
-    SHAPE(m, q, heads, n, ctx, pos0, CLM_CACHE_F32), SHAPE(m, q, heads, n, ctx, pos0, CLM_CACHE_F16),    \
+    SHAPE(m, q, heads, n, ctx, pos0, CLM_CACHE_F32),                                               \
+        SHAPE(m, q, heads, n, ctx, pos0, CLM_CACHE_F16),                                           \
         SHAPE(m, q, heads, n, ctx, pos0, CLM_CACHE_I8)
 static const clm_shape k_test[] = {
     ALL_TYPES(2, 96, 2, 16, 9, 3),       ALL_TYPES(1, 0, 1, 1, 1, 0),

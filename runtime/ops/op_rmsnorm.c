@@ -60,8 +60,11 @@ static clm_status fill(clm_case *c, uint32_t seed, clm_err *err)
 static clm_status launch(clm_kernel *kernel, const clm_shape *shape, const int *params,
                          clm_buffer *const *bufs, clm_err *err)
 {
-    const clm_arg args[] = {CLM_BUF(bufs[0]), CLM_BUF(bufs[1]), CLM_BUF(bufs[2]),
-                            CLM_I32(shape->v[CLM_RMSNORM_DIM]), CLM_I32(shape->v[CLM_RMSNORM_X_ROW0]),
+    const clm_arg args[] = {CLM_BUF(bufs[0]),
+                            CLM_BUF(bufs[1]),
+                            CLM_BUF(bufs[2]),
+                            CLM_I32(shape->v[CLM_RMSNORM_DIM]),
+                            CLM_I32(shape->v[CLM_RMSNORM_X_ROW0]),
                             CLM_F32(shape->f[0])};
     const size_t wg = (size_t)params[AXIS_WG];
     const clm_range range = {1, {(size_t)shape->v[CLM_RMSNORM_ROWS] * wg}, {wg}};
@@ -87,10 +90,26 @@ static double flops(const clm_shape *shape)
         .v = {rows, dim}, .f = { 1e-6f }                                                           \
     }
 static const clm_shape k_test[] = {
-    SHAPE(3, 130), SHAPE(1, 1),   SHAPE(4, 2),   SHAPE(2, 7),    SHAPE(1, 15),   SHAPE(1, 16),
-    SHAPE(2, 17),  SHAPE(1, 63),  SHAPE(5, 64),  SHAPE(2, 65),   SHAPE(33, 96),  SHAPE(1, 127),
-    {.v = {2, 130, 3}, .f = {1e-5f}}, {.v = {1, 96, 15}, .f = {1e-6f}},
-    SHAPE(7, 255), SHAPE(1, 256), SHAPE(2, 257), SHAPE(1, 1023), SHAPE(2, 4099), SHAPE(2, 5120),
+    SHAPE(3, 130),
+    SHAPE(1, 1),
+    SHAPE(4, 2),
+    SHAPE(2, 7),
+    SHAPE(1, 15),
+    SHAPE(1, 16),
+    SHAPE(2, 17),
+    SHAPE(1, 63),
+    SHAPE(5, 64),
+    SHAPE(2, 65),
+    SHAPE(33, 96),
+    SHAPE(1, 127),
+    {.v = {2, 130, 3}, .f = {1e-5f}},
+    {.v = {1, 96, 15}, .f = {1e-6f}},
+    SHAPE(7, 255),
+    SHAPE(1, 256),
+    SHAPE(2, 257),
+    SHAPE(1, 1023),
+    SHAPE(2, 4099),
+    SHAPE(2, 5120),
 };
 static const clm_shape k_tune[] = {SHAPE(1, 5120), SHAPE(64, 5120), SHAPE(512, 5120)};
 

@@ -43,7 +43,7 @@ double clm_ref_weight_level(const clm_ref_weight *w, size_t n, size_t k)
         const size_t slice = in / 8, place = in % 8;
         const unsigned char byte = bytes[block * 256 + slice * 64 + row * 4 + place % 4];
 
-        return place < 4 ? byte & 15 : byte >> 4;
+        return (place < 4 ? byte & 15 : byte >> 4) - 8;
     }
     if (w->layout.format == CLM_FORMAT_Q8)
         return (signed char)bytes[block * 512 + in / 4 * 64 + row * 4 + in % 4];
@@ -65,8 +65,7 @@ double clm_ref_weight_factor(const clm_ref_weight *w, size_t n, size_t k)
 
 double clm_ref_weight_offset(const clm_ref_weight *w, size_t n, size_t k)
 {
-    if (w->min != NULL) return (double)clm_ref_half_to_float(w->min[scale_index(w, n, k)]);
-    return w->layout.format == CLM_FORMAT_Q4 ? -8.0 * clm_ref_weight_factor(w, n, k) : 0.0;
+    return w->min != NULL ? (double)clm_ref_half_to_float(w->min[scale_index(w, n, k)]) : 0.0;
 }
 
 double clm_ref_weight_value(const clm_ref_weight *w, size_t n, size_t k)

@@ -6,11 +6,11 @@
  *   Q4               q: [n_tiles][K/32] blocks of 256 bytes, K a multiple of 32 and of the group.
  *                    A block is 4 slices of 16 uint32 (little endian), one per row; slice j holds
  *                    k = 8j..8j+7 of the block: byte b of the word has k = 8j + b in its low and
- *                    k = 8j + 4 + b in its high nibble. value = scale * q + min, q 0..15;
- *                    without a min array min = -8 * scale.
+ *                    k = 8j + 4 + b in its high nibble. value = scale * (q - 8) (+ min), q 0..15.
  *   Q8               q: [n_tiles][K/32] blocks of 512 bytes: 8 slices of 16 uint32; slice j holds
  *                    k = 4j..4j+3 as int8, byte b has k = 4j + b. value = scale * q (+ min).
- *   scale, min       fp16 [n_tiles][K/group][16]; group 16, 32, 64, 128 or K.
+ *   scale, min       fp16 [n_tiles][K/group][16]; group 16, 32, 64, 128 or K. The minimum is that of
+ *                    centred q, so it is small beside the values, and rounding it to fp16 costs little.
  *
  * Layer    runtime.
  */

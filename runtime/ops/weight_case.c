@@ -59,8 +59,8 @@ static void fill_scales(const clm_weight_layout *w, uint16_t *scale, uint16_t *m
     const size_t count = clm_weight_scale_count(w);
     const size_t per_tile = w->columns / clm_weight_group(w) * CLM_TILE_ROWS;
     const float top = w->format == CLM_FORMAT_Q4 ? 8.0f : 128.0f;
-    const float low = w->format == CLM_FORMAT_Q4 ? -11.0f : -40.0f;
-    const float high = w->format == CLM_FORMAT_Q4 ? -5.0f : 40.0f;
+    const float low = w->format == CLM_FORMAT_Q4 ? -3.0f : -40.0f;
+    const float high = w->format == CLM_FORMAT_Q4 ? 3.0f : 40.0f;
 
     for (size_t i = 0; i < count; i++) {
         const uint32_t bits = clm_random_bits(r);

@@ -65,8 +65,9 @@ typedef struct clm_message {
  * are 195 and 196, checked or found by the names of their pieces.
  * `*ids` is malloc'd. Returns CLM_OK, CLM_E_MODEL (the vocabulary lacks an id that the template
  * needs) or CLM_E_NOMEM. */
-clm_status clm_template_encode(clm_template t, const clm_tokenizer *tok, const clm_message *msgs, size_t n_msgs,
-                               size_t max_input, int **ids, size_t *count, size_t *n_dropped, clm_err *err);
+clm_status clm_template_encode(clm_template t, const clm_tokenizer *tok, const clm_message *msgs,
+                               size_t n_msgs, size_t max_input, int **ids, size_t *count,
+                               size_t *n_dropped, clm_err *err);
 
 /* Ids that end an answer, in addition to the tokenizer's EOS: at most 4, returns how many. */
 size_t clm_template_stop_ids(clm_template t, const clm_tokenizer *tok, int ids[4]);

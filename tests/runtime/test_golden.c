@@ -95,9 +95,16 @@ static int arg_max(const float *row)
 static clm_engine *open_engine(const char *name, const char *device, clm_kv_type kv)
 {
     clm_device_choice choice = {(char *)device, 0.0};
-    clm_settings s = {.model = golden(name, ".gguf"), .chat_template = "none", .system = "", .devices = &choice,
-                      .n_devices = 1, .ctx_size = 128, .batch_size = 128, .kv_cache_type = kv,
-                      .server_host = "", .server_api_key_file = ""};
+    clm_settings s = {.model = golden(name, ".gguf"),
+                      .chat_template = "none",
+                      .system = "",
+                      .devices = &choice,
+                      .n_devices = 1,
+                      .ctx_size = 128,
+                      .batch_size = 128,
+                      .kv_cache_type = kv,
+                      .server_host = "",
+                      .server_api_key_file = ""};
     clm_engine *e;
     clm_err err = {""};
 
@@ -109,14 +116,17 @@ static clm_engine *open_engine(const char *name, const char *device, clm_kv_type
 static void compute(clm_engine *e, const int *ids, size_t from, size_t batch, float *out)
 {
     clm_err err = {""};
-    if (clm_engine_logits(e, ids, N_IDS, from, batch, out, &err) != CLM_OK) fail_msg("%s", err.text);
+    if (clm_engine_logits(e, ids, N_IDS, from, batch, out, &err) != CLM_OK)
+        fail_msg("%s", err.text);
 }
 
 static void check_model(const model *m, const char *device, const char *device_name)
 {
     int ids[N_IDS], best[N_IDS];
-    float *want = read_whole(golden(m->name, ".logits.f32"), sizeof(float) * (N_IDS - FROM) * VOCAB);
-    float *all = malloc(sizeof(float) * N_IDS * VOCAB), *other = malloc(sizeof(float) * N_IDS * VOCAB);
+    float *want =
+        read_whole(golden(m->name, ".logits.f32"), sizeof(float) * (N_IDS - FROM) * VOCAB);
+    float *all = malloc(sizeof(float) * N_IDS * VOCAB),
+          *other = malloc(sizeof(float) * N_IDS * VOCAB);
     double error, sevens, ones, half;
     clm_engine *e = open_engine(m->name, device, CLM_KV_F32);
 
@@ -139,12 +149,15 @@ static void check_model(const model *m, const char *device, const char *device_n
     half = relative_error(other, want, (N_IDS - FROM) * VOCAB);
     clm_engine_destroy(e);
 
-    printf("%-22s %-24.24s f32 %.1e  batches of 7 %.1e, of 1 %.1e  f16 cache %.1e\n", m->name, device_name, error,
-           sevens, ones, half);
-    if (!(error < m->bound_f32)) fail_msg("%s on %s: relative error %g", m->name, device_name, error);
+    printf("%-22s %-24.24s f32 %.1e  batches of 7 %.1e, of 1 %.1e  f16 cache %.1e\n", m->name,
+           device_name, error, sevens, ones, half);
+    if (!(error < m->bound_f32))
+        fail_msg("%s on %s: relative error %g", m->name, device_name, error);
     if (!(sevens < bound_batches) || !(ones < bound_batches))
-        fail_msg("%s on %s: batches change the logits by %g and %g", m->name, device_name, sevens, ones);
-    if (!(half < m->bound_f16)) fail_msg("%s on %s: relative error with an f16 cache %g", m->name, device_name, half);
+        fail_msg("%s on %s: batches change the logits by %g and %g", m->name, device_name, sevens,
+                 ones);
+    if (!(half < m->bound_f16))
+        fail_msg("%s on %s: relative error with an f16 cache %g", m->name, device_name, half);
     free(want);
     free(all);
     free(other);
@@ -152,7 +165,8 @@ static void check_model(const model *m, const char *device, const char *device_n
 
 static void check_all(const char *device, const char *device_name)
 {
-    for (size_t i = 0; i < sizeof models / sizeof *models; i++) check_model(&models[i], device, device_name);
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++)
+        check_model(&models[i], device, device_name);
 }
 
 static void reference_backend(void **state)
@@ -185,6 +199,7 @@ static void opencl_devices(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(reference_backend), cmocka_unit_test(opencl_devices)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(reference_backend),
+                                       cmocka_unit_test(opencl_devices)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
