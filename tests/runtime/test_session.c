@@ -1,0 +1,225 @@
+/* test_session.c: conversations with the demo model on the C reference: answers, reuse of the cache,
+ * full context, stop strings, interruption, undo.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "runtime/clm.h"
+
+static const char question[] = "世界上第二高的山峰是哪座";
+static const char answer[] =
+    "乔戈里峰。世界第二高峰———乔戈里峰西方登山者称其为k2峰,海拔高度是8611米,位于喀喇昆仑山脉的中"
+    "巴边境上";
+
+/* An engine, a session and what the last answer was. */
+typedef struct fixture {
+    clm_engine *engine;
+    clm_session *session;
+    clm_sampling sampling;
+    clm_reply reply;
+    char text[4096];
+    size_t size;
+    size_t interrupt_after; /* pieces of text; 0: never */
+    size_t pieces;
+} fixture;
+
+static void collect(void *user, const char *text, size_t size)
+{
+    fixture *f = user;
+
+    assert_true(f->size + size < sizeof f->text);
+    memcpy(f->text + f->size, text, size);
+    f->size += size;
+    f->text[f->size] = '\0';
+    if (++f->pieces == f->interrupt_after) clm_session_interrupt(f->session);
+}
+
+static void open_fixture(fixture *f, uint32_t ctx)
+{
+    clm_device_choice choice = {(char *)"ref", 0.0};
+    clm_settings s = {.model = (char *)CLM_SOURCE_DIR "/configs/demo.gguf",
+                      .chat_template = (char *)"baichuan-instruction",
+                      .system = (char *)"",
+                      .devices = &choice,
+                      .n_devices = 1,
+                      .ctx_size = ctx,
+                      .batch_size = 64,
+                      .kv_cache_type = CLM_KV_F16,
+                      .server_host = (char *)"",
+                      .server_api_key_file = (char *)""};
+    clm_err err = {""};
+
+    memset(f, 0, sizeof *f);
+    f->sampling = (clm_sampling){
+        .temperature = 0.0, .top_p = 1.0, .repetition_penalty = 1.0, .max_new_tokens = 200};
+    if (clm_engine_create(&s, NULL, &f->engine, &err) != CLM_OK) fail_msg("%s", err.text);
+    if (clm_session_create(f->engine, "", 1, &f->session, &err) != CLM_OK) fail_msg("%s", err.text);
+}
+
+static void close_fixture(fixture *f)
+{
+    clm_session_destroy(f->session);
+    clm_engine_destroy(f->engine);
+}
+
+static clm_status ask(fixture *f, const char *text)
+{
+    clm_err err = {""};
+
+    f->size = f->pieces = 0;
+    f->text[0] = '\0';
+    return clm_session_ask(f->session, text, strlen(text), &f->sampling, collect, f, &f->reply,
+                           &err);
+}
+
+static void answers_and_reuses_the_cache(void **state)
+{
+    fixture f;
+    size_t first, rounds, tokens;
+
+    (void)state;
+    open_fixture(&f, 512);
+    assert_int_equal(ask(&f, question), CLM_OK);
+    assert_string_equal(f.text, answer);
+    assert_int_equal(f.reply.finish, CLM_FINISH_EOS);
+    assert_int_equal(f.reply.cached_tokens, 0);
+    first = f.reply.prompt_tokens + f.reply.new_tokens;
+
+    /* In the second round everything but the new question is in the cache. */
+    assert_int_equal(ask(&f, "静夜思"), CLM_OK);
+    assert_non_null(strstr(f.text, "床前明月光"));
+    assert_true(f.reply.cached_tokens + 3 >= first);
+    assert_true(f.reply.prompt_tokens > f.reply.cached_tokens);
+    clm_session_usage(f.session, &rounds, &tokens);
+    assert_int_equal(rounds, 2);
+
+    /* Asked again after undo: only the last token of the prompt is processed again. */
+    assert_true(clm_session_undo(f.session));
+    assert_int_equal(ask(&f, "静夜思"), CLM_OK);
+    assert_true(f.reply.cached_tokens + 1 >= f.reply.prompt_tokens);
+    assert_non_null(strstr(f.text, "床前明月光"));
+
+    clm_session_clear(f.session);
+    clm_session_usage(f.session, &rounds, &tokens);
+    assert_int_equal(rounds, 0);
+    assert_false(clm_session_undo(f.session));
+    close_fixture(&f);
+}
+
+static void a_full_context_drops_the_oldest_rounds(void **state)
+{
+    fixture f;
+    size_t dropped = 0, rounds, tokens;
+
+    (void)state;
+    open_fixture(&f, 128);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(ask(&f, question), CLM_OK);
+        assert_string_equal(f.text, answer);
+        dropped += f.reply.dropped_rounds;
+    }
+    assert_true(dropped >= 3);
+    clm_session_usage(f.session, &rounds, &tokens);
+    assert_int_equal(rounds + dropped, 5);
+    assert_true(tokens <= 128);
+    close_fixture(&f);
+}
+
+static void a_question_beyond_the_context_is_refused(void **state)
+{
+    fixture f;
+    size_t rounds, tokens;
+    char text[1200];
+
+    (void)state;
+    open_fixture(&f, 128);
+    assert_int_equal(ask(&f, question), CLM_OK);
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    assert_int_equal(ask(&f, text), CLM_E_LIMIT);
+    clm_session_usage(f.session, &rounds, &tokens);
+    assert_int_equal(rounds, 1); /* the conversation is as before */
+    assert_int_equal(ask(&f, question), CLM_OK);
+    assert_string_equal(f.text, answer);
+    close_fixture(&f);
+}
+
+static void stop_strings_and_limits_end_an_answer(void **state)
+{
+    static const char *const stops[] = {"世界第二"};
+    fixture f;
+
+    (void)state;
+    open_fixture(&f, 512);
+    f.sampling.stop = stops;
+    f.sampling.n_stop = 1;
+    assert_int_equal(ask(&f, question), CLM_OK);
+    assert_int_equal(f.reply.finish, CLM_FINISH_STOP);
+    assert_string_equal(f.text, "乔戈里峰。");
+    clm_session_clear(f.session);
+    f.sampling.n_stop = 0;
+    f.sampling.max_new_tokens = 3;
+    assert_int_equal(ask(&f, question), CLM_OK);
+    assert_int_equal(f.reply.finish, CLM_FINISH_LENGTH);
+    assert_int_equal(f.reply.new_tokens, 3);
+    close_fixture(&f);
+}
+
+static void an_interrupt_keeps_the_conversation(void **state)
+{
+    fixture f;
+    size_t rounds, tokens;
+
+    (void)state;
+    open_fixture(&f, 512);
+    f.interrupt_after = 4;
+    assert_int_equal(ask(&f, question), CLM_OK);
+    assert_int_equal(f.reply.finish, CLM_FINISH_INTERRUPTED);
+    assert_true(f.size > 0 && f.size < strlen(answer));
+    assert_memory_equal(f.text, answer, f.size);
+    clm_session_usage(f.session, &rounds, &tokens);
+    assert_int_equal(rounds, 1);
+    f.interrupt_after = 0;
+    assert_int_equal(ask(&f, question), CLM_OK);
+    assert_string_equal(f.text, answer);
+    close_fixture(&f);
+}
+
+static void sampling_with_a_seed_repeats(void **state)
+{
+    fixture f;
+    char first[4096];
+    clm_err err;
+
+    (void)state;
+    open_fixture(&f, 512);
+    f.sampling.temperature = 2.0;
+    f.sampling.max_new_tokens = 30;
+    assert_int_equal(ask(&f, "hello"), CLM_OK);
+    memcpy(first, f.text, sizeof first);
+    clm_session_destroy(f.session);
+    assert_int_equal(clm_session_create(f.engine, "", 1, &f.session, &err), CLM_OK);
+    assert_int_equal(ask(&f, "hello"), CLM_OK);
+    assert_string_equal(f.text, first);
+    close_fixture(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(answers_and_reuses_the_cache),
+        cmocka_unit_test(a_full_context_drops_the_oldest_rounds),
+        cmocka_unit_test(a_question_beyond_the_context_is_refused),
+        cmocka_unit_test(stop_strings_and_limits_end_an_answer),
+        cmocka_unit_test(an_interrupt_keeps_the_conversation),
+        cmocka_unit_test(sampling_with_a_seed_repeats),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
