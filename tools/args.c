@@ -312,12 +312,18 @@ static clm_status apply_flags(const clm_args *args, clm_config *config, clm_err 
 
 clm_status clm_args_config(const clm_args *args, clm_config **out, clm_err *err)
 {
+    return clm_args_config_from(args, NULL, out, err);
+}
+
+clm_status clm_args_config_from(const clm_args *args, const char *path, clm_config **out,
+                                clm_err *err)
+{
     const clm_preset *preset = args->command->presets;
-    const char *path = clm_args_get(args, "config");
     clm_config *config = NULL;
     clm_status st = clm_config_create(&config, err);
 
     *out = NULL;
+    if (clm_args_has(args, "config")) path = clm_args_get(args, "config");
     for (; st == CLM_OK && preset != NULL && preset->key != NULL; preset++)
         st = clm_config_set(config, preset->key, preset->value, command_text(args->command), err);
     if (st == CLM_OK && path != NULL) st = clm_config_load(config, path, err);

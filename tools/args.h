@@ -95,6 +95,9 @@ clm_status clm_args_get_u64(const clm_args *args, const char *id, uint64_t min, 
 
 /* The effective configuration: defaults, the command's presets, --config, environment, flags. */
 clm_status clm_args_config(const clm_args *args, clm_config **out, clm_err *err);
+/* The same, with `path` read where --config was not given; NULL: no such file. */
+clm_status clm_args_config_from(const clm_args *args, const char *path, clm_config **out,
+                                clm_err *err);
 
 /* What --help prints. */
 void clm_args_print_help(const clm_command *command, FILE *stream);

@@ -83,6 +83,23 @@ bool clm_cli_colour(FILE *stream)
     return isatty(fileno(stream)) && term != NULL && strcmp(term, "dumb") != 0;
 }
 
+char *clm_cli_demo_config(void)
+{
+    static const char *const places[] = {"../configs/demo.yaml", "../share/clm/configs/demo.yaml"};
+    char program[4096], *path = NULL;
+    ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
+
+    if (n <= 0) return NULL;
+    program[n] = '\0';
+    if (strrchr(program, '/') != NULL) *strrchr(program, '/') = '\0';
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        if (asprintf(&path, "%s/%s", program, places[i]) < 0) return NULL;
+        if (access(path, R_OK) == 0) return path;
+        free(path);
+    }
+    return NULL;
+}
+
 /* ---- input ----------------------------------------------------------------------------------- */
 
 clm_status clm_cli_read(FILE *stream, const char *name, char **text, size_t *size, clm_err *err)
@@ -208,12 +225,14 @@ static double rate(size_t n, double seconds)
 void clm_cli_print_reply(const clm_reply *r)
 {
     bool colour = clm_cli_colour(stderr);
-    size_t fresh = r->prompt_tokens - r->cached_tokens;
+    /* The last token of the prompt is part of decoding: it gives the first of the answer. */
+    size_t fresh = r->prompt_tokens - r->cached_tokens - (r->prompt_tokens > r->cached_tokens);
 
     fprintf(stderr, "%s[prompt %zu tokens", colour ? "\033[2m" : "", r->prompt_tokens);
     if (r->cached_tokens > 0) fprintf(stderr, " (%zu cached)", r->cached_tokens);
-    fprintf(stderr, ", %.1f t/s; answer %zu tokens, %.1f t/s]%s\n", rate(fresh, r->prompt_seconds),
-            r->new_tokens, rate(r->new_tokens, r->decode_seconds), colour ? "\033[0m" : "");
+    if (fresh > 0) fprintf(stderr, ", %.1f t/s", rate(fresh, r->prompt_seconds));
+    fprintf(stderr, "; answer %zu tokens, %.1f t/s]%s\n", r->new_tokens,
+            rate(r->new_tokens, r->decode_seconds), colour ? "\033[0m" : "");
     if (r->dropped_rounds > 0)
         fprintf(stderr, "clm: the context is full: the oldest %zu round%s forgotten\n",
                 r->dropped_rounds, r->dropped_rounds == 1 ? " was" : "s were");

@@ -23,6 +23,10 @@ void clm_cli_end_progress(void);
 /* Whether `stream` is a terminal that may be coloured (NO_COLOR, TERM=dumb). */
 bool clm_cli_colour(FILE *stream);
 
+/* Path of the demo model's configuration, in the source tree or where it is installed; malloc'd,
+ * NULL when it is in neither place. */
+char *clm_cli_demo_config(void);
+
 /* All of standard input, or of a file; malloc'd with a NUL behind, which `*size` does not count. */
 clm_status clm_cli_read(FILE *stream, const char *name, char **text, size_t *size, clm_err *err);
 clm_status clm_cli_read_file(const char *path, char **text, size_t *size, clm_err *err);

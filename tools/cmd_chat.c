@@ -182,6 +182,24 @@ static clm_status converse(chat *c, clm_err *err)
     return CLM_OK;
 }
 
+/* The configuration; without a model in it, that of the demo model. */
+static clm_status configure(const clm_args *args, clm_config **out, clm_err *err)
+{
+    clm_status st = clm_args_config(args, out, err);
+    char *demo;
+
+    if (st != CLM_OK || clm_config_settings(*out)->model[0] != '\0' || clm_args_has(args, "config"))
+        return st;
+    demo = clm_cli_demo_config();
+    if (demo == NULL) return st;
+    fprintf(stderr, "clm: no model given: this is the demo model, which recites poems (-m MODEL "
+                    "for another)\n");
+    clm_config_destroy(*out);
+    st = clm_args_config_from(args, demo, out, err);
+    free(demo);
+    return st;
+}
+
 /* ---- the command ----------------------------------------------------------------------------- */
 
 static clm_status run(const clm_args *args, clm_err *err)
@@ -189,7 +207,7 @@ static clm_status run(const clm_args *args, clm_err *err)
     chat c = {0};
     bool once = clm_args_has(args, "prompt") || clm_args_has(args, "file") || !isatty(STDIN_FILENO);
     const clm_settings *s;
-    clm_status st = clm_args_config(args, &c.config, err);
+    clm_status st = configure(args, &c.config, err);
 
     if (st != CLM_OK) goto out;
     s = clm_config_settings(c.config);
