@@ -24,7 +24,7 @@
 #define NONE 0x7FFFFFFF /* index of "nothing found": loses every tie */
 
 /* Whether (v, i) beats (best, at). Comparisons with NaN are false. */
-static int beats(const float v, const int i, const float best, const int at)
+CLM_INLINE int beats(const float v, const int i, const float best, const int at)
 {
     return v > best || (v == best && i < at);
 }

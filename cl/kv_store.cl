@@ -33,9 +33,9 @@
 #endif
 
 /* All items of the group copy one head of one row; the scale goes to scales[at]. */
-static void store_head(__global const float *restrict src, __global KV_ELEM *restrict dst,
-                       __global half *restrict scales, const size_t at, __local float *part,
-                       const int lid, const int head_dim)
+CLM_INLINE void store_head(__global const float *restrict src, __global KV_ELEM *restrict dst,
+                           __global half *restrict scales, const size_t at, __local float *part,
+                           const int lid, const int head_dim)
 {
 #if KV_TYPE == 0
     for (int d = lid; d < head_dim; d += WG) dst[d] = src[d];

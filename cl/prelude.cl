@@ -14,8 +14,13 @@
 #define CLM_CAT_(a, b) a##b
 #define CLM_CAT(a, b)  CLM_CAT_(a, b)
 
+/* For helpers, above all those with __local arguments. When one is not inlined and all its calls hand
+ * over the same __local array, the compiler puts the array in the argument's place; PoCL 3.1 misses
+ * that use when it gives each work-group a copy, and groups running side by side share the array. */
+#define CLM_INLINE static inline __attribute__((always_inline))
+
 /* `v` rounded to half precision, to nearest even. */
-static float clm_round_half(const float v)
+CLM_INLINE float clm_round_half(const float v)
 {
     ushort bits;
 
@@ -26,12 +31,12 @@ static float clm_round_half(const float v)
 /* Sums of the components, by halves. The halves go through an array, which compilers optimise away:
  * Oclgrind 21.10 takes .lo and .hi for uninitialised values (and crashes in that check on optimised
  * code: give it --build-options -cl-opt-disable). */
-static float clm_sum4(const float4 v)
+CLM_INLINE float clm_sum4(const float4 v)
 {
     return (v.s0 + v.s2) + (v.s1 + v.s3);
 }
 
-static float clm_sum8(const float8 v)
+CLM_INLINE float clm_sum8(const float8 v)
 {
     float half_of[8];
 
@@ -39,7 +44,7 @@ static float clm_sum8(const float8 v)
     return clm_sum4(vload4(0, half_of) + vload4(1, half_of));
 }
 
-static float clm_sum16(const float16 v)
+CLM_INLINE float clm_sum16(const float16 v)
 {
     float half_of[16];
 
@@ -50,7 +55,8 @@ static float clm_sum16(const float16 v)
 /* Sum and maximum over a 1-D work-group of `wg` items, a power of two; all items get the result.
  *   part  local memory of wg floats; may be reused after the next barrier
  * Every item of the group must call these. A maximum ignores NaN. */
-static float clm_group_sum(__local float *part, const int lid, const int wg, const float mine)
+CLM_INLINE float clm_group_sum(__local float *part, const int lid, const int wg,
+                               const float mine)
 {
     part[lid] = mine;
     for (int step = wg / 2; step > 0; step /= 2) {
@@ -61,7 +67,8 @@ static float clm_group_sum(__local float *part, const int lid, const int wg, con
     return part[0];
 }
 
-static float clm_group_max(__local float *part, const int lid, const int wg, const float mine)
+CLM_INLINE float clm_group_max(__local float *part, const int lid, const int wg,
+                               const float mine)
 {
     part[lid] = mine;
     for (int step = wg / 2; step > 0; step /= 2) {
@@ -77,9 +84,9 @@ static float clm_group_max(__local float *part, const int lid, const int wg, con
 /* Element [row][k] of a matrix with `columns` columns. `format` (CLM_FORMAT_*), `group` (elements
  * per scale, 0: a whole row) and `has_min` are build constants, so that one branch remains.
  * Unsigned, since a quotient and a remainder by a power of two are then a shift and a mask. */
-static float clm_weight_at(__global const uchar *q, __global const half *scale,
-                           __global const half *minimum, const int format, const uint group,
-                           const int has_min, const uint columns, const uint row, const uint k)
+CLM_INLINE float clm_weight_at(__global const uchar *q, __global const half *scale,
+                               __global const half *minimum, const int format, const uint group,
+                               const int has_min, const uint columns, const uint row, const uint k)
 {
     const size_t tile = row / 16;
     const uint lane = row % 16;
@@ -112,7 +119,7 @@ static float clm_weight_at(__global const uchar *q, __global const half *scale,
 }
 
 /* Writes the first `rows` (1 to 16 or more) components of v. */
-static void clm_store_tile(__global float *y, const float16 v, const int rows)
+CLM_INLINE void clm_store_tile(__global float *y, const float16 v, const int rows)
 {
     float all[16];
 
@@ -126,7 +133,8 @@ static void clm_store_tile(__global float *y, const float16 v, const int rows)
 
 /* Sum over the `splits` work-items of a row in a 1-D work-group of 16 rows, item = split * 16 + row.
  * The first 16 items get the results. Every item of the group must call this. */
-static float clm_split_sum(__local float *part, const int item, const int splits, const float mine)
+CLM_INLINE float clm_split_sum(__local float *part, const int item, const int splits,
+                               const float mine)
 {
     float sum = mine;
 
