@@ -25,7 +25,13 @@ add_library(op_harness STATIC tests/ops/op_harness.c)
 target_link_libraries(op_harness PUBLIC clm_ops PkgConfig::CMOCKA)
 clm_tests(ops op op_harness m)
 clm_tests(runtime unit clm_runtime PkgConfig::JANSSON m)
+# Drivers are not built for sanitizers: whole models on devices are no unit test.
+set_tests_properties(test_golden PROPERTIES LABELS e2e)
 # The command line's parser is part of the program, not of a library.
 add_library(clm_args STATIC tools/args.c tools/args_flags.c)
 target_link_libraries(clm_args PUBLIC clm_runtime)
 clm_tests(cli unit clm_args)
+
+add_test(NAME cli COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_clm.py)
+set_tests_properties(cli PROPERTIES LABELS e2e TIMEOUT 1200
+    ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>;CLM_GOLDEN=${CLM_GOLDEN}")

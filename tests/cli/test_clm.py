@@ -1,0 +1,186 @@
+"""The program as a user meets it: answers, exit codes, bad input, tokenizer lines.
+
+Environment: CLM_BIN (the program), CLM_GOLDEN (folder with the golden files).
+"""
+import glob
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+CLM = os.environ.get("CLM_BIN", os.path.join(ROOT, "build", "clm"))
+GOLDEN = os.environ.get("CLM_GOLDEN", os.path.join(ROOT, "..", "shared", "golden"))
+DEMO = os.path.join(ROOT, "configs", "demo.yaml")
+QUESTION = "世界上第二高的山峰是哪座"
+ANSWER = ("乔戈里峰。世界第二高峰———乔戈里峰西方登山者称其为k2峰,海拔高度是8611米,"
+          "位于喀喇昆仑山脉的中巴边境上\n")
+
+
+def clm(*args, stdin=None, env=None, cwd=None, timeout=120):
+    """Runs the program; returns exit code, stdout, stderr."""
+    data = stdin.encode() if isinstance(stdin, str) else stdin
+    done = subprocess.run([CLM, *args], input=data if data is not None else b"", capture_output=True,
+                          env={**os.environ, **(env or {})}, cwd=cwd, timeout=timeout)
+    return done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
+
+
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def expectations(section):
+    """(file, expect) rows of a section of golden/bad/README.md."""
+    rows = re.findall(r"^\| `(%s/[^`]+)` \|.*?\b(refuse|either)\b \|" % section,
+                      read(os.path.join(GOLDEN, "bad", "README.md")), re.M)
+    assert len(rows) > 50, section
+    return rows
+
+
+def needs_golden(test):
+    def run(self):
+        if not os.path.isdir(GOLDEN):
+            print("GOLDEN FILES ABSENT:", GOLDEN, file=sys.stderr)
+            self.skipTest("golden files absent")
+        test(self)
+    return run
+
+
+class Answers(unittest.TestCase):
+    def test_model_card_question(self):
+        for extra in ([], ["--backend", "ref"], ["--kv-cache-type", "f32"], ["--kv-cache-type", "int8"]):
+            code, out, err = clm("chat", "--config", DEMO, "-p", QUESTION, *extra)
+            self.assertEqual((code, out), (0, ANSWER), err)
+            self.assertIn("t/s", err)
+
+    def test_standard_input(self):
+        code, out, err = clm("chat", "--config", DEMO, stdin=QUESTION + "\n")
+        self.assertEqual((code, out), (0, ANSWER), err)
+
+    def test_reference_cases(self):
+        for case in json.loads(read(os.path.join(ROOT, "tools", "demo_model", "greedy.json"))):
+            if case.get("history"):
+                continue
+            code, out, err = clm("chat", "--config", DEMO, "-p", case["question"])
+            self.assertEqual((code, out), (0, case["answer"] + "\n"), err)
+
+    def test_damaged_kernel_cache(self):
+        with tempfile.TemporaryDirectory() as cache:
+            env = {"XDG_CACHE_HOME": cache}
+            self.assertEqual(clm("chat", "--config", DEMO, "-p", QUESTION, env=env)[1], ANSWER)
+            files = glob.glob(cache + "/clm/kernels/*.bin")
+            self.assertGreater(len(files), 5)
+            for i, path in enumerate(files):
+                with open(path, "rb") as file:
+                    data = file.read()
+                with open(path, "wb") as file:
+                    file.write([b"", data[:len(data) // 2], data[:-1] + bytes([data[-1] ^ 1]), b"noise"][i % 4])
+            code, out, err = clm("chat", "--config", DEMO, "-p", QUESTION, env=env)
+            self.assertEqual((code, out), (0, ANSWER), err)
+            self.assertIn("damaged", err)
+            self.assertNotIn("damaged", clm("chat", "--config", DEMO, "-p", QUESTION, env=env)[2])
+
+    def test_interrupt(self):
+        run = subprocess.Popen([CLM, "generate", "-m", os.path.join(ROOT, "configs", "demo.gguf"), "-p", "春", "-n", "900",
+                                "--temp", "3", "--top-p", "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertTrue(run.stdout.read(1))
+        run.send_signal(signal.SIGINT)
+        run.communicate(timeout=60)
+        self.assertEqual(run.returncode, 130)
+
+
+class ExitCodes(unittest.TestCase):
+    def check(self, code, word, *args, **more):
+        got, out, err = clm(*args, **more)
+        self.assertEqual(got, code, err)
+        self.assertIn(word, err)
+        self.assertEqual(out, "")
+
+    def test_codes(self):
+        self.check(2, "--temperature", "chat", "--temprature", "1")
+        self.check(2, "no model", "generate", "-p", "x", env={"CLM_MODEL": ""})
+        self.check(3, "nofile.gguf", "chat", "-m", "nofile.gguf", "-p", "x")
+        self.check(2, "no such device", "chat", "--config", DEMO, "--device", "nothing like this", "-p", "x")
+        self.check(2, "empty", "chat", "--config", DEMO, stdin="")
+        self.check(2, "'many' is not a whole number", "chat", "--config", DEMO, "-c", "many", "-p", "x")
+
+    def test_no_platform(self):
+        with tempfile.TemporaryDirectory() as empty:
+            env = {"OCL_ICD_VENDORS": empty + "/"}
+            self.check(4, "pocl-opencl-icd", "devices", env=env)
+            code, out, _ = clm("chat", "--config", DEMO, "--backend", "ref", "-p", QUESTION, env=env)
+            self.assertEqual((code, out), (0, ANSWER))
+
+    def test_reports(self):
+        devices = json.loads(clm("devices", "--json")[1])
+        self.assertTrue(any(d["chosen"] for d in devices))
+        report = json.loads(clm("inspect", "--json", os.path.join(ROOT, "configs", "demo.gguf"))[1])
+        self.assertEqual((report["layers"], report["positions"]), (40, "alibi"))
+
+    def test_dump_config(self):
+        first = clm("chat", "--config", DEMO, "--temp", "0.5", "--dump-config")[1]
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            file.write(first)
+            file.flush()
+            self.assertEqual(clm("chat", "--config", file.name, "--dump-config")[1], first)
+
+
+class BadFiles(unittest.TestCase):
+    @needs_golden
+    def test_gguf(self):
+        for name, expect in expectations("gguf"):
+            path = os.path.join(GOLDEN, "bad", name)
+            code, out, err = clm("generate", "-m", path, "-p", "a", "-n", "4", "--temp", "0", "--backend", "ref")
+            with self.subTest(name=name, err=err):
+                self.assertIn(code, [3] if expect == "refuse" else [0, 1, 3])
+                if expect == "refuse":
+                    self.assertEqual(len(err.strip().splitlines()), 1)
+                    self.assertLess(len(err), 700)
+                    self.assertIn(os.path.basename(name), err)
+
+    @needs_golden
+    def test_yaml(self):
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copytree(os.path.join(GOLDEN, "bad", "base"), os.path.join(folder, "base"))
+            for name, expect in expectations("yaml"):
+                base = os.path.basename(name)
+                shutil.copyfile(os.path.join(GOLDEN, "bad", name), os.path.join(folder, base))
+                code, out, err = clm("chat", "--config", base, "--dump-config", cwd=folder)
+                with self.subTest(name=name, err=err):
+                    self.assertIn(code, [2] if expect == "refuse" else [0, 2])
+                    if expect == "refuse":
+                        self.assertRegex(err, re.escape(base) + r":\d+:\d+: ")
+                        self.assertLess(len(err), 700)
+
+
+class Tokenizer(unittest.TestCase):
+    def lines(self, model, table, decode=False):
+        rows = [line.split("\t") for line in read(os.path.join(GOLDEN, table)).split("\n") if line]
+        self.assertGreater(len(rows), 2)
+        code, out, err = clm("tokenize", "-m", os.path.join(GOLDEN, model), "--json", *(["--decode"] if decode else []),
+                             stdin="".join(row[0] + "\n" for row in rows))
+        self.assertEqual(code, 0, err)
+        got = [json.loads(line) for line in out.split("\n")[:-1]]
+        self.assertEqual(len(got), len(rows))
+        for row, ids in zip(rows, got):
+            self.assertEqual(ids, json.loads(row[1]), (table, row[0]))
+
+    @needs_golden
+    def test_golden_lines(self):
+        full = "tokenizer-baichuan"
+        for table in ("cases.tsv", "cases-nul.tsv", "published.tsv"):
+            self.lines(full, full + "/" + table)
+        self.lines(full, full + "/detok.tsv", decode=True)
+        self.lines(full + "/plain", full + "/plain/cases.tsv")
+        self.lines(full + "/plain", full + "/plain/detok.tsv", decode=True)
+        self.lines("vocab-baichuan.gguf", full + "/cases-gguf.tsv")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=1)
