@@ -32,9 +32,10 @@
 #error "kv_store: KV_TYPE must be 0, 1 or 2"
 #endif
 
-/* All items of the group copy one head of one row; the scale goes to scales[at]. */
-CLM_INLINE void store_head(__global const float *restrict src, __global KV_ELEM *restrict dst,
-                           __global half *restrict scales, const size_t at, __local float *part,
+/* All items of the group copy one head of one row; the scale goes to scales[at]. (No restrict
+ * here: inlined it becomes an intrinsic that Oclgrind 21.10 does not know.) */
+CLM_INLINE void store_head(__global const float *src, __global KV_ELEM *dst,
+                           __global half *scales, const size_t at, __local float *part,
                            const int lid, const int head_dim)
 {
 #if KV_TYPE == 0
