@@ -63,7 +63,7 @@
 #if FAMILY == 0
 
 /* sum_k q * x over one part of a block, for 16 rows. */
-static float16 part_sum(__global const uint *words, __global const float *x)
+CLM_INLINE float16 part_sum(__global const uint *words, __global const float *x)
 {
     float16 low = 0.0f, high = 0.0f;
 
