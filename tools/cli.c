@@ -21,6 +21,7 @@ void clm_cli_end_progress(void)
 int clm_cli_fail(clm_status st, const clm_err *err)
 {
     clm_cli_end_progress();
+    if (st == CLM_E_INTERRUPTED) return clm_status_exit_code(st); /* clm_cli_print_reply said it */
     fprintf(stderr, "clm: %s\n", err->text[0] != '\0' ? err->text : clm_status_text(st));
     return clm_status_exit_code(st);
 }
@@ -56,7 +57,10 @@ static void print_progress(void *user, const char *stage, size_t done, size_t to
     last = now;
     last_stage = stage;
     if (!terminal) {
-        fprintf(stderr, "%s %zu/%zu\n", stage, done, total);
+        if (new_stage)
+            fprintf(stderr, "%s (%zu) ...\n", stage, total);
+        else
+            fprintf(stderr, "%s %zu/%zu\n", stage, done, total);
         return;
     }
     fprintf(stderr, "\r\033[K%s %zu/%zu", stage, done, total);
@@ -243,11 +247,19 @@ void clm_cli_print_reply(const clm_reply *r)
     if (r->finish == CLM_FINISH_INTERRUPTED) fprintf(stderr, "clm: interrupted\n");
 }
 
+clm_status clm_cli_reply_status(const clm_reply *reply, clm_err *err)
+{
+    if (ferror(stdout)) return clm_fail(err, CLM_E_IO, "the output could not be written");
+    if (reply->finish == CLM_FINISH_INTERRUPTED)
+        return clm_fail(err, CLM_E_INTERRUPTED, "interrupted");
+    return CLM_OK;
+}
+
 void clm_cli_print_text(void *user, const char *text, size_t size)
 {
     (void)user;
-    fwrite(text, 1, size, stdout);
-    fflush(stdout);
+    if (fwrite(text, 1, size, stdout) == size && fflush(stdout) == 0) return;
+    if (interrupt_session != NULL) clm_session_interrupt(interrupt_session);
 }
 
 void clm_cli_print_json(FILE *stream, const char *text, size_t size)

@@ -47,7 +47,11 @@ clm_sampling clm_cli_sampling(const clm_settings *s);
  * ended, when that is worth knowing. */
 void clm_cli_print_reply(const clm_reply *reply);
 
-/* clm_text_fn that writes to stdout at once. */
+/* What an answer that is over means for the program: CLM_E_IO when the output could not be written,
+ * CLM_E_INTERRUPTED after Ctrl+C, else CLM_OK. */
+clm_status clm_cli_reply_status(const clm_reply *reply, clm_err *err);
+
+/* clm_text_fn that writes to stdout at once. When nobody reads any more, it ends the answer. */
 void clm_cli_print_text(void *user, const char *text, size_t size);
 
 /* A string as JSON, with its quotes. */

@@ -62,34 +62,41 @@ static clm_status run(const clm_command *command, const clm_args *args, clm_err 
     return command->run(args, err);
 }
 
-int main(int argc, char **argv)
+/* Everything after the program's own set-up. */
+static clm_status start(int argc, char **argv, clm_err *err)
 {
     const clm_command *command = NULL;
     clm_args args = {0};
-    clm_err err = {""};
     clm_status st;
     int n_words = 0;
+
+    if (argc > 1 && is_flag(argv[1], "--help", "-h")) {
+        clm_command_print_list(commands, N_COMMANDS, stdout);
+        return CLM_OK;
+    }
+    if (argc > 1 && is_flag(argv[1], "--version", "version")) {
+        puts("clm " CLM_VERSION);
+        return CLM_OK;
+    }
+    if (argc > 1 && strcmp(argv[1], "--list-devices") == 0) argv[1] = (char *)"devices";
+    st = clm_command_find(commands, N_COMMANDS, argc, argv, &command, &n_words, err);
+    if (st == CLM_OK) st = clm_args_parse(command, argc - n_words, argv + n_words, &args, err);
+    if (st == CLM_OK) st = run(command, &args, err);
+    clm_args_clear(&args);
+    return st;
+}
+
+int main(int argc, char **argv)
+{
+    clm_err err = {""};
+    clm_status st;
 
     /* Line editing needs to know that input is UTF-8, also where no locale is configured. */
     if (setlocale(LC_CTYPE, "") == NULL || MB_CUR_MAX == 1) setlocale(LC_CTYPE, "C.UTF-8");
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is a failed write, which is reported */
 
-    if (argc > 1 && is_flag(argv[1], "--help", "-h")) {
-        clm_command_print_list(commands, N_COMMANDS, stdout);
-        return 0;
-    }
-    if (argc > 1 && is_flag(argv[1], "--version", "version")) {
-        puts("clm " CLM_VERSION);
-        return 0;
-    }
-    if (argc > 1 && is_flag(argv[1], "--list-devices", "--list-devices"))
-        argv[1] = (char *)"devices";
-    st = clm_command_find(commands, N_COMMANDS, argc, argv, &command, &n_words, &err);
-    if (st == CLM_OK) st = clm_args_parse(command, argc - n_words, argv + n_words, &args, &err);
-    if (st == CLM_OK) st = run(command, &args, &err);
-    clm_args_clear(&args);
+    st = start(argc, argv, &err);
     if (st == CLM_OK && (fflush(stdout) != 0 || ferror(stdout)))
         st = clm_fail(&err, CLM_E_IO, "the output could not be written");
-    if (st == CLM_OK) return 0;
-    return clm_cli_fail(st, &err);
+    return st == CLM_OK ? 0 : clm_cli_fail(st, &err);
 }

@@ -47,8 +47,7 @@ static clm_status answer_once(chat *c, const clm_args *args, clm_err *err)
     clm_status st = clm_cli_prompt(args, &text, &size, err);
 
     if (st == CLM_OK) st = answer(c, text, size, err);
-    if (st == CLM_OK && c->reply.finish == CLM_FINISH_INTERRUPTED)
-        st = clm_fail(err, CLM_E_INTERRUPTED, "interrupted");
+    if (st == CLM_OK) st = clm_cli_reply_status(&c->reply, err);
     free(text);
     return st;
 }

@@ -36,8 +36,7 @@ static clm_status run(const clm_args *args, clm_err *err)
     putchar('\n');
     fflush(stdout);
     clm_cli_print_reply(&reply);
-    if (reply.finish == CLM_FINISH_INTERRUPTED)
-        st = clm_fail(err, CLM_E_INTERRUPTED, "interrupted");
+    st = clm_cli_reply_status(&reply, err);
 out:
     clm_session_destroy(session);
     clm_engine_destroy(engine);

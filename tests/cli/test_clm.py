@@ -54,7 +54,7 @@ def needs_golden(test):
 
 class Answers(unittest.TestCase):
     def test_model_card_question(self):
-        for extra in ([], ["--backend", "ref"], ["--kv-cache-type", "f32"], ["--kv-cache-type", "int8"]):
+        for extra in ([], ["--backend", "ref"], ["--kv-cache-type", "f32"], ["--kv-cache-type", "f16"], ["--kv-cache-type", "int8"]):
             code, out, err = clm("chat", "--config", DEMO, "-p", QUESTION, *extra)
             self.assertEqual((code, out), (0, ANSWER), err)
             self.assertIn("t/s", err)
@@ -88,11 +88,28 @@ class Answers(unittest.TestCase):
 
     def test_interrupt(self):
         run = subprocess.Popen([CLM, "generate", "-m", os.path.join(ROOT, "configs", "demo.gguf"), "-p", "春", "-n", "900",
-                                "--temp", "3", "--top-p", "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                                "--temp", "3", "--top-p", "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
         self.assertTrue(run.stdout.read(1))
         run.send_signal(signal.SIGINT)
         run.communicate(timeout=60)
         self.assertEqual(run.returncode, 130)
+
+    def test_reader_leaves(self):
+        run = subprocess.Popen([CLM, "generate", "-m", os.path.join(ROOT, "configs", "demo.gguf"), "-p", "春", "-n", "900",
+                                "--temp", "3", "--top-p", "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
+        self.assertTrue(run.stdout.read(1))
+        run.stdout.close()
+        err = run.stderr.read().decode()
+        run.stderr.close()
+        self.assertEqual(run.wait(60), 1, err)
+        self.assertIn("could not be written", err)
+        self.assertLess(int(re.search(r"answer (\d+) tokens", err).group(1)), 900)
+
+    def test_full_disk(self):
+        for args in (["--version"], ["--help"], ["devices"], ["chat", "--config", DEMO, "-p", QUESTION]):
+            with open("/dev/full", "wb") as full:
+                done = subprocess.run([CLM, *args], stdout=full, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+            self.assertEqual(done.returncode, 1, args)
 
 
 class ExitCodes(unittest.TestCase):
