@@ -279,7 +279,7 @@ clm_status clm_device_select(const clm_device_info *list, size_t count, const ch
                              size_t *index, char reason[256], clm_err *err)
 {
     char names[400], *end;
-    size_t found = 0;
+    size_t found = 0, match = 0;
     unsigned long number;
 
     *index = 0;
@@ -289,14 +289,14 @@ clm_status clm_device_select(const clm_device_info *list, size_t count, const ch
     number = strtoul(selector, &end, 10);
     if (isdigit((unsigned char)selector[0]) && *end == '\0') {
         if (number < count) {
-            *index = (size_t)number;
+            match = (size_t)number;
             found = 1;
         }
     } else {
         for (size_t i = 0; i < count; i++)
             if (contains(list[i].caps.name, selector) ||
                 contains(list[i].caps.platform_name, selector)) {
-                if (found++ == 0) *index = i;
+                if (found++ == 0) match = i;
             }
     }
     list_names(list, count, names, sizeof names);
@@ -306,9 +306,10 @@ clm_status clm_device_select(const clm_device_info *list, size_t count, const ch
     if (found > 1)
         return clm_fail(err, CLM_E_CONFIG, "device '%s' fits %zu devices, give an index: %s",
                         selector, found, names);
-    if (clm_device_unusable(&list[*index].caps) != NULL)
+    if (clm_device_unusable(&list[match].caps) != NULL)
         return clm_fail(err, CLM_E_NODEVICE, "device '%s' (%s) cannot be used: %s", selector,
-                        list[*index].caps.name, clm_device_unusable(&list[*index].caps));
+                        list[match].caps.name, clm_device_unusable(&list[match].caps));
+    *index = match;
     if (reason != NULL) snprintf(reason, 256, "asked for as '%.200s'", selector);
     return CLM_OK;
 }

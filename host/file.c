@@ -151,7 +151,7 @@ clm_status clm_dir_create(const char *path, clm_err *err)
     char *copy = strdup(path);
 
     if (copy == NULL) return clm_fail(err, CLM_E_NOMEM, "%s: no memory", path);
-    for (char *p = copy + 1; st == CLM_OK; p++) {
+    for (char *p = copy + (copy[0] != '\0'); st == CLM_OK; p++) {
         if (*p != '/' && *p != '\0') continue;
         char end = *p;
         *p = '\0';
@@ -161,6 +161,8 @@ clm_status clm_dir_create(const char *path, clm_err *err)
         if (end == '\0') break;
     }
     free(copy);
+    if (st == CLM_OK && !clm_file_is_dir(path))
+        st = clm_fail(err, CLM_E_IO, "%s: not a folder", path);
     return st;
 }
 

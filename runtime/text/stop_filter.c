@@ -59,6 +59,24 @@ static clm_status append(clm_stop_filter *f, const char *text, size_t n, clm_err
     return CLM_OK;
 }
 
+/* The first place where a stop string is whole, or (not `whole`) where the text's end is the
+ * beginning of one; false, and the end of the text, when there is none. */
+static bool find(const clm_stop_filter *f, bool whole, size_t *place)
+{
+    for (size_t at = 0; at < f->used; at++) {
+        size_t left = f->used - at;
+        for (size_t i = 0; i < f->n; i++) {
+            size_t length = strlen(f->stops[i]), common = left < length ? left : length;
+            if (whole && common < length) continue;
+            if (memcmp(f->held + at, f->stops[i], common) != 0) continue;
+            *place = at;
+            return true;
+        }
+    }
+    *place = f->used;
+    return false;
+}
+
 clm_status clm_stop_filter_feed(clm_stop_filter *f, const char *text, size_t n, const char **out,
                                 size_t *size, bool *found, clm_err *err)
 {
@@ -73,26 +91,14 @@ clm_status clm_stop_filter_feed(clm_stop_filter *f, const char *text, size_t n, 
         st = append(f, text, n, err);
         if (st != CLM_OK) return st;
     }
-    /* From each place: a whole stop string ends the text, the beginning of one holds it back. */
-    for (size_t at = 0; at <= f->used; at++) {
-        size_t left = f->used - at;
-        bool held = false;
-        for (size_t i = 0; i < f->n; i++) {
-            size_t length = strlen(f->stops[i]);
-            size_t common = left < length ? left : length;
-            if (common == 0 || memcmp(f->held + at, f->stops[i], common) != 0) continue;
-            if (common == length)
-                *found = true;
-            else
-                held = true;
-        }
-        if (*found || held || left == 0) {
-            *out = f->held != NULL ? f->held : "";
-            *size = f->shown = at;
-            if (*found) f->used = at;
-            return CLM_OK;
-        }
-    }
+    /* A whole stop string ends the text, also where the beginning of a longer one came before it. */
+    *found = find(f, true, &f->shown);
+    if (*found)
+        f->used = f->shown;
+    else
+        find(f, false, &f->shown);
+    *out = f->held != NULL ? f->held : "";
+    *size = f->shown;
     return CLM_OK;
 }
 

@@ -1,0 +1,332 @@
+/* tests/host/test_file.c: mapping, reading, atomic replacement, folders; in a scratch folder.
+ */
+#include <dirent.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "host/file.h"
+
+static int make_scratch(void **state)
+{
+    const char *base = getenv("TMPDIR");
+    char *path = malloc(512);
+
+    if (path == NULL) return -1;
+    snprintf(path, 512, "%s/clm-file-XXXXXX", base != NULL ? base : "/tmp");
+    if (mkdtemp(path) == NULL) {
+        free(path);
+        return -1;
+    }
+    *state = path;
+    return 0;
+}
+
+/* Removes a folder of plain files and folders. */
+static void remove_tree(const char *path)
+{
+    DIR *dir = opendir(path);
+    struct dirent *entry;
+
+    if (dir == NULL) {
+        unlink(path);
+        return;
+    }
+    while ((entry = readdir(dir)) != NULL) {
+        char *inner;
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+        inner = clm_path_join(path, entry->d_name);
+        if (inner != NULL) remove_tree(inner);
+        free(inner);
+    }
+    closedir(dir);
+    rmdir(path);
+}
+
+static int remove_scratch(void **state)
+{
+    remove_tree(*state);
+    free(*state);
+    return 0;
+}
+
+static size_t count_entries(const char *path)
+{
+    DIR *dir = opendir(path);
+    size_t n = 0;
+
+    assert_non_null(dir);
+    while (readdir(dir) != NULL) n++;
+    closedir(dir);
+    return n - 2; /* "." and ".." */
+}
+
+/* A path in the scratch folder, to be freed. */
+static char *in_scratch(void **state, const char *name)
+{
+    char *path = clm_path_join(*state, name);
+
+    assert_non_null(path);
+    return path;
+}
+
+static void write_plain(const char *path, const void *data, size_t size)
+{
+    FILE *file = fopen(path, "wb");
+
+    assert_non_null(file);
+    assert_int_equal(fwrite(data, 1, size, file), size);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void expect_content(const char *path, const void *data, size_t size)
+{
+    char *got = NULL;
+    size_t n = 0;
+
+    assert_int_equal(clm_file_read(path, size + 100, &got, &n, NULL), CLM_OK);
+    assert_int_equal(n, size);
+    assert_memory_equal(got, data, size);
+    free(got);
+}
+
+static void test_map(void **state)
+{
+    char *path = in_scratch(state, "map"), *missing = in_scratch(state, "missing");
+    clm_map map = {(const uint8_t *)"x", 1};
+    clm_err err = {""};
+
+    write_plain(path, "a\0b\xff", 4);
+    assert_int_equal(clm_map_open(path, &map, &err), CLM_OK);
+    assert_int_equal(map.size, 4);
+    assert_memory_equal(map.data, "a\0b\xff", 4);
+    clm_map_close(&map);
+    assert_null(map.data);
+    clm_map_close(&map); /* twice does no harm */
+    clm_map_close(NULL);
+
+    write_plain(path, "", 0);
+    assert_int_equal(clm_map_open(path, &map, &err), CLM_OK);
+    assert_null(map.data);
+    assert_int_equal(map.size, 0);
+    clm_map_close(&map);
+
+    map.size = 5;
+    assert_int_equal(clm_map_open(missing, &map, &err), CLM_E_IO);
+    assert_non_null(strstr(err.text, missing));
+    assert_null(map.data);
+    assert_int_equal(map.size, 0);
+    assert_int_equal(clm_map_open(*state, &map, &err), CLM_E_IO); /* a folder */
+    assert_non_null(strstr(err.text, "not a regular file"));
+    free(path);
+    free(missing);
+}
+
+static void test_read_limit(void **state)
+{
+    static const size_t sizes[] = {0, 1, 4095, 4096, 4097, 8192, 20000};
+    char *path = in_scratch(state, "read"), *bytes = malloc(20000), *got = NULL;
+    clm_err err = {""};
+    size_t n;
+
+    assert_non_null(bytes);
+    for (size_t i = 0; i < 20000; i++) bytes[i] = (char)(i * 7 + i / 251);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        write_plain(path, bytes, sizes[i]);
+        assert_int_equal(clm_file_read(path, sizes[i], &got, &n, &err), CLM_OK);
+        assert_int_equal(n, sizes[i]);
+        assert_memory_equal(got, bytes, n);
+        assert_int_equal(got[n], 0);
+        free(got);
+        if (sizes[i] == 0) continue;
+        got = bytes;
+        assert_int_equal(clm_file_read(path, sizes[i] - 1, &got, &n, &err), CLM_E_LIMIT);
+        assert_non_null(strstr(err.text, path));
+        assert_null(got);
+        assert_int_equal(n, 0);
+    }
+    assert_int_equal(clm_file_read(*state, 100, &got, &n, &err), CLM_E_IO); /* a folder */
+    assert_null(got);
+    unlink(path);
+    assert_int_equal(clm_file_read(path, 100, &got, &n, &err), CLM_E_IO);
+    assert_non_null(strstr(err.text, path));
+    assert_null(got);
+    free(bytes);
+    free(path);
+}
+
+static void test_replace(void **state)
+{
+    char *dir = in_scratch(state, "replace"), *path = clm_path_join(dir, "f");
+    clm_map old;
+    clm_err err = {""};
+
+    assert_int_equal(clm_dir_create(dir, &err), CLM_OK);
+    assert_int_equal(clm_file_replace(path, "one", 3, &err), CLM_OK);
+    expect_content(path, "one", 3);
+    assert_int_equal(clm_map_open(path, &old, &err), CLM_OK);
+    assert_int_equal(clm_file_replace(path, "a\0longer", 8, &err), CLM_OK);
+    expect_content(path, "a\0longer", 8);
+    /* Replaced, not overwritten: who had the old file open still has all of it. */
+    assert_int_equal(old.size, 3);
+    assert_memory_equal(old.data, "one", 3);
+    clm_map_close(&old);
+    assert_int_equal(clm_file_replace(path, "", 0, &err), CLM_OK);
+    expect_content(path, "", 0);
+    assert_int_equal(count_entries(dir), 1);
+    free(path);
+    free(dir);
+}
+
+static void test_replace_fails(void **state)
+{
+    char *dir = in_scratch(state, "fails"), *inner = clm_path_join(dir, "taken");
+    char *kept = clm_path_join(inner, "kept"), *missing = in_scratch(state, "nowhere/f");
+    char *below = clm_path_join(kept, "f");
+    clm_err err = {""};
+    size_t before = count_entries(*state);
+
+    assert_int_equal(clm_file_replace(missing, "x", 1, &err), CLM_E_IO);
+    assert_non_null(strstr(err.text, missing));
+    assert_false(clm_file_exists(missing));
+    assert_int_equal(count_entries(*state), before);
+
+    assert_int_equal(clm_dir_create(inner, &err), CLM_OK);
+    assert_int_equal(clm_file_replace(kept, "old", 3, &err), CLM_OK);
+    /* The target is a folder with something in it: the rename, the last step, fails. */
+    assert_int_equal(clm_file_replace(inner, "new", 3, &err), CLM_E_IO);
+    assert_non_null(strstr(err.text, inner));
+    expect_content(kept, "old", 3);
+    assert_int_equal(count_entries(dir), 1);
+    /* The target's folder is a file. */
+    assert_int_equal(clm_file_replace(below, "new", 3, &err), CLM_E_IO);
+    expect_content(kept, "old", 3);
+    assert_int_equal(count_entries(inner), 1);
+    free(dir);
+    free(inner);
+    free(kept);
+    free(missing);
+    free(below);
+}
+
+/* An existing file stays when its folder takes no new one. */
+static void test_replace_read_only(void **state)
+{
+    char *dir, *path;
+    clm_status st;
+
+    if (geteuid() == 0) {
+        print_message("runs as root, who may write into any folder\n");
+        skip();
+    }
+    dir = in_scratch(state, "readonly");
+    path = clm_path_join(dir, "f");
+    assert_int_equal(clm_dir_create(dir, NULL), CLM_OK);
+    assert_int_equal(clm_file_replace(path, "old", 3, NULL), CLM_OK);
+    assert_int_equal(chmod(dir, 0500), 0);
+    st = clm_file_replace(path, "new", 3, NULL);
+    assert_int_equal(chmod(dir, 0700), 0);
+    assert_int_equal(st, CLM_E_IO);
+    expect_content(path, "old", 3);
+    assert_int_equal(count_entries(dir), 1);
+    free(path);
+    free(dir);
+}
+
+static void test_dir_create(void **state)
+{
+    char *path = in_scratch(state, "d/e/f"), *slashes = in_scratch(state, "d//e/g/");
+    char *file = in_scratch(state, "plain"), *below = in_scratch(state, "plain/x/y");
+    struct stat info;
+    clm_err err = {""};
+
+    assert_false(clm_file_exists(path));
+    assert_int_equal(clm_dir_create(path, &err), CLM_OK);
+    assert_true(clm_file_is_dir(path));
+    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(info.st_mode & 0077, 0); /* nobody else's */
+    assert_int_equal(clm_dir_create(path, &err), CLM_OK);
+    assert_int_equal(clm_dir_create(slashes, &err), CLM_OK);
+    assert_true(clm_file_is_dir(slashes));
+
+    write_plain(file, "x", 1);
+    assert_true(clm_file_exists(file));
+    assert_false(clm_file_is_dir(file));
+    assert_int_equal(clm_dir_create(below, &err), CLM_E_IO);
+    assert_non_null(strstr(err.text, file));
+    assert_int_equal(clm_dir_create(file, &err), CLM_E_IO);
+    assert_int_equal(clm_dir_create("", &err), CLM_E_IO);
+    expect_content(file, "x", 1);
+    free(path);
+    free(slashes);
+    free(file);
+    free(below);
+}
+
+static void expect_text(char *got, const char *expected)
+{
+    if (expected == NULL) {
+        assert_null(got);
+    } else {
+        assert_non_null(got);
+        assert_string_equal(got, expected);
+    }
+    free(got);
+}
+
+static void test_paths(void **state)
+{
+    (void)state;
+    expect_text(clm_path_dir("f"), ".");
+    expect_text(clm_path_dir("a/f"), "a");
+    expect_text(clm_path_dir("/f"), "/");
+    expect_text(clm_path_dir("/a/b/f"), "/a/b");
+    expect_text(clm_path_dir("../f"), "..");
+    expect_text(clm_path_dir("a/"), "a");
+    expect_text(clm_path_join("a", "b"), "a/b");
+    expect_text(clm_path_join("/a", "b/c"), "/a/b/c");
+    expect_text(clm_path_join(".", "../b"), "./../b");
+    expect_text(clm_path_join("a", "/b"), "/b");
+}
+
+static void test_xdg(void **state)
+{
+    (void)state;
+    setenv("HOME", "/h", 1);
+    setenv("XDG_CACHE_HOME", "/c", 1);
+    setenv("XDG_DATA_HOME", "/d", 1);
+    expect_text(clm_dir_cache("kernels"), "/c/clm/kernels");
+    expect_text(clm_dir_data("tuning"), "/d/clm/tuning");
+    setenv("XDG_CACHE_HOME", "relative", 1); /* the specification: ignore it */
+    setenv("XDG_DATA_HOME", "", 1);
+    expect_text(clm_dir_cache("kernels"), "/h/.cache/clm/kernels");
+    expect_text(clm_dir_data("tuning"), "/h/.local/share/clm/tuning");
+    unsetenv("XDG_CACHE_HOME");
+    unsetenv("XDG_DATA_HOME");
+    expect_text(clm_dir_cache("k"), "/h/.cache/clm/k");
+    expect_text(clm_dir_data("t"), "/h/.local/share/clm/t");
+    unsetenv("HOME");
+    expect_text(clm_dir_cache("k"), NULL);
+    expect_text(clm_dir_data("t"), NULL);
+    setenv("XDG_CACHE_HOME", "/c", 1);
+    expect_text(clm_dir_cache("k"), "/c/clm/k");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_map),
+        cmocka_unit_test(test_read_limit),
+        cmocka_unit_test(test_replace),
+        cmocka_unit_test(test_replace_fails),
+        cmocka_unit_test(test_replace_read_only),
+        cmocka_unit_test(test_dir_create),
+        cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_xdg),
+    };
+    return cmocka_run_group_tests(tests, make_scratch, remove_scratch);
+}

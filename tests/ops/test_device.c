@@ -1,0 +1,209 @@
+/* tests/ops/test_device.c: the list of devices, and which one a selector means.
+ *
+ * Selection is tested on made-up lists, so that it does not depend on what is installed.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "host/device.h"
+
+static clm_device_info made_up(size_t index, clm_device_type type, const char *name,
+                               const char *platform, uint64_t gib)
+{
+    clm_device_info info = {.index = index};
+
+    snprintf(info.caps.name, sizeof info.caps.name, "%s", name);
+    snprintf(info.caps.platform_name, sizeof info.caps.platform_name, "%s", platform);
+    info.caps.type = type;
+    info.caps.available = info.caps.compiler = info.caps.little_endian = true;
+    info.caps.cl_major = 3;
+    info.caps.max_group_size = 256;
+    info.caps.global_mem = gib << 30;
+    return info;
+}
+
+enum { N = 4 };
+
+static void make_list(clm_device_info list[N])
+{
+    list[0] = made_up(0, CLM_DEVICE_CPU, "Alpha 9000 CPU", "Portable", 512);
+    list[1] = made_up(1, CLM_DEVICE_GPU, "Beta shared GPU", "Vendor One", 64);
+    list[2] = made_up(2, CLM_DEVICE_GPU, "Gamma GPU", "Vendor Two", 8);
+    list[3] = made_up(3, CLM_DEVICE_GPU, "Gamma Pro GPU", "Vendor Two", 16);
+    list[1].caps.unified_memory = true;
+}
+
+static void expect(const clm_device_info *list, size_t count, const char *selector, size_t index)
+{
+    char reason[256] = "";
+    clm_err err = {""};
+    size_t got = 99;
+    clm_status st = clm_device_select(list, count, selector, &got, reason, &err);
+
+    if (st != CLM_OK) print_error("%s: %s\n", selector, err.text);
+    assert_int_equal(st, CLM_OK);
+    assert_int_equal(got, index);
+    assert_true(strlen(reason) > 0);
+    assert_int_equal(clm_device_select(list, count, selector, &got, NULL, NULL), CLM_OK);
+    assert_int_equal(got, index);
+}
+
+static clm_err refuse(const clm_device_info *list, size_t count, const char *selector,
+                      clm_status expected)
+{
+    char reason[256] = "";
+    clm_err err = {""};
+    size_t got = 99;
+
+    assert_int_equal(clm_device_select(list, count, selector, &got, reason, &err), expected);
+    assert_int_equal(got, 0);
+    assert_true(strlen(err.text) > 0);
+    return err;
+}
+
+static void test_automatic(void **state)
+{
+    clm_device_info list[N];
+
+    (void)state;
+    make_list(list);
+    expect(list, N, "auto", 3); /* own memory, the most of it */
+    list[3].caps.available = false;
+    expect(list, N, "auto", 2);
+    list[2].caps.compiler = false;
+    expect(list, N, "auto", 1);
+    list[1].caps.cl_major = 1;
+    list[1].caps.cl_minor = 1;
+    expect(list, N, "auto", 0);
+    list[0].caps.little_endian = false;
+    assert_non_null(strstr(refuse(list, N, "auto", CLM_E_NODEVICE).text, "Alpha 9000"));
+    refuse(list, 0, "auto", CLM_E_NODEVICE);
+}
+
+static void test_by_index(void **state)
+{
+    clm_device_info list[N];
+
+    (void)state;
+    make_list(list);
+    for (size_t i = 0; i < N; i++) {
+        char text[8];
+        snprintf(text, sizeof text, "%zu", i);
+        expect(list, N, text, i);
+    }
+    refuse(list, N, "4", CLM_E_CONFIG);
+    refuse(list, N, "-1", CLM_E_CONFIG);
+    refuse(list, N, "99999999999999999999999", CLM_E_CONFIG);
+    refuse(list, N, "18446744073709551616", CLM_E_CONFIG); /* 2^64 is not 0 */
+}
+
+static void test_by_name(void **state)
+{
+    clm_device_info list[N];
+
+    (void)state;
+    make_list(list);
+    expect(list, N, "Alpha", 0);
+    expect(list, N, "alpha 9000", 0);
+    expect(list, N, "vendor ONE", 1);
+    expect(list, N, "pro", 3);
+    list[3].caps.max_group_size = 1;
+    assert_non_null(strstr(refuse(list, N, "pro", CLM_E_NODEVICE).text, "Gamma Pro"));
+}
+
+static void test_unknown(void **state)
+{
+    clm_device_info list[N];
+    clm_err err;
+
+    (void)state;
+    make_list(list);
+    err = refuse(list, N, "delta\x1b[2J", CLM_E_CONFIG);
+    assert_non_null(strstr(err.text, "delta"));
+    assert_null(strchr(err.text, '\x1b'));
+    for (size_t i = 0; i < N; i++) assert_non_null(strstr(err.text, list[i].caps.name));
+    err = refuse(list, N, "%s%n", CLM_E_CONFIG);
+    assert_non_null(strstr(err.text, "%s%n"));
+}
+
+static void test_ambiguous(void **state)
+{
+    clm_device_info list[N];
+    clm_err err;
+
+    (void)state;
+    make_list(list);
+    err = refuse(list, N, "gamma", CLM_E_CONFIG);
+    assert_non_null(strstr(err.text, "2 devices"));
+    assert_non_null(strstr(err.text, "Gamma Pro"));
+    assert_non_null(strstr(refuse(list, N, "GPU", CLM_E_CONFIG).text, "3 devices"));
+}
+
+/* Names as long as a driver may give them, more devices than a sentence holds. */
+static void test_long_names(void **state)
+{
+    enum { MANY = 40 };
+    clm_device_info *list = calloc(MANY, sizeof *list);
+    char name[128];
+
+    (void)state;
+    assert_non_null(list);
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    for (size_t i = 0; i < MANY; i++) list[i] = made_up(i, CLM_DEVICE_CPU, name, name, 1);
+    refuse(list, MANY, "nnn", CLM_E_CONFIG);
+    refuse(list, MANY, "other", CLM_E_CONFIG);
+    expect(list, MANY, "39", 39);
+    expect(list, MANY, "auto", 0); /* the first of equals */
+    free(list);
+}
+
+static void test_list(void **state)
+{
+    clm_device_info *list = NULL;
+    clm_err err = {""};
+    size_t count = 0, usable = 0;
+    clm_status st = clm_device_list(&list, &count, &err);
+
+    (void)state;
+    if (st != CLM_OK) print_error("%s\n", err.text);
+    assert_int_equal(st, CLM_OK);
+    assert_non_null(list);
+    assert_true(count > 0);
+    for (size_t i = 0; i < count; i++) {
+        const clm_caps *caps = &list[i].caps;
+        clm_device *dev = NULL;
+        char text[24];
+        assert_int_equal(list[i].index, i);
+        assert_true(strlen(caps->name) > 0 && strlen(caps->platform_name) > 0);
+        assert_true(caps->compute_units > 0 && caps->global_mem > 0 && caps->max_alloc > 0);
+        assert_true(caps->max_alloc <= caps->global_mem);
+        if (clm_device_unusable(caps) != NULL) continue;
+        usable++;
+        snprintf(text, sizeof text, "%zu", i);
+        expect(list, count, text, i);
+        assert_int_equal(clm_device_open(&list[i], NULL, &dev, &err), CLM_OK);
+        assert_string_equal(clm_device_caps(dev)->name, caps->name);
+        assert_int_equal(clm_device_flush(dev, &err), CLM_OK);
+        assert_int_equal(clm_device_finish(dev, &err), CLM_OK);
+        clm_device_close(dev);
+    }
+    assert_true(usable > 0);
+    clm_device_close(NULL);
+    free(list);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_automatic), cmocka_unit_test(test_by_index),
+        cmocka_unit_test(test_by_name),   cmocka_unit_test(test_unknown),
+        cmocka_unit_test(test_ambiguous), cmocka_unit_test(test_long_names),
+        cmocka_unit_test(test_list),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
