@@ -28,25 +28,6 @@ size_t clm_elem_bytes(clm_elem type)
     return 0;
 }
 
-const char *clm_elem_name(clm_elem type)
-{
-    switch (type) {
-    case CLM_ELEM_U8:
-        return "u8";
-    case CLM_ELEM_I8:
-        return "i8";
-    case CLM_ELEM_F16:
-        return "f16";
-    case CLM_ELEM_BF16:
-        return "bf16";
-    case CLM_ELEM_I32:
-        return "i32";
-    case CLM_ELEM_F32:
-        return "f32";
-    }
-    return "?";
-}
-
 clm_status clm_buffer_create(clm_device *dev, clm_elem type, size_t count, clm_buffer **out,
                              clm_err *err)
 {

@@ -19,7 +19,6 @@ typedef enum clm_elem {
 } clm_elem;
 
 size_t clm_elem_bytes(clm_elem type);
-const char *clm_elem_name(clm_elem type);
 
 typedef struct clm_buffer clm_buffer;
 

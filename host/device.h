@@ -33,8 +33,6 @@ typedef struct clm_caps {
     uint32_t base_align_bits;
     uint32_t vector_width_float;
     bool fp16, fp64, subgroups, intel_subgroups, integer_dot_product, command_buffer;
-    uint32_t
-        wave_multiple; /* preferred work-group multiple; 0: not known before a kernel is built */
 } clm_caps;
 
 /* One device of a platform, before it is opened. `platform_id` and `device_id` are the driver's

@@ -63,8 +63,6 @@ static cl_int set_arg(cl_kernel handle, cl_uint i, const clm_arg *arg)
         return clSetKernelArg(handle, i, sizeof i32, &i32);
     case CLM_ARG_F32:
         return clSetKernelArg(handle, i, sizeof arg->u.f32, &arg->u.f32);
-    case CLM_ARG_LOCAL:
-        return clSetKernelArg(handle, i, arg->u.local_bytes, NULL);
     }
     return CL_INVALID_ARG_VALUE;
 }
@@ -102,14 +100,4 @@ clm_status clm_kernel_enqueue(clm_kernel *kernel, const clm_range *range, clm_er
         clm_status st = clm__fail_cl(err, "clEnqueueNDRangeKernel", rc);
         return clm_fail_context(err, st, "kernel %s", kernel->entry);
     }
-}
-
-size_t clm_kernel_max_group(const clm_kernel *kernel)
-{
-    size_t size = 0;
-
-    if (clGetKernelWorkGroupInfo(kernel->handle, clm__device_id(kernel->dev),
-                                 CL_KERNEL_WORK_GROUP_SIZE, sizeof size, &size, NULL) != CL_SUCCESS)
-        return 1;
-    return size;
 }

@@ -19,19 +19,17 @@ void clm_kernel_destroy(clm_kernel *kernel);
 
 /* One argument. Build with the macros below. */
 typedef struct clm_arg {
-    enum { CLM_ARG_BUFFER, CLM_ARG_I32, CLM_ARG_F32, CLM_ARG_LOCAL } kind;
+    enum { CLM_ARG_BUFFER, CLM_ARG_I32, CLM_ARG_F32 } kind;
     union {
         const clm_buffer *buffer; /* NULL is passed as a null pointer */
         int32_t i32;
         float f32;
-        size_t local_bytes;
     } u;
 } clm_arg;
 
 #define CLM_BUF(b)       ((clm_arg){.kind = CLM_ARG_BUFFER, .u.buffer = (b)})
 #define CLM_I32(v)       ((clm_arg){.kind = CLM_ARG_I32, .u.i32 = (int32_t)(v)})
 #define CLM_F32(v)       ((clm_arg){.kind = CLM_ARG_F32, .u.f32 = (v)})
-#define CLM_LOCAL(bytes) ((clm_arg){.kind = CLM_ARG_LOCAL, .u.local_bytes = (bytes)})
 
 /* Sets all arguments from the first on. The count must be the kernel's. */
 clm_status clm_kernel_set_args(clm_kernel *kernel, const clm_arg *args, size_t count, clm_err *err);
@@ -45,8 +43,5 @@ typedef struct clm_range {
 
 /* Puts the kernel into the device's queue with the arguments set last; does not wait. */
 clm_status clm_kernel_enqueue(clm_kernel *kernel, const clm_range *range, clm_err *err);
-
-/* Largest work-group this kernel can run with on its device. */
-size_t clm_kernel_max_group(const clm_kernel *kernel);
 
 #endif

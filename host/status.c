@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "host/utf8.h"
+
 const char *clm_status_text(clm_status st)
 {
     switch (st) {
@@ -30,46 +32,24 @@ int clm_status_exit_code(clm_status st)
     return 1;
 }
 
-/* Length of the well-formed UTF-8 character at `s`, 0 when there is none. `s` is terminated, so
- * looking at the next byte only after the one before it was a continuation stays inside. */
-static size_t character_length(const unsigned char *s)
-{
-    size_t n;
-    unsigned char low = 0x80, high = 0xBF;
-
-    if (s[0] < 0x80) return 1;
-    if (s[0] >= 0xC2 && s[0] <= 0xDF)
-        n = 2;
-    else if ((s[0] & 0xF0) == 0xE0)
-        n = 3;
-    else if (s[0] >= 0xF0 && s[0] <= 0xF4)
-        n = 4;
-    else
-        return 0;
-    if (s[0] == 0xE0) low = 0xA0;
-    if (s[0] == 0xED) high = 0x9F;
-    if (s[0] == 0xF0) low = 0x90;
-    if (s[0] == 0xF4) high = 0x8F;
-    if (s[1] < low || s[1] > high) return 0;
-    for (size_t i = 2; i < n; i++)
-        if (s[i] < 0x80 || s[i] > 0xBF) return 0;
-    return n;
-}
-
 /* Makes text from outside safe to print: control bytes and broken UTF-8 become '?'. */
 static void make_printable(char *text)
 {
-    unsigned char *s = (unsigned char *)text;
+    unsigned char *s = (unsigned char *)text, *end = s + strlen(text);
 
-    while (*s != '\0') {
-        size_t n = character_length(s);
-        bool control = *s < 0x20 || *s == 0x7F || (s[0] == 0xC2 && n == 2 && s[1] < 0xA0);
-        if (n == 0 || control) {
-            if (n == 2) memmove(s + 1, s + 2, strlen((char *)s + 2) + 1);
-            *s++ = '?';
-        } else {
+    while (s < end) {
+        uint32_t c = 0;
+        int n = clm_utf8_next(s, (size_t)(end - s), &c);
+        bool control = c < 0x20 || (c >= 0x7F && c < 0xA0);
+        if (n > 0 && !control) {
             s += n;
+            continue;
         }
+        if (n == 2) { /* one '?' for a control character of two bytes */
+            memmove(s + 1, s + 2, (size_t)(end - (s + 1)));
+            end--;
+        }
+        *s++ = '?';
     }
 }
 

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <yaml.h>
 #include "host/file.h"
+#include "host/utf8.h"
 #include "host/yaml_tree.h"
 
 typedef struct clm_yaml_anchor {
@@ -36,23 +37,6 @@ typedef struct clm_yaml_builder {
 } clm_yaml_builder;
 
 /* ---- Bytes ------------------------------------------------------------------------------------ */
-
-size_t clm__utf8_next(const unsigned char *s, size_t size, uint32_t *code)
-{
-    static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t n = s[0] < 0x80 ? 1 : s[0] < 0xc0 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-    uint32_t c = s[0];
-
-    if (n == 0 || n > size || s[0] > 0xf4) return 0;
-    if (n > 1) c &= 0x7fu >> n;
-    for (size_t i = 1; i < n; i++) {
-        if ((s[i] & 0xc0) != 0x80) return 0;
-        c = c << 6 | (s[i] & 0x3fu);
-    }
-    if (c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) return 0;
-    *code = c;
-    return n;
-}
 
 static clm_status fail_at(const clm_yaml *doc, clm_err *err, size_t line, size_t column,
                           const char *sentence)
@@ -81,8 +65,8 @@ static clm_status check_bytes(const clm_yaml *doc, const unsigned char *s, size_
         return fail_at(doc, err, 1, 1, "the file is UTF-16; save it as UTF-8");
     for (size_t i = 0; i < size;) {
         uint32_t c = 0;
-        size_t n = clm__utf8_next(s + i, size - i, &c);
-        const char *defect = n == 0 ? "a byte that is not UTF-8" : character_defect(c);
+        int n = clm_utf8_next(s + i, size - i, &c);
+        const char *defect = n <= 0 ? "a byte that is not UTF-8" : character_defect(c);
 
         if (defect != NULL)
             return clm_fail(err, CLM_E_CONFIG, "%s:%zu:%zu: the file contains %s", doc->name, line,
@@ -469,9 +453,9 @@ clm_status clm_yaml_wrap(const char *name, const char *text, clm_yaml **out, clm
     doc->root->style = CLM_YAML_WRAPPED;
     for (size_t i = 0; i < size && st == CLM_OK;) {
         uint32_t code;
-        size_t n = clm__utf8_next((const unsigned char *)text + i, size - i, &code);
-        if (n == 0) st = clm_yaml_fail(doc->root, err, "the text is not UTF-8");
-        i += n;
+        int n = clm_utf8_next((const unsigned char *)text + i, size - i, &code);
+        if (n <= 0) st = clm_yaml_fail(doc->root, err, "the text is not UTF-8");
+        else i += (size_t)n;
     }
     if (st == CLM_OK) {
         *out = doc;

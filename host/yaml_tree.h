@@ -32,8 +32,4 @@ struct clm_yaml {
     size_t n_nodes;
 };
 
-/* Decodes one character of the `size` > 0 bytes at `s`: its length, or 0 when it is not UTF-8
- * (overlong forms, surrogates and values beyond U+10FFFF included). */
-size_t clm__utf8_next(const unsigned char *s, size_t size, uint32_t *code);
-
 #endif

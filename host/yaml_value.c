@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include "host/utf8.h"
 #include "host/yaml_tree.h"
 
 /* ---- Access ----------------------------------------------------------------------------------- */
@@ -324,15 +325,15 @@ clm_status clm_yaml_quote(const char *text, char **out, clm_err *err)
     s[w++] = '"';
     for (size_t i = 0; i < size;) {
         uint32_t c = 0;
-        size_t n = clm__utf8_next((const unsigned char *)text + i, size - i, &c);
-        if (n == 0) {
+        int n = clm_utf8_next((const unsigned char *)text + i, size - i, &c);
+        if (n <= 0) {
             char part[CLM_YAML_EXCERPT];
             free(s);
             return clm_fail(err, CLM_E_CONFIG, "'%s' is not UTF-8 and cannot be written as YAML",
                             clm_yaml_excerpt(part, text));
         }
-        w += put_quoted(s + w, text + i, n, c);
-        i += n;
+        w += put_quoted(s + w, text + i, (size_t)n, c);
+        i += (size_t)n;
     }
     s[w++] = '"';
     s[w] = 0;

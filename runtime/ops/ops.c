@@ -4,7 +4,6 @@
  */
 #include "runtime/ops/ops.h"
 
-#include <string.h>
 #include "runtime/ops/op_add.h"
 #include "runtime/ops/op_argmax.h"
 #include "runtime/ops/op_attention.h"
@@ -28,15 +27,4 @@ const clm_op_desc *const *clm_ops(size_t *count)
 {
     *count = sizeof k_ops / sizeof k_ops[0];
     return k_ops;
-}
-
-const clm_op_desc *clm_op_find(const char *name)
-{
-    size_t count;
-    const clm_op_desc *const *ops = clm_ops(&count);
-
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(ops[i]->name, name) == 0) return ops[i];
-    }
-    return NULL;
 }

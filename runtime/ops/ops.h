@@ -12,7 +12,4 @@
 /* All descriptors, sorted by name; `*count` receives how many. */
 const clm_op_desc *const *clm_ops(size_t *count);
 
-/* The operator called `name`, or NULL. */
-const clm_op_desc *clm_op_find(const char *name);
-
 #endif

@@ -5,28 +5,7 @@
 
 #include <string.h>
 
-/* Looks at the character that begins at `s`. Returns its length; 0 when the byte there can begin
- * none, given what follows; -1 when `size` bytes are its beginning but not yet all of it. */
-static int char_length(const unsigned char *s, size_t size)
-{
-    unsigned char low = 0x80, high = 0xbf; /* range of the second byte */
-    size_t length;
-
-    if (s[0] < 0x80) return 1;
-    if (s[0] < 0xc2 || s[0] > 0xf4) return 0;
-    length = s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-    if (s[0] == 0xe0) low = 0xa0;  /* shorter forms exist */
-    if (s[0] == 0xed) high = 0x9f; /* surrogates */
-    if (s[0] == 0xf0) low = 0x90;
-    if (s[0] == 0xf4) high = 0x8f; /* beyond U+10FFFF */
-    for (size_t i = 1; i < length; i++) {
-        if (i == size) return -1;
-        if (s[i] < low || s[i] > high) return 0;
-        low = 0x80;
-        high = 0xbf;
-    }
-    return (int)length;
-}
+#include "host/utf8.h"
 
 static size_t put_replacement(char *out)
 {
@@ -47,7 +26,7 @@ static size_t drain(clm_utf8_stream *s, char *out)
     size_t written = 0;
 
     while (s->n_pending > 0) {
-        int length = char_length(s->pending, s->n_pending);
+        int length = clm_utf8_next(s->pending, s->n_pending, NULL);
         if (length < 0) break;
         if (length == 0) {
             written += put_replacement(out + written);
@@ -83,7 +62,7 @@ size_t clm_utf8_flush(clm_utf8_stream *s, char *out)
 bool clm_utf8_valid(const char *text, size_t size)
 {
     for (size_t at = 0; at < size;) {
-        int length = char_length((const unsigned char *)text + at, size - at);
+        int length = clm_utf8_next((const unsigned char *)text + at, size - at, NULL);
         if (length <= 0) return false;
         at += (size_t)length;
     }

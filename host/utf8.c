@@ -1,0 +1,28 @@
+/* host/utf8.c: see host/utf8.h. */
+#include "host/utf8.h"
+
+int clm_utf8_next(const unsigned char *s, size_t size, uint32_t *code)
+{
+    unsigned char low = 0x80, high = 0xbf; /* range of the second byte */
+    uint32_t value = s[0];
+    size_t length = 1;
+
+    if (s[0] >= 0x80) {
+        if (s[0] < 0xc2 || s[0] > 0xf4) return 0;
+        length = s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+        value &= 0x7fu >> length;
+        if (s[0] == 0xe0) low = 0xa0;  /* shorter forms exist */
+        if (s[0] == 0xed) high = 0x9f; /* surrogates */
+        if (s[0] == 0xf0) low = 0x90;
+        if (s[0] == 0xf4) high = 0x8f; /* beyond U+10FFFF */
+    }
+    for (size_t i = 1; i < length; i++) {
+        if (i == size) return -1;
+        if (s[i] < low || s[i] > high) return 0;
+        value = value << 6 | (s[i] & 0x3fu);
+        low = 0x80;
+        high = 0xbf;
+    }
+    if (code != NULL) *code = value;
+    return (int)length;
+}
