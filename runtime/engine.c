@@ -78,6 +78,8 @@ clm_status clm_engine_create(const clm_settings *s, const clm_observer *obs, clm
         st = clm_fail(err, CLM_E_MODEL, "%s: holds a vocabulary only, no weights", s->model);
         goto out;
     }
+    if (clm_model_file_warning(e->file) != NULL)
+        clm_log(obs, CLM_LOG_WARN, "%s", clm_model_file_warning(e->file));
     st = clm_tokenizer_create(clm_model_file_vocab(e->file), &e->tokenizer, err);
     if (st != CLM_OK) {
         clm_fail_context(err, st, "%s", s->model);

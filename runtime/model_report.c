@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/file.h"
 #include "runtime/clm.h"
 #include "runtime/model/repack.h"
 #include "runtime/text/chat_template.h"
@@ -78,7 +77,6 @@ clm_status clm_model_report_create(const char *path, clm_model_report **out, clm
     clm_model_file *mf = NULL;
     clm_model_report *r = NULL;
     const clm_vocab *vocab;
-    clm_map map = {NULL, 0};
     clm_status st;
 
     *out = NULL;
@@ -94,7 +92,7 @@ clm_status clm_model_report_create(const char *path, clm_model_report **out, clm
     fill_hparams(clm_model_file_hparams(mf), r);
     r->has_weights = clm_model_file_has_weights(mf);
     if (r->has_weights) r->device_weight_bytes = device_weight_bytes(mf);
-    if (clm_map_open(path, &map, NULL) == CLM_OK) r->file_bytes = map.size;
+    r->file_bytes = clm_model_file_bytes(mf);
     snprintf(r->tokenizer, sizeof r->tokenizer, "%s, %zu pieces",
              vocab->model_name != NULL ? vocab->model_name : "SentencePiece", vocab->n_pieces);
     snprintf(r->chat_template, sizeof r->chat_template, "%s",
@@ -106,7 +104,6 @@ clm_status clm_model_report_create(const char *path, clm_model_report **out, clm
     *out = r;
     r = NULL;
 out:
-    clm_map_close(&map);
     clm_model_report_destroy(r);
     clm_model_file_close(mf);
     return st;

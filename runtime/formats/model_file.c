@@ -51,6 +51,14 @@ const char *clm_model_file_path(const clm_model_file *mf)
     return mf->path;
 }
 
+uint64_t clm_model_file_bytes(const clm_model_file *mf)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < mf->n_maps; i++) bytes += mf->maps[i].size;
+    return bytes;
+}
+
 const char *clm_model_file_format(const clm_model_file *mf)
 {
     return mf->format;

@@ -102,6 +102,7 @@ clm_status clm_model_file_open(const char *path, clm_model_file **out, clm_err *
 void clm_model_file_close(clm_model_file *mf);
 
 const char *clm_model_file_path(const clm_model_file *mf);
+uint64_t clm_model_file_bytes(const clm_model_file *mf);     /* of all its files */
 const char *clm_model_file_format(const clm_model_file *mf); /* "GGUF v3" */
 const clm_hparams *clm_model_file_hparams(const clm_model_file *mf);
 const clm_vocab *clm_model_file_vocab(const clm_model_file *mf);

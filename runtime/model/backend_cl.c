@@ -6,6 +6,7 @@
 #include "runtime/model/backend.h"
 #include "runtime/model/cl_kernels.h"
 #include "runtime/model/cl_weight.h"
+#include "runtime/model/shapes.h"
 #include "runtime/ops/op_add.h"
 #include "runtime/ops/op_argmax.h"
 #include "runtime/ops/op_attention.h"
@@ -45,7 +46,8 @@ typedef struct backend_cl {
     clm_buffer *rope;   /* [ctx][rope_dims / 2][2], ROPE only */
     clm_buffer *unused; /* f16 [1]: stands for arrays that a layout does not have */
     clm_buffer *dense;  /* f32: dequantised rows for CLBlast */
-    bool use_gemm, gemm_warned;
+    bool use_gemm;
+    bool gemm_ready; /* CLBlast has compiled its kernels, as the first call makes it */
     uint64_t weight_bytes, kv_bytes;
 } backend_cl;
 
@@ -145,39 +147,6 @@ static clm_shape embed_shape(const clm_weight_layout *l, size_t m, size_t row0, 
     return s;
 }
 
-static clm_shape attention_shape(const backend_cl *b, size_t m, size_t ld, size_t pos0)
-{
-    clm_shape s = {{0}, {0}};
-
-    s.v[CLM_ATTENTION_M] = (int)m;
-    s.v[CLM_ATTENTION_LD] = (int)ld;
-    s.v[CLM_ATTENTION_Q_OFF] = 0;
-    s.v[CLM_ATTENTION_LDO] = (int)(b->kv.n_heads * b->kv.head_dim);
-    s.v[CLM_ATTENTION_N_HEADS] = (int)b->kv.n_heads;
-    s.v[CLM_ATTENTION_N_KV_HEADS] = (int)b->kv.n_kv_heads;
-    s.v[CLM_ATTENTION_HEAD_DIM] = (int)b->kv.head_dim;
-    s.v[CLM_ATTENTION_CTX] = (int)b->kv.ctx;
-    s.v[CLM_ATTENTION_POS0] = (int)pos0;
-    s.v[CLM_ATTENTION_KV_TYPE] = (int)b->kv.type;
-    return s;
-}
-
-static clm_shape kv_store_shape(const backend_cl *b, const clm_qkv *qkv, size_t m, size_t pos0)
-{
-    clm_shape s = {{0}, {0}};
-
-    s.v[CLM_KV_STORE_M] = (int)m;
-    s.v[CLM_KV_STORE_LD] = (int)qkv->ld;
-    s.v[CLM_KV_STORE_K_OFF] = (int)qkv->k_off;
-    s.v[CLM_KV_STORE_V_OFF] = (int)qkv->v_off;
-    s.v[CLM_KV_STORE_N_KV_HEADS] = (int)b->kv.n_kv_heads;
-    s.v[CLM_KV_STORE_HEAD_DIM] = (int)b->kv.head_dim;
-    s.v[CLM_KV_STORE_CTX] = (int)b->kv.ctx;
-    s.v[CLM_KV_STORE_POS0] = (int)pos0;
-    s.v[CLM_KV_STORE_KV_TYPE] = (int)b->kv.type;
-    return s;
-}
-
 static clm_status plan_matrix(backend_cl *b, const clm_tensor *t, clm_err *err)
 {
     const clm_weight_layout l = clm_repack_layout(t);
@@ -219,24 +188,18 @@ static clm_status plan_matrices(backend_cl *b, const clm_model_file *mf, size_t 
 
 static clm_status plan_rest(backend_cl *b, clm_err *err)
 {
-    clm_qkv qkv = {0};
-    struct {
+    const clm_qkv qkv = {0};
+    const struct {
         const clm_op_desc *op;
         clm_shape shape;
     } all[] = {
-        {&clm_op_rmsnorm,
-         {{[CLM_RMSNORM_ROWS] = 1, [CLM_RMSNORM_DIM] = (int)b->hp->width}, {b->hp->rms_eps}}},
-        {&clm_op_kv_store, kv_store_shape(b, &qkv, 1, 0)},
-        {&clm_op_attention, attention_shape(b, 1, 1, 0)},
-        {&clm_op_swiglu, {{[CLM_SWIGLU_M] = 1, [CLM_SWIGLU_FFN] = (int)b->hp->ffn}, {0}}},
-        {&clm_op_add, {{[CLM_ADD_COUNT] = (int)b->hp->width}, {0}}},
-        {&clm_op_argmax, {{[CLM_ARGMAX_N] = (int)b->hp->vocab}, {0}}},
-        {&clm_op_rope,
-         {{[CLM_ROPE_M] = 1,
-           [CLM_ROPE_N_HEADS] = (int)b->kv.n_heads,
-           [CLM_ROPE_HEAD_DIM] = (int)b->kv.head_dim,
-           [CLM_ROPE_ROPE_DIMS] = (int)b->hp->rope_dims},
-          {0}}},
+        {&clm_op_rmsnorm, clm_shape_rmsnorm(1, b->hp->width, 0, b->hp->rms_eps)},
+        {&clm_op_kv_store, clm_shape_kv_store(&b->kv, &qkv, 1, 0)},
+        {&clm_op_attention, clm_shape_attention(&b->kv, &qkv, 1, 0)},
+        {&clm_op_swiglu, clm_shape_swiglu(1, b->hp->ffn)},
+        {&clm_op_add, clm_shape_add(b->hp->width)},
+        {&clm_op_argmax, clm_shape_argmax(0, b->hp->vocab)},
+        {&clm_op_rope, clm_shape_rope(&b->kv, b->hp->rope_dims, &qkv, 1, 0, b->kv.n_heads, 0)},
     };
     size_t n = sizeof all / sizeof *all - (b->hp->position == CLM_POSITION_ROPE ? 0 : 1);
     clm_status st = CLM_OK;
@@ -424,12 +387,9 @@ static clm_status cl_embed(clm_backend *base, const clm_weight *table, const clm
 static clm_status cl_rmsnorm(clm_backend *base, const clm_vec *x, size_t x_row0, size_t m,
                              size_t dim, const clm_weight *w, float eps, clm_vec *y, clm_err *err)
 {
-    clm_shape s = {{0}, {eps}};
+    const clm_shape s = clm_shape_rmsnorm(m, dim, x_row0, eps);
     clm_buffer *bufs[] = {x->buf, w->vector, y->buf};
 
-    s.v[CLM_RMSNORM_ROWS] = (int)m;
-    s.v[CLM_RMSNORM_DIM] = (int)dim;
-    s.v[CLM_RMSNORM_X_ROW0] = (int)x_row0;
     return clm_cl_kernels_launch(self(base)->kernels, &clm_op_rmsnorm, &s, bufs, err);
 }
 
@@ -474,10 +434,10 @@ static clm_status cl_matmul(clm_backend *base, const clm_weight *w, const clm_ve
 
     for (size_t i = 0; i < w->n_parts && st == CLM_OK; i++) {
         if (b->use_gemm && m >= GEMM_MIN_TOKENS) {
-            if (!b->gemm_warned) clm_progress(b->obs, "compiling CLBlast's kernels", 0, 1);
+            if (!b->gemm_ready) clm_progress(b->obs, "compiling CLBlast's kernels", 0, 1);
             st = matmul_gemm(b, w, &w->parts[i], x, m, y, ldy, y_off, err);
-            if (!b->gemm_warned) clm_progress(b->obs, "compiling CLBlast's kernels", 1, 1);
-            b->gemm_warned = true;
+            if (!b->gemm_ready) clm_progress(b->obs, "compiling CLBlast's kernels", 1, 1);
+            b->gemm_ready = true;
         } else {
             st = matmul_gemv(b, w, &w->parts[i], x, m, y, ldy, y_off, err);
         }
@@ -489,22 +449,13 @@ static clm_status cl_rope(clm_backend *base, const clm_qkv *qkv, size_t m, size_
                           clm_err *err)
 {
     backend_cl *b = self(base);
-    clm_shape s = {{0}, {0}};
+    const size_t dims = b->hp->rope_dims;
+    const clm_shape q = clm_shape_rope(&b->kv, dims, qkv, m, 0, b->kv.n_heads, pos0);
+    const clm_shape k = clm_shape_rope(&b->kv, dims, qkv, m, qkv->k_off, b->kv.n_kv_heads, pos0);
     clm_buffer *bufs[] = {qkv->x->buf, b->rope};
-    clm_status st;
+    clm_status st = clm_cl_kernels_launch(b->kernels, &clm_op_rope, &q, bufs, err);
 
-    s.v[CLM_ROPE_M] = (int)m;
-    s.v[CLM_ROPE_LD] = (int)qkv->ld;
-    s.v[CLM_ROPE_HEAD_DIM] = (int)b->kv.head_dim;
-    s.v[CLM_ROPE_ROPE_DIMS] = (int)b->hp->rope_dims;
-    s.v[CLM_ROPE_POS0] = (int)pos0;
-    s.v[CLM_ROPE_OFF] = 0;
-    s.v[CLM_ROPE_N_HEADS] = (int)b->kv.n_heads;
-    st = clm_cl_kernels_launch(b->kernels, &clm_op_rope, &s, bufs, err);
-    if (st != CLM_OK) return st;
-    s.v[CLM_ROPE_OFF] = (int)qkv->k_off;
-    s.v[CLM_ROPE_N_HEADS] = (int)b->kv.n_kv_heads;
-    return clm_cl_kernels_launch(b->kernels, &clm_op_rope, &s, bufs, err);
+    return st != CLM_OK ? st : clm_cl_kernels_launch(b->kernels, &clm_op_rope, &k, bufs, err);
 }
 
 static clm_status cl_kv_store(clm_backend *base, size_t layer, const clm_qkv *qkv, size_t m,
@@ -512,7 +463,7 @@ static clm_status cl_kv_store(clm_backend *base, size_t layer, const clm_qkv *qk
 {
     backend_cl *b = self(base);
     const kv_layer *l = &b->layers[layer];
-    clm_shape s = kv_store_shape(b, qkv, m, pos0);
+    const clm_shape s = clm_shape_kv_store(&b->kv, qkv, m, pos0);
     clm_buffer *bufs[] = {qkv->x->buf, l->k, l->v, or_unused(b, l->k_scale),
                           or_unused(b, l->v_scale)};
 
@@ -524,7 +475,7 @@ static clm_status cl_attention(clm_backend *base, size_t layer, const clm_qkv *q
 {
     backend_cl *b = self(base);
     const kv_layer *l = &b->layers[layer];
-    clm_shape s = attention_shape(b, m, qkv->ld, pos0);
+    const clm_shape s = clm_shape_attention(&b->kv, qkv, m, pos0);
     clm_buffer *bufs[] = {
         qkv->x->buf, l->k,    l->v, or_unused(b, l->k_scale), or_unused(b, l->v_scale),
         b->slopes,   out->buf};
@@ -535,21 +486,16 @@ static clm_status cl_attention(clm_backend *base, size_t layer, const clm_qkv *q
 static clm_status cl_swiglu(clm_backend *base, const clm_vec *gu, size_t m, size_t ffn,
                             clm_vec *out, clm_err *err)
 {
-    clm_shape s = {{0}, {0}};
+    const clm_shape s = clm_shape_swiglu(m, ffn);
     clm_buffer *bufs[] = {gu->buf, out->buf};
 
-    s.v[CLM_SWIGLU_M] = (int)m;
-    s.v[CLM_SWIGLU_LD] = (int)(2 * ffn);
-    s.v[CLM_SWIGLU_GATE_OFF] = 0;
-    s.v[CLM_SWIGLU_UP_OFF] = (int)ffn;
-    s.v[CLM_SWIGLU_FFN] = (int)ffn;
     return clm_cl_kernels_launch(self(base)->kernels, &clm_op_swiglu, &s, bufs, err);
 }
 
 static clm_status cl_add(clm_backend *base, clm_vec *x, const clm_vec *y, size_t count,
                          clm_err *err)
 {
-    clm_shape s = {{[CLM_ADD_COUNT] = (int)count}, {0}};
+    const clm_shape s = clm_shape_add(count);
     clm_buffer *bufs[] = {x->buf, y->buf};
 
     return clm_cl_kernels_launch(self(base)->kernels, &clm_op_add, &s, bufs, err);
@@ -558,12 +504,9 @@ static clm_status cl_add(clm_backend *base, clm_vec *x, const clm_vec *y, size_t
 static clm_status cl_argmax(clm_backend *base, const clm_vec *logits, size_t first, size_t n,
                             clm_vec *out, clm_err *err)
 {
-    clm_shape s = {{0}, {0}};
+    const clm_shape s = clm_shape_argmax(first, n);
     clm_buffer *bufs[] = {logits->buf, out->buf};
 
-    s.v[CLM_ARGMAX_N] = (int)n;
-    s.v[CLM_ARGMAX_OFF] = (int)first;
-    s.v[CLM_ARGMAX_OUT_OFF] = 0;
     return clm_cl_kernels_launch(self(base)->kernels, &clm_op_argmax, &s, bufs, err);
 }
 

@@ -7,12 +7,10 @@
 #include <string.h>
 
 #include "runtime/model/backend.h"
-#include "runtime/ops/op_argmax.h"
+#include "runtime/model/shapes.h"
 #include "runtime/ops/op_attention.h"
 #include "runtime/ops/op_kv_store.h"
 #include "runtime/ops/op_rope.h"
-#include "runtime/ops/op_swiglu.h"
-#include "runtime/ops/op_rmsnorm.h"
 #include "runtime/ops/ref.h"
 
 struct clm_vec {
@@ -279,12 +277,9 @@ static clm_status ref_matmul(clm_backend *base, const clm_weight *w, const clm_v
 static clm_status ref_rmsnorm(clm_backend *base, const clm_vec *x, size_t x_row0, size_t m,
                               size_t dim, const clm_weight *w, float eps, clm_vec *y, clm_err *err)
 {
-    clm_case c = {.shape = {.f = {eps}}};
+    clm_case c = {.shape = clm_shape_rmsnorm(m, dim, x_row0, eps)};
 
     (void)base, (void)err;
-    c.shape.v[CLM_RMSNORM_ROWS] = (int)m;
-    c.shape.v[CLM_RMSNORM_DIM] = (int)dim;
-    c.shape.v[CLM_RMSNORM_X_ROW0] = (int)x_row0;
     c.bufs[0] = floats(x, x->count);
     c.bufs[1] = in_place(CLM_ELEM_F32, w->vector, dim);
     c.bufs[2] = floats(y, m * dim);
@@ -295,15 +290,8 @@ static clm_status ref_rmsnorm(clm_backend *base, const clm_vec *x, size_t x_row0
 static void rotate(const backend_ref *b, const clm_qkv *qkv, size_t m, size_t off, size_t n_heads,
                    size_t pos0)
 {
-    clm_case c = {0};
+    clm_case c = {.shape = clm_shape_rope(&b->kv, b->hp->rope_dims, qkv, m, off, n_heads, pos0)};
 
-    c.shape.v[CLM_ROPE_M] = (int)m;
-    c.shape.v[CLM_ROPE_LD] = (int)qkv->ld;
-    c.shape.v[CLM_ROPE_OFF] = (int)off;
-    c.shape.v[CLM_ROPE_N_HEADS] = (int)n_heads;
-    c.shape.v[CLM_ROPE_HEAD_DIM] = (int)b->kv.head_dim;
-    c.shape.v[CLM_ROPE_ROPE_DIMS] = (int)b->hp->rope_dims;
-    c.shape.v[CLM_ROPE_POS0] = (int)pos0;
     c.bufs[0] = floats(qkv->x, m * qkv->ld);
     c.bufs[1] = in_place(CLM_ELEM_F32, b->rope, b->kv.ctx * b->hp->rope_dims);
     clm_ref_rope(&c);
@@ -337,18 +325,9 @@ static clm_status ref_kv_store(clm_backend *base, size_t layer, const clm_qkv *q
                                size_t pos0, clm_err *err)
 {
     const backend_ref *b = self(base);
-    clm_case c = {0};
+    clm_case c = {.shape = clm_shape_kv_store(&b->kv, qkv, m, pos0)};
 
     (void)err;
-    c.shape.v[CLM_KV_STORE_M] = (int)m;
-    c.shape.v[CLM_KV_STORE_LD] = (int)qkv->ld;
-    c.shape.v[CLM_KV_STORE_K_OFF] = (int)qkv->k_off;
-    c.shape.v[CLM_KV_STORE_V_OFF] = (int)qkv->v_off;
-    c.shape.v[CLM_KV_STORE_N_KV_HEADS] = (int)b->kv.n_kv_heads;
-    c.shape.v[CLM_KV_STORE_HEAD_DIM] = (int)b->kv.head_dim;
-    c.shape.v[CLM_KV_STORE_CTX] = (int)b->kv.ctx;
-    c.shape.v[CLM_KV_STORE_POS0] = (int)pos0;
-    c.shape.v[CLM_KV_STORE_KV_TYPE] = (int)b->kv.type;
     c.bufs[0] = floats(qkv->x, m * qkv->ld);
     cache_buffers(b, layer, &c);
     clm_ref_kv_store(&c);
@@ -359,24 +338,13 @@ static clm_status ref_attention(clm_backend *base, size_t layer, const clm_qkv *
                                 size_t pos0, clm_vec *out, clm_err *err)
 {
     const backend_ref *b = self(base);
-    size_t ldo = b->kv.n_heads * b->kv.head_dim;
-    clm_case c = {0};
+    clm_case c = {.shape = clm_shape_attention(&b->kv, qkv, m, pos0)};
 
     (void)err;
-    c.shape.v[CLM_ATTENTION_M] = (int)m;
-    c.shape.v[CLM_ATTENTION_LD] = (int)qkv->ld;
-    c.shape.v[CLM_ATTENTION_Q_OFF] = 0;
-    c.shape.v[CLM_ATTENTION_LDO] = (int)ldo;
-    c.shape.v[CLM_ATTENTION_N_HEADS] = (int)b->kv.n_heads;
-    c.shape.v[CLM_ATTENTION_N_KV_HEADS] = (int)b->kv.n_kv_heads;
-    c.shape.v[CLM_ATTENTION_HEAD_DIM] = (int)b->kv.head_dim;
-    c.shape.v[CLM_ATTENTION_CTX] = (int)b->kv.ctx;
-    c.shape.v[CLM_ATTENTION_POS0] = (int)pos0;
-    c.shape.v[CLM_ATTENTION_KV_TYPE] = (int)b->kv.type;
     c.bufs[0] = floats(qkv->x, m * qkv->ld);
     cache_buffers(b, layer, &c);
     c.bufs[5] = in_place(CLM_ELEM_F32, b->slopes, b->kv.n_heads);
-    c.bufs[6] = floats(out, m * ldo);
+    c.bufs[6] = floats(out, m * b->kv.n_heads * b->kv.head_dim);
     clm_ref_attention(&c);
     return CLM_OK;
 }
@@ -384,14 +352,9 @@ static clm_status ref_attention(clm_backend *base, size_t layer, const clm_qkv *
 static clm_status ref_swiglu(clm_backend *base, const clm_vec *gu, size_t m, size_t ffn,
                              clm_vec *out, clm_err *err)
 {
-    clm_case c = {0};
+    clm_case c = {.shape = clm_shape_swiglu(m, ffn)};
 
     (void)base, (void)err;
-    c.shape.v[CLM_SWIGLU_M] = (int)m;
-    c.shape.v[CLM_SWIGLU_LD] = (int)(2 * ffn);
-    c.shape.v[CLM_SWIGLU_GATE_OFF] = 0;
-    c.shape.v[CLM_SWIGLU_UP_OFF] = (int)ffn;
-    c.shape.v[CLM_SWIGLU_FFN] = (int)ffn;
     c.bufs[0] = floats(gu, m * 2 * ffn);
     c.bufs[1] = floats(out, m * ffn);
     clm_ref_swiglu(&c);
@@ -401,7 +364,7 @@ static clm_status ref_swiglu(clm_backend *base, const clm_vec *gu, size_t m, siz
 static clm_status ref_add(clm_backend *base, clm_vec *x, const clm_vec *y, size_t count,
                           clm_err *err)
 {
-    clm_case c = {0};
+    clm_case c = {.shape = clm_shape_add(count)};
 
     (void)base, (void)err;
     c.bufs[0] = floats(x, count);
@@ -413,12 +376,9 @@ static clm_status ref_add(clm_backend *base, clm_vec *x, const clm_vec *y, size_
 static clm_status ref_argmax(clm_backend *base, const clm_vec *logits, size_t first, size_t n,
                              clm_vec *out, clm_err *err)
 {
-    clm_case c = {0};
+    clm_case c = {.shape = clm_shape_argmax(first, n)};
 
     (void)base, (void)err;
-    c.shape.v[CLM_ARGMAX_N] = (int)n;
-    c.shape.v[CLM_ARGMAX_OFF] = (int)first;
-    c.shape.v[CLM_ARGMAX_OUT_OFF] = 0;
     c.bufs[0] = floats(logits, logits->count);
     c.bufs[1] = in_place(CLM_ELEM_I32, out->data, 1);
     clm_ref_argmax(&c);

@@ -1,0 +1,90 @@
+/* runtime/model/shapes.c: see runtime/model/shapes.h. */
+#include "runtime/model/shapes.h"
+
+#include "runtime/ops/op_add.h"
+#include "runtime/ops/op_argmax.h"
+#include "runtime/ops/op_attention.h"
+#include "runtime/ops/op_kv_store.h"
+#include "runtime/ops/op_rmsnorm.h"
+#include "runtime/ops/op_rope.h"
+#include "runtime/ops/op_swiglu.h"
+
+clm_shape clm_shape_rmsnorm(size_t m, size_t dim, size_t x_row0, float eps)
+{
+    clm_shape s = {{0}, {eps}};
+
+    s.v[CLM_RMSNORM_ROWS] = (int)m;
+    s.v[CLM_RMSNORM_DIM] = (int)dim;
+    s.v[CLM_RMSNORM_X_ROW0] = (int)x_row0;
+    return s;
+}
+
+clm_shape clm_shape_rope(const clm_kv_shape *kv, size_t rope_dims, const clm_qkv *qkv, size_t m,
+                         size_t off, size_t n_heads, size_t pos0)
+{
+    clm_shape s = {{0}, {0}};
+
+    s.v[CLM_ROPE_M] = (int)m;
+    s.v[CLM_ROPE_LD] = (int)qkv->ld;
+    s.v[CLM_ROPE_OFF] = (int)off;
+    s.v[CLM_ROPE_N_HEADS] = (int)n_heads;
+    s.v[CLM_ROPE_HEAD_DIM] = (int)kv->head_dim;
+    s.v[CLM_ROPE_ROPE_DIMS] = (int)rope_dims;
+    s.v[CLM_ROPE_POS0] = (int)pos0;
+    return s;
+}
+
+clm_shape clm_shape_kv_store(const clm_kv_shape *kv, const clm_qkv *qkv, size_t m, size_t pos0)
+{
+    clm_shape s = {{0}, {0}};
+
+    s.v[CLM_KV_STORE_M] = (int)m;
+    s.v[CLM_KV_STORE_LD] = (int)qkv->ld;
+    s.v[CLM_KV_STORE_K_OFF] = (int)qkv->k_off;
+    s.v[CLM_KV_STORE_V_OFF] = (int)qkv->v_off;
+    s.v[CLM_KV_STORE_N_KV_HEADS] = (int)kv->n_kv_heads;
+    s.v[CLM_KV_STORE_HEAD_DIM] = (int)kv->head_dim;
+    s.v[CLM_KV_STORE_CTX] = (int)kv->ctx;
+    s.v[CLM_KV_STORE_POS0] = (int)pos0;
+    s.v[CLM_KV_STORE_KV_TYPE] = (int)kv->type;
+    return s;
+}
+
+clm_shape clm_shape_attention(const clm_kv_shape *kv, const clm_qkv *qkv, size_t m, size_t pos0)
+{
+    clm_shape s = {{0}, {0}};
+
+    s.v[CLM_ATTENTION_M] = (int)m;
+    s.v[CLM_ATTENTION_LD] = (int)qkv->ld;
+    s.v[CLM_ATTENTION_Q_OFF] = 0;
+    s.v[CLM_ATTENTION_LDO] = (int)(kv->n_heads * kv->head_dim);
+    s.v[CLM_ATTENTION_N_HEADS] = (int)kv->n_heads;
+    s.v[CLM_ATTENTION_N_KV_HEADS] = (int)kv->n_kv_heads;
+    s.v[CLM_ATTENTION_HEAD_DIM] = (int)kv->head_dim;
+    s.v[CLM_ATTENTION_CTX] = (int)kv->ctx;
+    s.v[CLM_ATTENTION_POS0] = (int)pos0;
+    s.v[CLM_ATTENTION_KV_TYPE] = (int)kv->type;
+    return s;
+}
+
+clm_shape clm_shape_swiglu(size_t m, size_t ffn)
+{
+    clm_shape s = {{0}, {0}};
+
+    s.v[CLM_SWIGLU_M] = (int)m;
+    s.v[CLM_SWIGLU_LD] = (int)(2 * ffn);
+    s.v[CLM_SWIGLU_GATE_OFF] = 0;
+    s.v[CLM_SWIGLU_UP_OFF] = (int)ffn;
+    s.v[CLM_SWIGLU_FFN] = (int)ffn;
+    return s;
+}
+
+clm_shape clm_shape_add(size_t count)
+{
+    return (clm_shape){.v = {[CLM_ADD_COUNT] = (int)count}};
+}
+
+clm_shape clm_shape_argmax(size_t first, size_t n)
+{
+    return (clm_shape){.v = {[CLM_ARGMAX_N] = (int)n, [CLM_ARGMAX_OFF] = (int)first}};
+}

@@ -1,0 +1,24 @@
+/* runtime/model/shapes.h: the model's launches as shapes of the operators, for both backends.
+ *
+ * Layer    runtime.
+ * Threads  no state.
+ */
+#ifndef CLM_RUNTIME_MODEL_SHAPES_H
+#define CLM_RUNTIME_MODEL_SHAPES_H
+
+#include "runtime/model/backend.h"
+#include "tuning/op_desc.h"
+
+/* Row r of the result comes from row x_row0 + r. */
+clm_shape clm_shape_rmsnorm(size_t m, size_t dim, size_t x_row0, float eps);
+/* The `n_heads` heads from column `off` of packed rows on, at positions pos0.. */
+clm_shape clm_shape_rope(const clm_kv_shape *kv, size_t rope_dims, const clm_qkv *qkv, size_t m,
+                         size_t off, size_t n_heads, size_t pos0);
+clm_shape clm_shape_kv_store(const clm_kv_shape *kv, const clm_qkv *qkv, size_t m, size_t pos0);
+clm_shape clm_shape_attention(const clm_kv_shape *kv, const clm_qkv *qkv, size_t m, size_t pos0);
+/* Gate in columns 0.., up in columns ffn.. of rows of 2 * ffn. */
+clm_shape clm_shape_swiglu(size_t m, size_t ffn);
+clm_shape clm_shape_add(size_t count);
+clm_shape clm_shape_argmax(size_t first, size_t n);
+
+#endif
