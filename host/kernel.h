@@ -27,9 +27,9 @@ typedef struct clm_arg {
     } u;
 } clm_arg;
 
-#define CLM_BUF(b)       ((clm_arg){.kind = CLM_ARG_BUFFER, .u.buffer = (b)})
-#define CLM_I32(v)       ((clm_arg){.kind = CLM_ARG_I32, .u.i32 = (int32_t)(v)})
-#define CLM_F32(v)       ((clm_arg){.kind = CLM_ARG_F32, .u.f32 = (v)})
+#define CLM_BUF(b) ((clm_arg){.kind = CLM_ARG_BUFFER, .u.buffer = (b)})
+#define CLM_I32(v) ((clm_arg){.kind = CLM_ARG_I32, .u.i32 = (int32_t)(v)})
+#define CLM_F32(v) ((clm_arg){.kind = CLM_ARG_F32, .u.f32 = (v)})
 
 /* Sets all arguments from the first on. The count must be the kernel's. */
 clm_status clm_kernel_set_args(clm_kernel *kernel, const clm_arg *args, size_t count, clm_err *err);

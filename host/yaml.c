@@ -454,8 +454,10 @@ clm_status clm_yaml_wrap(const char *name, const char *text, clm_yaml **out, clm
     for (size_t i = 0; i < size && st == CLM_OK;) {
         uint32_t code;
         int n = clm_utf8_next((const unsigned char *)text + i, size - i, &code);
-        if (n <= 0) st = clm_yaml_fail(doc->root, err, "the text is not UTF-8");
-        else i += (size_t)n;
+        if (n <= 0)
+            st = clm_yaml_fail(doc->root, err, "the text is not UTF-8");
+        else
+            i += (size_t)n;
     }
     if (st == CLM_OK) {
         *out = doc;
