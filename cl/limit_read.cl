@@ -32,9 +32,9 @@
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1)))
 void limit_read(__global const WORDS *restrict in, __global uint *restrict out, const int len)
 {
-    const size_t item = get_global_id(0), items = get_global_size(0);
+    const size_t item = get_global_id(0);
 #if COALESCED
-    const size_t first = item, next_stream = items, step = items * STREAMS;
+    const size_t first = item, next_stream = get_global_size(0), step = next_stream * STREAMS;
 #else
     const size_t first = item * STREAMS * (size_t)len, next_stream = (size_t)len, step = 1;
 #endif
