@@ -110,7 +110,7 @@ static clm_status read_once(clm_device *dev, const clm_buffer *in, clm_buffer *o
     return st;
 }
 
-static clm_status measure_read(clm_device *dev, double *gbps, clm_err *err)
+clm_status clm_device_read_measure(clm_device *dev, double *gbps, clm_err *err)
 {
     static const int streams[] = {1, 4, 8};
     const clm_caps *caps = clm_device_caps(dev);
@@ -120,6 +120,7 @@ static clm_status measure_read(clm_device *dev, double *gbps, clm_err *err)
     clm_buffer *in = NULL, *out = NULL;
     clm_status st;
 
+    *gbps = 0.0;
     if (bytes < READ_BYTES_MIN) bytes = READ_BYTES_MIN;
     if (bytes > READ_BYTES_MAX) bytes = READ_BYTES_MAX;
     if (bytes > caps->max_alloc) bytes = caps->max_alloc;
@@ -221,7 +222,7 @@ clm_status clm_device_limits_measure(clm_device *dev, clm_device_limits *out, cl
     clm_status st;
 
     memset(out, 0, sizeof *out);
-    st = measure_read(dev, &out->read_gbps, err);
+    st = clm_device_read_measure(dev, &out->read_gbps, err);
     if (st == CLM_OK) st = measure_math(dev, 0, 0, &out->fp32_gflops, err);
     if (st == CLM_OK) st = measure_math(dev, 1, 1, &out->int8_gops, err);
     if (st == CLM_OK) st = measure_launch(dev, out, err);
