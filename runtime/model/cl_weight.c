@@ -6,6 +6,9 @@
 /* Host memory for repacking, at a time. */
 enum { STAGING_BYTES = 16 << 20 };
 
+/* A part begins where a group of 32 outputs does, of gate and up in turn too. */
+enum { PART_TILES = 4 };
+
 void clm_cl_weight_destroy(clm_weight *w)
 {
     if (w == NULL) return;
@@ -65,7 +68,7 @@ static clm_status create_part(clm_device *dev, clm_weight_layout w, clm_cl_part 
 }
 
 /* Repacks and uploads the part's rows, which are `n` tiles from tile0 on. */
-static clm_status upload_part(const clm_tensor *t, size_t tile0, size_t n, staging *s,
+static clm_status upload_part(const clm_stack *stack, size_t tile0, size_t n, staging *s,
                               clm_cl_part *part, clm_err *err)
 {
     const clm_tile_size *size = &s->size;
@@ -74,7 +77,7 @@ static clm_status upload_part(const clm_tensor *t, size_t tile0, size_t n, stagi
 
     for (size_t at = 0; at < n && st == CLM_OK; at += s->tiles) {
         size_t count = n - at < s->tiles ? n - at : s->tiles;
-        st = clm_repack_tiles(t, tile0 + at, count, s->q, s->scale, s->min, err);
+        st = clm_stack_tiles(stack, tile0 + at, count, s->q, s->scale, s->min, err);
         if (st == CLM_OK) st = clm_buffer_write(part->q, at * unit, count * unit, s->q, err);
         if (st == CLM_OK && part->scale != NULL)
             st = clm_buffer_write(part->scale, at * size->scales, count * size->scales, s->scale,
@@ -85,7 +88,7 @@ static clm_status upload_part(const clm_tensor *t, size_t tile0, size_t n, stagi
     return st;
 }
 
-clm_status clm_cl_weight_create(clm_device *dev, const clm_tensor *t, clm_weight **out,
+clm_status clm_cl_weight_create(clm_device *dev, const clm_stack *stack, clm_weight **out,
                                 clm_err *err)
 {
     clm_status st = CLM_OK;
@@ -95,14 +98,16 @@ clm_status clm_cl_weight_create(clm_device *dev, const clm_tensor *t, clm_weight
 
     *out = NULL;
     if (w == NULL) return clm_fail(err, CLM_E_NOMEM, "weights: no memory");
-    w->layout = clm_repack_layout(t);
+    w->layout = clm_stack_layout(stack);
     w->bytes = clm_repack_bytes(&w->layout);
     n_tiles = clm_repack_tiles_count(&w->layout);
     tiles_per_part =
         (size_t)(clm_device_caps(dev)->max_alloc / clm_repack_tile(&w->layout).q_bytes);
+    tiles_per_part -= tiles_per_part % PART_TILES;
     if (tiles_per_part == 0) {
         st = clm_fail(err, CLM_E_DEVMEM,
-                      "16 rows of %zu columns are more than the device's largest buffer", t->cols);
+                      "64 rows of %zu columns are more than the device's largest buffer",
+                      w->layout.columns);
         goto out;
     }
     w->parts = calloc((n_tiles + tiles_per_part - 1) / tiles_per_part, sizeof *w->parts);
@@ -115,10 +120,10 @@ clm_status clm_cl_weight_create(clm_device *dev, const clm_tensor *t, clm_weight
         size_t n = n_tiles - tile < tiles_per_part ? n_tiles - tile : tiles_per_part;
         clm_cl_part *part = &w->parts[w->n_parts++];
         part->row0 = tile * CLM_TILE_ROWS;
-        part->rows =
-            t->rows - part->row0 < n * CLM_TILE_ROWS ? t->rows - part->row0 : n * CLM_TILE_ROWS;
+        part->rows = n * CLM_TILE_ROWS;
+        if (part->rows > w->layout.rows - part->row0) part->rows = w->layout.rows - part->row0;
         st = create_part(dev, w->layout, part, err);
-        if (st == CLM_OK) st = upload_part(t, tile, n, &s, part, err);
+        if (st == CLM_OK) st = upload_part(stack, tile, n, &s, part, err);
     }
     if (st != CLM_OK) goto out;
     *out = w;

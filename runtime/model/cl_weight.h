@@ -7,7 +7,7 @@
 
 #include "host/buffer.h"
 #include "runtime/model/backend.h"
-#include "runtime/model/repack.h"
+#include "runtime/model/stack.h"
 
 /* Rows row0 .. row0 + rows - 1. A matrix has several parts when the device's largest allocation
  * does not hold it. */
@@ -24,7 +24,8 @@ struct clm_weight {
     uint64_t bytes;     /* on the device */
 };
 
-clm_status clm_cl_weight_create(clm_device *dev, const clm_tensor *t, clm_weight **out,
+/* A matrix of one tensor or several (clm_stack_possible()). */
+clm_status clm_cl_weight_create(clm_device *dev, const clm_stack *stack, clm_weight **out,
                                 clm_err *err);
 clm_status clm_cl_vector_create(clm_device *dev, const clm_tensor *t, clm_weight **out,
                                 clm_err *err);

@@ -57,7 +57,7 @@ static bool shape_legal(const clm_shape *shape)
         v[CLM_LINEAR_K] > SIZE_LIMIT || v[CLM_LINEAR_GROUP] < 0 || !clm_weight_legal(&w))
         return false;
     if (v[CLM_LINEAR_ROW0] < 0 || v[CLM_LINEAR_ROW0] > SIZE_LIMIT ||
-        v[CLM_LINEAR_ROW0] % SUM_ROWS != 0)
+        (v[CLM_LINEAR_EPILOGUE] != CLM_LINEAR_STORE && v[CLM_LINEAR_ROW0] % SUM_ROWS != 0))
         return false;
     if (!flag(v[CLM_LINEAR_ACT]) || !flag(v[CLM_LINEAR_OUT_ACT]) || !flag(v[CLM_LINEAR_NORM]) ||
         !flag(v[CLM_LINEAR_HAS_MIN]) || v[CLM_LINEAR_EPILOGUE] < CLM_LINEAR_STORE ||

@@ -103,6 +103,7 @@ static clm_engine *open_engine(const char *name, const char *device, clm_kv_type
                       .ctx_size = 128,
                       .batch_size = 128,
                       .kv_cache_type = kv,
+                      .activations = CLM_ACT_F32,
                       .server_host = "",
                       .server_api_key_file = ""};
     clm_engine *e;
