@@ -50,6 +50,14 @@ void clm_map_close(clm_map *map)
     map->size = 0;
 }
 
+void clm_map_drop_range(const clm_map *map, size_t offset, size_t size)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), first = offset / page * page;
+
+    if (offset < map->size && size <= map->size - offset)
+        madvise((void *)(map->data + first), offset + size - first, MADV_DONTNEED);
+}
+
 clm_status clm_file_read(const char *path, size_t limit, char **data, size_t *size, clm_err *err)
 {
     clm_status st = CLM_OK;

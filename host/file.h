@@ -21,6 +21,9 @@ typedef struct clm_map {
 /* Maps `path`. An empty file gives {NULL, 0}. Returns CLM_OK or CLM_E_IO (text names the path). */
 clm_status clm_map_open(const char *path, clm_map *out, clm_err *err);
 void clm_map_close(clm_map *map);
+/* Gives back the memory that reading `size` bytes from `offset` on has taken; reading on fetches it from
+ * the file again. */
+void clm_map_drop_range(const clm_map *map, size_t offset, size_t size);
 
 /* Reads a whole file of at most `limit` bytes into malloc'd memory, with a NUL appended that
  * `*size` does not count. Returns CLM_OK, CLM_E_IO, CLM_E_LIMIT or CLM_E_NOMEM. */

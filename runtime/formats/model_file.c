@@ -91,6 +91,16 @@ bool clm_model_file_has_weights(const clm_model_file *mf)
     return mf->weights != NULL;
 }
 
+/* Only what lies in a mapped file: the values of a synthetic model cannot be fetched again. */
+void clm_model_file_drop(const clm_model_file *mf, const clm_tensor *tensor)
+{
+    for (size_t i = 0; i < mf->n_maps; i++) {
+        const clm_map *map = &mf->maps[i];
+        if (tensor->data >= map->data && tensor->data < map->data + map->size)
+            clm_map_drop_range(map, (size_t)(tensor->data - map->data), tensor->bytes);
+    }
+}
+
 const clm_tensor *clm_model_file_tensors(const clm_model_file *mf, size_t *count)
 {
     *count = mf->n_tensors;

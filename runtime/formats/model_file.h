@@ -115,6 +115,9 @@ bool clm_model_file_has_weights(const clm_model_file *mf);
 const clm_tensor *clm_model_file_weight(const clm_model_file *mf, clm_weight_role role,
                                         size_t layer);
 
+/* Gives back the memory that reading `tensor` has taken; reading it again fetches it from the file. */
+void clm_model_file_drop(const clm_model_file *mf, const clm_tensor *tensor);
+
 /* All tensors in the order of the file, used or not (for `clm inspect`). */
 const clm_tensor *clm_model_file_tensors(const clm_model_file *mf, size_t *count);
 

@@ -53,8 +53,10 @@ typedef struct clm_backend_ops {
     clm_status (*prepare)(clm_backend *b, const clm_model_file *mf, const clm_kv_shape *kv,
                           size_t batch, clm_err *err);
 
-    /* Weights: matrices in the format of the file, vectors as f32. `t` must outlive the weight (the
-     * ref backend reads matrices in place). */
+    /* Whether matrices are read in place: then tensors must outlive their weights. */
+    bool keeps_tensors;
+
+    /* Weights: matrices in the format of the file, vectors as f32. */
     clm_status (*load_matrix)(clm_backend *b, const clm_tensor *t, clm_weight **out, clm_err *err);
     clm_status (*load_vector)(clm_backend *b, const clm_tensor *t, clm_weight **out, clm_err *err);
     /* Optional (NULL). Several matrices with a common input as one: rows of the first, then of the

@@ -392,6 +392,7 @@ static const clm_backend_ops ops = {
     .destroy = ref_destroy,
     .describe = ref_describe,
     .prepare = ref_prepare,
+    .keeps_tensors = true,
     .load_matrix = ref_load_matrix,
     .load_vector = ref_load_vector,
     .unload = ref_unload,

@@ -243,8 +243,7 @@ static clm_status add_layer(maker *m, const clm_layer *layer, bool first, const 
                     .to_int8 = clm__cl_takes_int8(b, &first_of_qkv(next)->layout)};
     clm_status st = CLM_OK;
 
-    if (first)
-        st = add_first_norm(m, layer, clm__cl_takes_int8(b, &first_of_qkv(layer)->layout));
+    if (first) st = add_first_norm(m, layer, clm__cl_takes_int8(b, &first_of_qkv(layer)->layout));
     if (st == CLM_OK) st = add_qkv(m, layer, first);
     *attention_at = plan->n;
     if (st == CLM_OK && clm__cl_takes_int8(b, &layer->o->layout))

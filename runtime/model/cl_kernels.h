@@ -17,7 +17,7 @@ void clm_cl_kernels_destroy(clm_cl_kernels *k);
 clm_status clm_cl_kernels_plan(clm_cl_kernels *k, const clm_op_desc *op, const clm_shape *shape,
                                clm_err *err);
 
-/* Builds all that is planned and not built, with progress. */
+/* Builds all that is planned and not built, several at once, with progress. */
 clm_status clm_cl_kernels_build(clm_cl_kernels *k, clm_err *err);
 
 /* A launch whose arguments are set: it can be put into the queue again and again. */

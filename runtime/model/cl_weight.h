@@ -24,9 +24,13 @@ struct clm_weight {
     uint64_t bytes;     /* on the device */
 };
 
-/* A matrix of one tensor or several (clm_stack_possible()). */
+/* Packs a matrix of one tensor or several (clm_stack_possible()) with all processors, on a CPU device
+ * right into the buffers. */
 clm_status clm_cl_weight_create(clm_device *dev, const clm_stack *stack, clm_weight **out,
                                 clm_err *err);
+/* The same with the way chosen: into mapped buffers, or through staging buffers. */
+clm_status clm__cl_weight_create_by(clm_device *dev, const clm_stack *stack, bool in_place,
+                                    clm_weight **out, clm_err *err);
 clm_status clm_cl_vector_create(clm_device *dev, const clm_tensor *t, clm_weight **out,
                                 clm_err *err);
 void clm_cl_weight_destroy(clm_weight *w);

@@ -67,8 +67,9 @@ clm_status clm_stack_tiles(const clm_stack *s, size_t tile0, size_t n, uint8_t *
         const clm_tensor *t = find_tile(s, tile0 + done, &tile, &run);
 
         if (run > n - done) run = n - done;
-        st = clm_repack_tiles(t, tile, run, q + done * size.q_bytes, scale + done * size.scales,
-                              min + done * size.mins, err);
+        st = clm_repack_tiles(t, tile, run, q + done * size.q_bytes,
+                              size.scales > 0 ? scale + done * size.scales : NULL,
+                              size.mins > 0 ? min + done * size.mins : NULL, err);
         done += run;
     }
     return st;

@@ -61,6 +61,7 @@ static void load_one(loader *l, clm_weight_role role, size_t layer, clm_weight *
         clm_fail_context(l->err, l->st, "tensor %s", tensor->name);
         return;
     }
+    if (!ops->keeps_tensors) clm_model_file_drop(l->mf, tensor);
     clm_progress(l->obs, "loading weights", ++l->done, l->total);
 }
 
