@@ -163,6 +163,8 @@ clm_status clm__model_set_weight(clm_model_file *mf, clm_weight_role role, size_
 {
     const bool norm = role == CLM_W_OUT_NORM || role == CLM_W_ATTN_NORM || role == CLM_W_FFN_NORM;
     size_t rows = 0, cols = 0;
+    clm_qtype_split split;
+    char type[CLM_TENSOR_TYPE_ROOM];
 
     weight_shape(&mf->hparams, role, &rows, &cols);
     if (tensor->rows != rows || tensor->cols != cols) {
@@ -170,10 +172,10 @@ clm_status clm__model_set_weight(clm_model_file *mf, clm_weight_role role, size_
                         "%s: tensor '%s' is %zu x %zu (rows x columns), but must be %zu x %zu",
                         mf->path, tensor->name, tensor->rows, tensor->cols, rows, cols);
     }
-    if (norm && clm_qtype_split_get(tensor->type) != NULL) {
+    if (norm && clm_tensor_split(tensor, &split)) {
         return clm_fail(err, CLM_E_MODEL,
                         "%s: tensor '%s' is quantised (%s), which norms must not be", mf->path,
-                        tensor->name, clm_qtype_name((uint32_t)tensor->type));
+                        tensor->name, clm_tensor_type_name(tensor, type));
     }
     mf->weights[weight_index(role, layer)] = tensor;
     return CLM_OK;

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "host/status.h"
-#include "runtime/formats/qtype.h"
+#include "runtime/formats/tensor.h"
 
 typedef enum clm_position { CLM_POSITION_ALIBI, CLM_POSITION_ROPE } clm_position;
 
@@ -35,15 +35,6 @@ typedef struct clm_hparams {
     size_t rope_dims; /* ROPE: leading elements of a head that are rotated, in pairs (2i, 2i+1) */
     bool tied_head;   /* the output matrix is the embedding */
 } clm_hparams;
-
-/* A matrix [rows][cols] (a vector has rows == 1), row-major, whole blocks per row. */
-typedef struct clm_tensor {
-    const char *name;
-    clm_qtype type;
-    size_t rows, cols;
-    const uint8_t *data; /* inside the mapped file; no alignment is promised */
-    size_t bytes;
-} clm_tensor;
 
 /* What a tensor does in the model. */
 typedef enum clm_weight_role {

@@ -142,8 +142,8 @@ clm_status clm_cl_vector_create(clm_device *dev, const clm_tensor *t, clm_weight
         goto out;
     }
     w->bytes = t->cols * sizeof *values;
-    clm_qtype_dequantize(t->type, t->data, t->cols, values);
-    st = clm_buffer_create(dev, CLM_ELEM_F32, t->cols, &w->vector, err);
+    st = clm_tensor_read_rows(t, 0, 1, values, err);
+    if (st == CLM_OK) st = clm_buffer_create(dev, CLM_ELEM_F32, t->cols, &w->vector, err);
     if (st == CLM_OK) st = clm_buffer_write(w->vector, 0, t->cols, values, err);
     if (st != CLM_OK) goto out;
     *out = w;
