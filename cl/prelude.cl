@@ -93,6 +93,9 @@ CLM_INLINE float clm_group_max(__local float *part, const int lid, const int wg,
 
 /* ---- weight matrices (layouts: runtime/ops/weight.h) ---- */
 
+/* The minimum of a group from what is stored: with HAS_MIN 2 that is a number of scales. */
+#define CLM_MINIMUM(has_min, scale, stored) ((has_min) == 2 ? (scale) * (stored) : (stored))
+
 /* Element [row][k] of a matrix with `columns` columns. `format` (CLM_FORMAT_*), `group` (elements
  * per scale, 0: a whole row) and `has_min` are build constants, so that one branch remains.
  * Unsigned, since a quotient and a remainder by a power of two are then a shift and a mask. */
@@ -127,7 +130,8 @@ CLM_INLINE float clm_weight_at(__global const uchar *q, __global const half *sca
 
         level = (float)((int)(word << (24 - 8 * (k % 4))) >> 24);
     }
-    return has_min ? s * level + vload_half(si, minimum) : s * level;
+    if (has_min == 0) return s * level;
+    return s * level + CLM_MINIMUM(has_min, s, vload_half(si, minimum));
 }
 
 /* The first `rows` (1 to 16 or more) floats at x; zeros in place of the others. */

@@ -140,7 +140,7 @@ clm_status clm_devices_report(const char *selector, clm_device_report **list, si
 
 typedef struct clm_tensor_report {
     char *name;
-    const char *type; /* "Q4_0" */
+    char type[24]; /* "Q4_0", "GPTQ4 g128" */
     size_t rows, cols;
     uint64_t bytes;
 } clm_tensor_report;

@@ -44,6 +44,7 @@ static void cl_destroy(clm_backend *base)
     clm_buffer_destroy(b->dense);
     clm__cl_act_clear(&b->act);
     clm__cl_plan_destroy(b->plan);
+    clm_buffer_destroy(b->gathered.buf);
     clm_cl_kernels_destroy(b->kernels);
     clm_device_close(b->dev);
     free(b);
@@ -96,7 +97,7 @@ static clm_status plan_matrices(clm_backend_cl *b, const clm_model_file *mf, siz
                    : clm_model_file_weight(mf, per_layer[(i - 1) % n_roles], (i - 1) / n_roles);
         const clm_weight_layout w = clm_repack_layout(t);
 
-        st = clm__cl_plan_matmul(b, &w, err);
+        st = clm__cl_plan_matmul(b, &w, t->column_order != NULL, err);
         if (t->rows * t->cols > *largest) *largest = t->rows * t->cols;
         if (t->cols > b->widest) b->widest = t->cols;
     }
@@ -196,6 +197,9 @@ static clm_status cl_prepare(clm_backend *base, const clm_model_file *mf, const 
     if (st == CLM_OK) st = clm_cl_kernels_build(b->kernels, err);
     if (st == CLM_OK) st = create_tables(b, err);
     if (st == CLM_OK) st = create_cache(b, err);
+    if (st == CLM_OK && b->gather_columns > 0)
+        st = clm_buffer_create(b->dev, CLM_ELEM_F32, batch * b->gather_columns, &b->gathered.buf,
+                               err);
     if (st == CLM_OK && b->blast)
         st = clm_buffer_create(b->dev, CLM_ELEM_F32, largest < scratch ? largest : scratch,
                                &b->dense, err);

@@ -37,12 +37,14 @@ typedef struct clm_backend_cl {
     const clm_hparams *hp;
     clm_kv_shape kv;
     clm_cl_kv *layers;
-    clm_buffer *slopes; /* [n_heads], zeros without ALiBi */
-    clm_buffer *rope;   /* [ctx][rope_dims / 2][2], ROPE only */
-    clm_buffer *unused; /* f16 [1]: stands for arrays that a layout does not have */
-    clm_buffer *dense;  /* f32: dequantised rows for CLBlast */
-    clm_cl_act act;     /* a batch of rows of the widest matrix's input, when `int8` */
-    clm_cl_plan *plan;  /* of a token, made when the first one comes */
+    clm_buffer *slopes;    /* [n_heads], zeros without ALiBi */
+    clm_buffer *rope;      /* [ctx][rope_dims / 2][2], ROPE only */
+    clm_buffer *unused;    /* f16 [1]: stands for arrays that a layout does not have */
+    clm_buffer *dense;     /* f32: dequantised rows for CLBlast */
+    clm_vec gathered;      /* f32: a batch of inputs in the order of a matrix's columns */
+    size_t gather_columns; /* of the widest such matrix; 0: none */
+    clm_cl_act act;        /* a batch of rows of the widest matrix's input, when `int8` */
+    clm_cl_plan *plan;     /* of a token, made when the first one comes */
     size_t batch, widest;
     int panel;        /* tokens per panel of `act` in products of several tokens */
     bool plain;       /* one straightforward kernel per operation */
@@ -59,8 +61,10 @@ clm_status clm__cl_act_create(clm_device *dev, size_t rows, size_t columns, clm_
                               clm_err *err);
 void clm__cl_act_clear(clm_cl_act *act);
 
-/* cl_matmul.c: see clm_backend_ops. plan_matmul notes the kernels that a matrix of the layout needs. */
-clm_status clm__cl_plan_matmul(clm_backend_cl *b, const clm_weight_layout *l, clm_err *err);
+/* cl_matmul.c: see clm_backend_ops. plan_matmul notes the kernels that a matrix of the layout needs;
+ * `ordered`: its columns are not in the order of the inputs. */
+clm_status clm__cl_plan_matmul(clm_backend_cl *b, const clm_weight_layout *l, bool ordered,
+                               clm_err *err);
 clm_status clm__cl_matmul(clm_backend *base, const clm_weight *w, const clm_vec *x, size_t m,
                           clm_vec *y, size_t ldy, size_t y_off, clm_err *err);
 /* Whether a product with such weights takes int8 activations. */

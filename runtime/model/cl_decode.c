@@ -254,13 +254,21 @@ static clm_status add_layer(maker *m, const clm_layer *layer, bool first, const 
     return st;
 }
 
-/* Products with a common input must take it in the same form. */
+static bool ordered(const clm_weight *w)
+{
+    return w != NULL && w->column_order != NULL;
+}
+
+/* Products with a common input must take it in the same form, and as the product before gives it. */
 static bool supported(const clm_backend_cl *b, const clm_layer *layers, size_t n)
 {
     if (b->plain) return false;
     for (size_t i = 0; i < n; i++) {
         const clm_layer *l = &layers[i];
 
+        if (ordered(l->qkv) || ordered(l->q) || ordered(l->k) || ordered(l->v) || ordered(l->o) ||
+            ordered(l->gate_up) || ordered(l->gate) || ordered(l->up) || ordered(l->down))
+            return false;
         if (l->qkv == NULL &&
             (clm__cl_takes_int8(b, &l->q->layout) != clm__cl_takes_int8(b, &l->k->layout) ||
              clm__cl_takes_int8(b, &l->q->layout) != clm__cl_takes_int8(b, &l->v->layout)))
@@ -350,7 +358,8 @@ clm_status clm__cl_plan_decode(clm_backend_cl *b, const clm_model_file *mf, clm_
     clm_status st = CLM_OK;
 
     if (layers == NULL) return clm_fail(err, CLM_E_NOMEM, "plan of a token: no memory");
-    for (size_t i = 0; i < b->kv.n_layers && st == CLM_OK && !b->plain; i++) {
+    if (b->plain || b->gather_columns > 0) goto out; /* as supported() will find */
+    for (size_t i = 0; i < b->kv.n_layers && st == CLM_OK; i++) {
         /* A layer ends as the next one begins. */
         memset(layers, 0, 2 * sizeof *layers);
         sketch_layer(&layers[0], mf, i);
@@ -359,6 +368,7 @@ clm_status clm__cl_plan_decode(clm_backend_cl *b, const clm_model_file *mf, clm_
         pair[1] = layers[1].layer;
         if (supported(b, pair, 2)) st = add_layer(&m, pair, i == 0, pair + 1, &ignored);
     }
+out:
     free(layers);
     return st;
 }

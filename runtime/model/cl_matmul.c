@@ -8,8 +8,10 @@
  */
 #include "host/gemm.h"
 #include "runtime/model/backend_cl_impl.h"
+#include "runtime/model/shapes.h"
 #include "runtime/ops/op_act_quant.h"
 #include "runtime/ops/op_dequant.h"
+#include "runtime/ops/op_gather.h"
 #include "runtime/ops/op_gemm.h"
 #include "runtime/ops/op_gemv.h"
 #include "runtime/ops/op_gemv_f16.h"
@@ -119,7 +121,8 @@ static clm_shape dequant_shape(const clm_weight_layout *l, size_t row0, size_t r
 
 /* ---- preparation ----------------------------------------------------------------------------- */
 
-clm_status clm__cl_plan_matmul(clm_backend_cl *b, const clm_weight_layout *l, clm_err *err)
+clm_status clm__cl_plan_matmul(clm_backend_cl *b, const clm_weight_layout *l, bool ordered,
+                               clm_err *err)
 {
     const bool int8 = clm__cl_takes_int8(b, l);
     const clm_shape gemv = gemv_shape(l, 1, l->rows, l->rows, 0);
@@ -128,6 +131,7 @@ clm_status clm__cl_plan_matmul(clm_backend_cl *b, const clm_weight_layout *l, cl
     const clm_shape one = clm__cl_act_shape(1, l->columns, 1);
     const clm_shape many = clm__cl_act_shape(b->batch, l->columns, (size_t)b->panel);
     const clm_shape dequant = dequant_shape(l, 0, l->rows);
+    const clm_shape gather = clm_shape_gather(1, l->columns);
     const struct {
         const clm_op_desc *op;
         const clm_shape *shape;
@@ -139,9 +143,11 @@ clm_status clm__cl_plan_matmul(clm_backend_cl *b, const clm_weight_layout *l, cl
         {&clm_op_act_quant, &many, int8 && b->batch > 1},
         {gemm_of(l->format), &gemm, int8 && b->batch > 1},
         {&clm_op_dequant, &dequant, b->blast && !int8},
+        {&clm_op_gather, &gather, ordered},
     };
     clm_status st = CLM_OK;
 
+    if (ordered && l->columns > b->gather_columns) b->gather_columns = l->columns;
     for (size_t i = 0; i < sizeof all / sizeof *all && st == CLM_OK; i++)
         if (all[i].used) st = clm_cl_kernels_plan(b->kernels, all[i].op, all[i].shape, err);
     return st;
@@ -237,6 +243,17 @@ static clm_status quantise(clm_backend_cl *b, clm_buffer *x, size_t m, size_t co
     return clm_cl_kernels_launch(b->kernels, &clm_op_act_quant, &s, bufs, err);
 }
 
+/* Puts the inputs into the order of the matrix's columns: `*x` becomes them. */
+static clm_status gather_inputs(clm_backend_cl *b, const clm_weight *w, size_t m, const clm_vec **x,
+                                clm_err *err)
+{
+    const clm_shape s = clm_shape_gather(m, w->layout.columns);
+    clm_buffer *bufs[] = {(*x)->buf, w->column_order, b->gathered.buf};
+
+    *x = &b->gathered;
+    return clm_cl_kernels_launch(b->kernels, &clm_op_gather, &s, bufs, err);
+}
+
 clm_status clm__cl_matmul(clm_backend *base, const clm_weight *w, const clm_vec *x, size_t m,
                           clm_vec *y, size_t ldy, size_t y_off, clm_err *err)
 {
@@ -245,7 +262,9 @@ clm_status clm__cl_matmul(clm_backend *base, const clm_weight *w, const clm_vec 
     const bool int8 = clm__cl_takes_int8(b, &w->layout);
     clm_status st = CLM_OK;
 
-    if (int8) st = quantise(b, x->buf, m, w->layout.columns, m == 1 ? 1 : (size_t)b->panel, err);
+    if (w->column_order != NULL) st = gather_inputs(b, w, m, &x, err);
+    if (st == CLM_OK && int8)
+        st = quantise(b, x->buf, m, w->layout.columns, m == 1 ? 1 : (size_t)b->panel, err);
     for (size_t i = 0; i < w->n_parts && st == CLM_OK; i++) {
         const clm_cl_part *p = &w->parts[i];
 

@@ -19,6 +19,7 @@ void clm_cl_weight_destroy(clm_weight *w)
         clm_buffer_destroy(w->parts[i].scale);
         clm_buffer_destroy(w->parts[i].min);
     }
+    clm_buffer_destroy(w->column_order);
     clm_buffer_destroy(w->vector);
     free(w->parts);
     free(w);
@@ -194,6 +195,17 @@ static clm_status pack_and_upload(const clm_stack *stack, size_t tile0, size_t n
     return st;
 }
 
+static clm_status upload_order(clm_device *dev, const clm_stack *stack, clm_weight *w, clm_err *err)
+{
+    const clm_tensor *t = stack->parts[0]; /* that of all: clm_stack_possible() */
+    clm_status st;
+
+    if (t->column_order == NULL) return CLM_OK;
+    w->bytes += t->cols * sizeof *t->column_order;
+    st = clm_buffer_create(dev, CLM_ELEM_I32, t->cols, &w->column_order, err);
+    return st == CLM_OK ? clm_buffer_write(w->column_order, 0, t->cols, t->column_order, err) : st;
+}
+
 clm_status clm_cl_weight_create(clm_device *dev, const clm_stack *stack, clm_weight **out,
                                 clm_err *err)
 {
@@ -229,6 +241,7 @@ clm_status clm__cl_weight_create_by(clm_device *dev, const clm_stack *stack, boo
         st = clm_fail(err, CLM_E_NOMEM, "weights: no memory");
         goto out;
     }
+    st = upload_order(dev, stack, w, err);
     for (size_t i = 0; i < 2 && st == CLM_OK && !in_place; i++)
         st = staging_create(&w->layout, &s[i], err);
     for (size_t tile = 0; tile < n_tiles && st == CLM_OK; tile += tiles_per_part) {
@@ -265,8 +278,8 @@ clm_status clm_cl_vector_create(clm_device *dev, const clm_tensor *t, clm_weight
         goto out;
     }
     w->bytes = t->cols * sizeof *values;
-    clm_qtype_dequantize(t->type, t->data, t->cols, values);
-    st = clm_buffer_create(dev, CLM_ELEM_F32, t->cols, &w->vector, err);
+    st = clm_tensor_read_rows(t, 0, 1, values, err);
+    if (st == CLM_OK) st = clm_buffer_create(dev, CLM_ELEM_F32, t->cols, &w->vector, err);
     if (st == CLM_OK) st = clm_buffer_write(w->vector, 0, t->cols, values, err);
     if (st != CLM_OK) goto out;
     *out = w;

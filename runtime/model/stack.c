@@ -14,7 +14,8 @@ bool clm_stack_possible(const clm_stack *s)
         const clm_weight_layout w = clm_repack_layout(s->parts[i]);
 
         if (w.format != first.format || w.columns != first.columns || w.group != first.group ||
-            w.has_min != first.has_min || (s->tiled && w.rows != first.rows))
+            w.has_min != first.has_min || s->parts[i]->column_order != s->parts[0]->column_order ||
+            (s->tiled && w.rows != first.rows))
             return false;
     }
     return true;

@@ -18,7 +18,7 @@ typedef struct clm_stack {
     bool tiled;
 } clm_stack;
 
-/* Whether the tensors have the same layout, and, `tiled`, the same number of rows. */
+/* Whether the tensors have the same layout and order of columns, and, `tiled`, as many rows. */
 bool clm_stack_possible(const clm_stack *s);
 
 /* Layout of the whole; rows count those that fill up. */

@@ -30,6 +30,7 @@ void clm_ref_argmax(clm_case *c);
 void clm_ref_attention(clm_case *c);
 void clm_ref_dequant(clm_case *c);
 void clm_ref_embed(clm_case *c);
+void clm_ref_gather(clm_case *c);
 void clm_ref_gemm(clm_case *c);
 void clm_ref_gemv_f16(clm_case *c);
 void clm_ref_gemv_q4(clm_case *c);
