@@ -131,3 +131,16 @@ clm_status clm_cl_kernels_launch(clm_cl_kernels *k, const clm_op_desc *op, const
     if (st == CLM_OK) st = clm_op_launch(op, e->kernel, shape, e->params, bufs, err);
     return st;
 }
+
+clm_status clm_cl_kernels_bind(clm_cl_kernels *k, const clm_op_desc *op, const clm_shape *shape,
+                               clm_buffer *const *bufs, clm_cl_launch *out, clm_err *err)
+{
+    entry *e = NULL;
+    clm_status st = find_entry(k, op, shape, &e, err);
+
+    out->kernel = NULL;
+    if (st == CLM_OK && e->kernel == NULL) st = build(k, e, err);
+    if (st == CLM_OK) st = clm_kernel_create(e->prog, op->entry, &out->kernel, err);
+    if (st == CLM_OK) st = op->bind(out->kernel, shape, e->params, bufs, &out->range, err);
+    return st;
+}

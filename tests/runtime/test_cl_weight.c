@@ -1,5 +1,5 @@
-/* test_cl_weight.c: weights on a device are what clm_repack_tiles makes of the tensor, whichever way
- * they get there and however many pieces and stagings that takes.
+/* test_cl_weight.c: weights on a device are what clm_repack_tiles makes of the tensors, whichever way
+ * they get there, however many pieces and stagings that takes, and whether they are stacked.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,9 +23,29 @@ static void compare(const clm_buffer *buf, const void *want, size_t bytes)
     free(got);
 }
 
-static void check(clm_device *dev, const clm_tensor *t, bool in_place)
+/* Tiles of the tensors one after the other, or in turn, straight from clm_repack_tiles. */
+static void expect(const clm_stack *stack, const clm_tile_size *size, uint8_t *q, uint16_t *scale,
+                   uint16_t *min)
 {
-    const clm_weight_layout layout = clm_repack_layout(t);
+    size_t at = 0;
+
+    for (size_t i = 0; i < stack->n; i++) {
+        const size_t tiles = (stack->parts[i]->rows + 15) / 16;
+
+        for (size_t tile = 0; tile < tiles; tile++) {
+            const size_t to = stack->tiled ? tile * stack->n + i : at++;
+
+            assert_int_equal(clm_repack_tiles(stack->parts[i], tile, 1, q + to * size->q_bytes,
+                                              scale + to * size->scales, min + to * size->mins,
+                                              NULL),
+                             CLM_OK);
+        }
+    }
+}
+
+static void check(clm_device *dev, const clm_stack *stack, bool in_place)
+{
+    const clm_weight_layout layout = clm_stack_layout(stack);
     const clm_tile_size size = clm_repack_tile(&layout);
     const size_t n = clm_repack_tiles_count(&layout);
     uint8_t *q = malloc(n * size.q_bytes);
@@ -34,10 +54,12 @@ static void check(clm_device *dev, const clm_tensor *t, bool in_place)
     clm_err err = {""};
 
     assert_true(q != NULL && scale != NULL && min != NULL);
-    assert_int_equal(clm_repack_tiles(t, 0, n, q, scale, min, &err), CLM_OK);
-    if (clm__cl_weight_create_by(dev, t, in_place, &w, &err) != CLM_OK) fail_msg("%s", err.text);
+    assert_true(clm_stack_possible(stack));
+    expect(stack, &size, q, scale, min);
+    if (clm__cl_weight_create_by(dev, stack, in_place, &w, &err) != CLM_OK)
+        fail_msg("%s", err.text);
     assert_int_equal(w->n_parts, 1);
-    assert_int_equal(w->parts[0].rows, t->rows);
+    assert_int_equal(w->parts[0].rows, layout.rows);
     compare(w->parts[0].q, q, n * size.q_bytes);
     if (size.scales > 0) compare(w->parts[0].scale, scale, n * size.scales * 2);
     if (size.mins > 0) compare(w->parts[0].min, min, n * size.mins * 2);
@@ -64,10 +86,44 @@ static void check_type(clm_device *dev, const char *type, size_t vocab)
     clm_err err = {""};
 
     if (clm_synthetic_create(&hp, type, &mf, &err) != CLM_OK) fail_msg("%s", err.text);
-    for (int way = 0; way < 2; way++) {
-        check(dev, clm_model_file_weight(mf, CLM_W_EMBED, 0), way == 0);
-        check(dev, clm_model_file_weight(mf, CLM_W_DOWN, 0), way == 0);
-    }
+    const clm_tensor *embed = clm_model_file_weight(mf, CLM_W_EMBED, 0),
+                     *down = clm_model_file_weight(mf, CLM_W_DOWN, 0),
+                     *gate = clm_model_file_weight(mf, CLM_W_GATE, 0),
+                     *up = clm_model_file_weight(mf, CLM_W_UP, 0),
+                     *q = clm_model_file_weight(mf, CLM_W_Q, 0);
+    const clm_stack all[] = {{.parts = {embed}, .n = 1},
+                             {.parts = {down}, .n = 1},
+                             {.parts = {gate, up}, .n = 2, .tiled = true},
+                             {.parts = {embed, gate, q}, .n = 3}};
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        for (int way = 0; way < 2; way++) check(dev, &all[i], way == 0);
+    clm_model_file_close(mf);
+}
+
+/* Other columns, other rows in turn: not one matrix. */
+static void test_impossible(void **state)
+{
+    (void)state;
+    const clm_hparams hp = {.arch = "llama",
+                            .name = "different",
+                            .n_layers = 1,
+                            .width = 64,
+                            .n_heads = 2,
+                            .ffn = 96,
+                            .vocab = 32,
+                            .ctx_train = 64,
+                            .rms_eps = 1e-6f,
+                            .position = CLM_POSITION_ALIBI};
+    clm_model_file *mf;
+
+    assert_int_equal(clm_synthetic_create(&hp, "q4_0", &mf, NULL), CLM_OK);
+    const clm_tensor *down = clm_model_file_weight(mf, CLM_W_DOWN, 0),
+                     *up = clm_model_file_weight(mf, CLM_W_UP, 0),
+                     *q = clm_model_file_weight(mf, CLM_W_Q, 0);
+    assert_false(clm_stack_possible(&(clm_stack){.parts = {down, up}, .n = 2}));
+    assert_false(clm_stack_possible(&(clm_stack){.parts = {q, up}, .n = 2, .tiled = true}));
+    assert_true(clm_stack_possible(&(clm_stack){.parts = {q, up}, .n = 2}));
     clm_model_file_close(mf);
 }
 
@@ -93,6 +149,7 @@ static void test_ways(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_ways)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_ways),
+                                       cmocka_unit_test(test_impossible)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
