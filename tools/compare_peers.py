@@ -28,7 +28,7 @@ import model_file  # noqa: E402
 import workload  # noqa: E402
 
 REPETITIONS = 2  # in one child
-QUIET = 0.9  # a probe below this part of the best one seen means that others are busy
+QUIET = 0.9  # a probe below this part of what the machine gave at first means that others are busy
 TESTS = {"prefill": "pp512", "decode_short": "tg16@d64", "decode_long": "tg32@d512"}
 TITLES = {"prefill": "prefill 512", "decode_short": "decode 16 @ 64", "decode_long": "decode 32 @ 512"}
 # llama.cpp's AMX code crashes when gcc 12 removes stores to a tile configuration as dead: llama.cpp#26954.
@@ -74,20 +74,31 @@ def run_json(command):
     if done.returncode != 0:
         last = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
         raise RuntimeError(f"{os.path.basename(command[0])} ended with {done.returncode}: {last[0]}")
-    return json.loads(done.stdout.decode().strip().splitlines()[-1] if done.stdout.startswith(b"{") else done.stdout)
+    text = done.stdout.decode()
+    try:
+        return json.loads(text)
+    except ValueError:  # a library printed something first
+        return json.loads(text.strip().splitlines()[-1])
+
+
+def cpu_device(clm):
+    """Index of the first usable CPU device."""
+    for device in run_json([clm, "devices", "--json"]):
+        if device["type"] == "CPU" and not device["unusable"]:
+            return str(device["index"])
+    raise SystemExit("clm finds no CPU among its OpenCL devices; give one with --device")
 
 
 class Probe:
-    """Memory speed by clm's many-stream probe, and the best value so far."""
+    """Memory speed by clm's many-stream probe, and what the quiet machine gave."""
 
     def __init__(self, clm, device):
         self.command = [clm, "bench", "--device", device, "--op", "argmax", "-o", "json"]
-        self.best = 0.0
+        self.measure()  # builds the kernels
+        self.reference = statistics.median(self.measure() for _ in range(5))
 
     def measure(self):
-        gbps = run_json(self.command)[0]["limit_read_gbps"]
-        self.best = max(self.best, gbps)
-        return gbps
+        return run_json(self.command)[0]["limit_read_gbps"]
 
 
 def run_clm(arguments, model):
@@ -121,7 +132,7 @@ def measure_once(engine, arguments, model, probe):
         result = ENGINES[engine](arguments, model)
         after = probe.measure()
         result["probes"] = [before, after]
-        result["quiet"] = min(before, after) >= QUIET * probe.best
+        result["quiet"] = min(before, after) >= QUIET * probe.reference
         rates = ", ".join(f"{TITLES[n]} {workload.TOKENS[n] / statistics.median(s):.2f} t/s" for n, s in result["seconds"].items())
         print(f"  {engine}: {rates}; memory {before:.1f} and {after:.1f} GB/s{'' if result['quiet'] else ', BUSY'}", flush=True)
         if result["quiet"]:
@@ -179,7 +190,7 @@ def parse():
     parser.add_argument("--install", metavar="FOLDER", help="make a Python environment with the other programs, and stop")
     parser.add_argument("--python", default=sys.executable, metavar="FOLDER|FILE", help="that environment, or an interpreter")
     parser.add_argument("--clm", default=os.path.join(os.path.dirname(HERE), "build", "clm"), help="the program (default: build/clm)")
-    parser.add_argument("--device", default="CPU", help="clm's device (default: CPU, one whose name or platform says so; or an index)")
+    parser.add_argument("--device", help="clm's device, as for clm --device (default: the first CPU)")
     parser.add_argument("--clm-flags", default="", help="more flags for clm bench, in one argument: '--activations int8'")
     parser.add_argument("--peers", default="llama.cpp,openvino,openvino-f32", help="which others, with commas (default: all)")
     parser.add_argument("--layers", type=int, default=model_file.LAYERS, help="2 to 40, even; below 40 the result is derived")
@@ -223,9 +234,10 @@ def main():
         os.execv(arguments.python, [arguments.python, *sys.argv])
     amx = "with" if "amx_tile" in processor_flags() else "without"
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} processors {amx} AMX, {100 * idle:.0f} % idle")
+    if arguments.device is None:
+        arguments.device = cpu_device(arguments.clm)
     probe = Probe(arguments.clm, arguments.device)
-    probe.measure()  # builds the probe's kernels
-    print(f"memory: {max(probe.measure() for _ in range(3)):.1f} GB/s", flush=True)
+    print(f"memory: {probe.reference:.1f} GB/s", flush=True)
     engines = ["clm"] + [name for name in arguments.peers.split(",") if name]
     results = measure(engines, arguments, arguments.layers, probe)
     derived = 0
@@ -236,7 +248,7 @@ def main():
     print_table(results, derived)
     if arguments.json:
         with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump({"amx": amx == "with", "layers": arguments.layers, "memory_gbps": probe.best, "results": results}, file, indent=1)
+            json.dump({"amx": amx == "with", "layers": arguments.layers, "memory_gbps": probe.reference, "results": results}, file, indent=1)
 
 
 if __name__ == "__main__":
