@@ -79,6 +79,8 @@ static void load_stack(loader *l, const clm_weight_role *roles, size_t n, size_t
         l->st = ops->load_stack(l->t->b, parts, n, tiled, stack, l->err);
         if (l->st != CLM_OK) clm_fail_context(l->err, l->st, "tensor %s", parts[0]->name);
         if (*stack != NULL) {
+            for (size_t i = 0; i < n && !ops->keeps_tensors; i++)
+                clm_model_file_drop(l->mf, parts[i]);
             l->done += n;
             clm_progress(l->obs, "loading weights", l->done, l->total);
             return;
