@@ -68,6 +68,7 @@ typedef struct clm_settings {
     uint32_t server_port;
     char *server_api_key_file;
     uint32_t server_parallel;
+    uint64_t given; /* bit i: key i, in the order of the dump, has been set by somebody */
 } clm_settings;
 
 typedef struct clm_config clm_config;
@@ -112,7 +113,8 @@ const char *clm_word_nearest(const char *word, const char *const *words, size_t 
 const clm_settings *clm_config_settings(const clm_config *c);
 
 /* The effective configuration as YAML that clm_config_load reads back to the same values, from any
- * folder: paths that exist are written as absolute ones. `*text` is malloc'd. */
+ * folder: paths that exist are written as absolute ones. Keys for which the model may recommend
+ * something are comments while nobody has set them. `*text` is malloc'd. */
 clm_status clm_config_dump(const clm_config *c, char **text, clm_err *err);
 
 /* ---- Devices ------------------------------------------------------------------------------- */
@@ -246,13 +248,17 @@ clm_status clm_engine_perplexity(clm_engine *e, const char *text, size_t size, s
 
 typedef struct clm_session clm_session;
 
-/* Sampling and length limits of one answer; take them from clm_settings. */
+/* Sampling and length limits of one answer; clm_engine_sampling fills it. */
 typedef struct clm_sampling {
     double temperature, top_p, min_p, repetition_penalty;
     uint32_t top_k, max_new_tokens;
     const char *const *stop;
     size_t n_stop;
 } clm_sampling;
+
+/* The sampling of `s`; for keys that nobody has set, what the publisher of the engine's model
+ * recommends (generation_config.json), else the defaults. `stop` is borrowed from `s`. */
+clm_sampling clm_engine_sampling(const clm_engine *e, const clm_settings *s);
 
 typedef enum clm_finish {
     CLM_FINISH_EOS,     /* the model ended its answer */

@@ -76,10 +76,9 @@ clm_status clm_engine_create(const clm_settings *s, const clm_observer *obs, clm
 
 static clm_status create_text(clm_engine *e, const clm_settings *s, clm_err *err)
 {
-    clm_status st = clm_tokenizer_create(clm_model_file_vocab(e->file), &e->tokenizer, err);
+    clm_status st = clm_tokenizer_of_model(e->file, &e->tokenizer, err);
 
-    if (st != CLM_OK) return clm_fail_context(err, st, "%s", clm_model_file_path(e->file));
-    return choose_template(e, s, err);
+    return st == CLM_OK ? choose_template(e, s, err) : st;
 }
 
 clm_status clm__engine_create_from(clm_model_file *file, bool text, const clm_settings *s,

@@ -227,18 +227,6 @@ int clm_cli_interrupts(void)
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
-clm_sampling clm_cli_sampling(const clm_settings *s)
-{
-    return (clm_sampling){.temperature = s->temperature,
-                          .top_p = s->top_p,
-                          .min_p = s->min_p,
-                          .repetition_penalty = s->repetition_penalty,
-                          .top_k = s->top_k,
-                          .max_new_tokens = s->max_new_tokens,
-                          .stop = (const char *const *)s->stop,
-                          .n_stop = s->n_stop};
-}
-
 static double rate(size_t n, double seconds)
 {
     return seconds > 0.0 ? (double)n / seconds : 0.0;

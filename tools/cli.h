@@ -40,9 +40,6 @@ void clm_cli_catch_interrupt(clm_session *s);
 /* How often Ctrl+C was pressed since the last call. */
 int clm_cli_interrupts(void);
 
-/* Sampling parameters of the settings; strings are borrowed from them. */
-clm_sampling clm_cli_sampling(const clm_settings *s);
-
 /* The line after an answer: "[12 prompt tokens (3 cached) 85.1 t/s; 40 tokens 31.2 t/s]" and why it
  * ended, when that is worth knowing. */
 void clm_cli_print_reply(const clm_reply *reply);

@@ -68,9 +68,9 @@ static void print_text(const clm_model_report *r)
     clm_cli_format_bytes((double)(r->device_weight_bytes + r->device_kv_bytes), c);
     printf("%s\non the device  %s of weights + %s of fp16 cache for %zu tokens = %s\n",
            r->tied_head ? ", tied head" : "", a, b, r->device_ctx, c);
-    printf("\n%-36s %-6s %8s %8s %12s\n", "tensor", "type", "rows", "columns", "bytes");
+    printf("\n%-46s %-14s %8s %8s %12s\n", "tensor", "type", "rows", "columns", "bytes");
     for (size_t i = 0; i < r->n_tensors; i++)
-        printf("%-36s %-6s %8zu %8zu %12" PRIu64 "\n", r->tensors[i].name, r->tensors[i].type,
+        printf("%-46s %-14s %8zu %8zu %12" PRIu64 "\n", r->tensors[i].name, r->tensors[i].type,
                r->tensors[i].rows, r->tensors[i].cols, r->tensors[i].bytes);
 }
 
