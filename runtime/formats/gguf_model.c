@@ -275,18 +275,23 @@ static clm_status copy_tensors(const clm_gguf *g, clm_model_file *mf, clm_err *e
     return CLM_OK;
 }
 
+void clm__gguf_tensor_name(clm_weight_role role, size_t layer, char name[CLM_GGUF_MAX_NAME])
+{
+    if (role < CLM_W_ATTN_NORM) {
+        snprintf(name, CLM_GGUF_MAX_NAME, "%s.weight", clm_role_names[role]);
+    } else {
+        snprintf(name, CLM_GGUF_MAX_NAME, "blk.%zu.%s.weight", layer, clm_role_names[role]);
+    }
+}
+
 /* Finds the tensor of a role and marks it as used. */
 static clm_status place_weight(const clm_gguf *g, clm_model_file *mf, clm_weight_role role,
                                size_t layer, bool *used, clm_err *err)
 {
-    char name[64];
+    char name[CLM_GGUF_MAX_NAME];
     size_t i;
 
-    if (role < CLM_W_ATTN_NORM) {
-        snprintf(name, sizeof name, "%s.weight", clm_role_names[role]);
-    } else {
-        snprintf(name, sizeof name, "blk.%zu.%s.weight", layer, clm_role_names[role]);
-    }
+    clm__gguf_tensor_name(role, layer, name);
     if (clm_gguf_tensor_find(g, name, &i)) {
         used[i] = true;
         return clm__model_set_weight(mf, role, layer, &mf->tensors[i], err);

@@ -195,6 +195,18 @@ static clm_status read_flags(const clm_gguf *g, clm_model_file *mf, bool sentenc
     return st;
 }
 
+/* The SentencePiece model as it was, which says more than the pieces do. Stays in the mapped file. */
+static clm_status read_sp_model(const clm_gguf *g, clm_model_file *mf, clm_err *err)
+{
+    const clm_gguf_kv *kv;
+    clm_status st = clm_gguf_get_array(g, CLM_KEY_SP_MODEL, CLM_GGUF_U8, &kv, err);
+
+    if (st != CLM_OK || kv == NULL) return st;
+    mf->vocab.sp_model = kv->data;
+    mf->vocab.sp_model_bytes = kv->count;
+    return CLM_OK;
+}
+
 clm_status clm__gguf_read_vocab(const clm_gguf *g, clm_model_file *mf, clm_err *err)
 {
     const clm_gguf_kv *tokens;
@@ -220,6 +232,7 @@ clm_status clm__gguf_read_vocab(const clm_gguf *g, clm_model_file *mf, clm_err *
     if (st == CLM_OK) st = read_types(g, mf, sentencepiece, err);
     if (st == CLM_OK) st = read_ids(g, mf, err);
     if (st == CLM_OK) st = read_flags(g, mf, sentencepiece, err);
+    if (st == CLM_OK) st = read_sp_model(g, mf, err);
     mf->hparams.vocab = mf->vocab.n_pieces;
     return st;
 }

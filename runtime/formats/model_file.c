@@ -74,6 +74,11 @@ const clm_vocab *clm_model_file_vocab(const clm_model_file *mf)
     return &mf->vocab;
 }
 
+void clm_model_file_drop_pages(const clm_model_file *mf)
+{
+    for (size_t i = 0; i < mf->n_maps; i++) clm_map_drop(&mf->maps[i]);
+}
+
 void clm__model_warn(clm_model_file *mf, const char *text)
 {
     if (mf->warning[0] == '\0') snprintf(mf->warning, sizeof mf->warning, "%s", text);

@@ -76,7 +76,8 @@ typedef struct clm_vocab {
     const clm_piece *pieces; /* NULL: the vocabulary is in `sp_model` */
     size_t n_pieces;
     char *model_name;        /* "llama" (SentencePiece BPE), "gpt2" ... as stated */
-    const uint8_t *sp_model; /* a SentencePiece model as read from disk, or NULL */
+    const uint8_t *sp_model; /* a SentencePiece model as read from disk, or NULL; says more than the
+                              * pieces where both are there */
     size_t sp_model_bytes;
     bool add_space_prefix, add_bos, add_eos;
     int bos, eos, unk, pad;
@@ -100,6 +101,10 @@ const clm_vocab *clm_model_file_vocab(const clm_model_file *mf);
 /* What was found and passed over at opening, one sentence; NULL: nothing. */
 const char *clm_model_file_warning(const clm_model_file *mf);
 bool clm_model_file_has_weights(const clm_model_file *mf);
+
+/* Gives back the memory that reading weights has taken (they are mapped); what is read again comes
+ * from the files again. May be called while other threads read. */
+void clm_model_file_drop_pages(const clm_model_file *mf);
 
 /* The weight of a role; `layer` is ignored for those that are not per layer. Never NULL for an
  * opened file that has weights: missing tensors are refused at opening. */
