@@ -219,6 +219,10 @@ clm_status clm_tokenizer_load(const char *path, clm_tokenizer **out, clm_err *er
 void clm_tokenizer_destroy(clm_tokenizer *tok);
 clm_status clm_tokenizer_encode(const clm_tokenizer *tok, const char *text, size_t size, int **ids,
                                 size_t *count, clm_err *err);
+/* The same, but control pieces that are spelled out in the text ("<|im_end|>") become their ids,
+ * which the text of a user must not. CLM_E_USAGE for a SentencePiece vocabulary. */
+clm_status clm_tokenizer_encode_special(const clm_tokenizer *tok, const char *text, size_t size,
+                                        int **ids, size_t *count, clm_err *err);
 clm_status clm_tokenizer_decode(const clm_tokenizer *tok, const int *ids, size_t count, char **text,
                                 size_t *size, clm_err *err);
 
@@ -281,7 +285,8 @@ typedef struct clm_reply {
 /* Receives the answer as it is made: whole UTF-8 characters. */
 typedef void (*clm_text_fn)(void *user, const char *text, size_t size);
 
-/* One session at a time per engine. `seed` 0 takes one from the system. The engine must outlive
+/* One session at a time per engine. `system` NULL or "": what the template of the file states, if
+ * anything. `seed` 0 takes one from the system. The engine must outlive
  * the session. */
 clm_status clm_session_create(clm_engine *e, const char *system, uint64_t seed, clm_session **out,
                               clm_err *err);

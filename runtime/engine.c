@@ -32,10 +32,11 @@ static clm_status choose_template(clm_engine *e, const clm_settings *s, clm_err 
     e->chat_template = clm_template_find(s->chat_template);
     if (e->chat_template == CLM_TEMPLATE_COUNT)
         return clm_fail(err, CLM_E_CONFIG, "template: '%s' is not known", s->chat_template);
-    if (e->chat_template == CLM_TEMPLATE_AUTO)
-        e->chat_template =
-            clm_template_detect(clm_model_file_hparams(e->file), clm_model_file_vocab(e->file));
-    return CLM_OK;
+    if (e->chat_template != CLM_TEMPLATE_AUTO) return CLM_OK;
+    e->chat_template =
+        clm_template_detect(clm_model_file_hparams(e->file), clm_model_file_vocab(e->file));
+    if (e->chat_template != CLM_TEMPLATE_CHATML) return CLM_OK;
+    return clm_template_default_system(clm_model_file_vocab(e->file), &e->default_system, err);
 }
 
 static clm_status create_backend(clm_engine *e, const clm_settings *s, const clm_observer *obs,
@@ -112,6 +113,7 @@ void clm_engine_destroy(clm_engine *e)
     if (e->backend != NULL) e->backend->ops->destroy(e->backend);
     clm_tokenizer_destroy(e->tokenizer);
     clm_model_file_close(e->file);
+    free(e->default_system);
     free(e->cached);
     free(e);
 }
