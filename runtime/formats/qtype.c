@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "runtime/formats/bytes.h"
+#include "runtime/formats/half.h"
 
 enum { CLM_BLOCK = 32, CLM_INT4_BLOCK = 64, CLM_SUPER_BLOCK = 256, CLM_Q6_GROUP = 16 };
 
@@ -89,31 +90,9 @@ const clm_qtype_split *clm_qtype_split_get(clm_qtype type)
 
 /* ---- Half precision ------------------------------------------------------------------------ */
 
-static float float_from_bits(uint32_t bits)
-{
-    float f;
-
-    memcpy(&f, &bits, sizeof f);
-    return f;
-}
-
-/* Without branches, so that loops over it become vector instructions. */
-static inline float half_value(uint16_t h)
-{
-    const uint32_t exponent = (h >> 10) & 0x1fu;
-    const uint32_t mantissa = h & 0x3ffu;
-    const float subnormal = (float)(int32_t)mantissa * 0x1p-24f; /* exact in float */
-    uint32_t bits, small;
-
-    memcpy(&small, &subnormal, sizeof small);
-    bits = (exponent == 0x1f ? 0xffu : exponent + 112) << 23 | mantissa << 13;
-    bits = exponent == 0 ? small : bits;
-    return float_from_bits(bits | (uint32_t)(h & 0x8000u) << 16);
-}
-
 float clm_half_to_float(uint16_t h)
 {
-    return half_value(h);
+    return clm_half_value(h);
 }
 
 uint16_t clm_float_to_half(float f)
@@ -305,12 +284,12 @@ void clm_qtype_unpack(clm_qtype type, const void *src, size_t count, int8_t *q, 
 static void dequantize_plain(clm_qtype type, const uint8_t *src, size_t count, float *dst)
 {
     if (type == CLM_QTYPE_F32) {
-        for (size_t i = 0; i < count; i++) dst[i] = float_from_bits(clm_load_u32(src + 4 * i));
+        for (size_t i = 0; i < count; i++) dst[i] = clm_float_from_bits(clm_load_u32(src + 4 * i));
     } else if (type == CLM_QTYPE_F16) {
-        for (size_t i = 0; i < count; i++) dst[i] = half_value(clm_load_u16(src + 2 * i));
+        for (size_t i = 0; i < count; i++) dst[i] = clm_half_value(clm_load_u16(src + 2 * i));
     } else {
         for (size_t i = 0; i < count; i++)
-            dst[i] = float_from_bits((uint32_t)clm_load_u16(src + 2 * i) << 16);
+            dst[i] = clm_float_from_bits((uint32_t)clm_load_u16(src + 2 * i) << 16);
     }
 }
 

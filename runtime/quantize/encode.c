@@ -1,8 +1,9 @@
 /* encode.c: see encode.h.
  *
- * Sixteen groups are searched at a time, one in each lane: x[k][lane]. Every step of the search is
- * then a loop over lanes without branches, which compilers turn into vector instructions, and no
- * sum runs across lanes, so the order of additions is the same whatever the vectors' width.
+ * Many groups are searched at a time, one in each lane: x[k][lane]. Every step of the search is then
+ * a loop over lanes without branches, which compilers turn into vector instructions, and no sum runs
+ * across lanes, so the order of additions is the same whatever the vectors' width. Twice as many
+ * lanes as the widest vectors have hide the latency of the additions.
  */
 #include "runtime/quantize/encode.h"
 
@@ -10,9 +11,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "runtime/formats/bytes.h"
+#include "runtime/formats/half.h"
 
-enum { LANES = 16, MAX_GROUP = 64 };
+enum { LANES = 32, MAX_GROUP = 64 };
 
 /* One body for several instruction sets, chosen when the program starts. Sanitizers do not get
  * along with that. */
@@ -21,6 +22,8 @@ enum { LANES = 16, MAX_GROUP = 64 };
 #else
 #define CLM_VECTORISED
 #endif
+/* Parts of such a body, which must become part of each of its versions. */
+#define CLM_PART static inline __attribute__((always_inline))
 
 typedef float lanes[LANES];
 
@@ -44,26 +47,26 @@ typedef struct sums {
 /* ---- Passes over a batch --------------------------------------------------------------------- */
 
 /* To the nearest integer, ties to even: at 1.5 * 2^23 floats have no fraction. |v| < 2^22. */
-static inline float round_even(float v)
+CLM_PART float round_even(float v)
 {
     return (v + 12582912.0f) - 12582912.0f;
 }
 
-static inline float clamp(float v, float low, float high)
+CLM_PART float clamp(float v, float low, float high)
 {
     v = v > low ? v : low;
     return v < high ? v : high;
 }
 
 /* 1 / scale; 0 for a scale of 0, so that all q are those of 0. */
-static inline float inverse(float scale)
+CLM_PART float inverse(float scale)
 {
     return scale != 0.0f ? 1.0f / scale : 0.0f;
 }
 
 /* Rounds with value = scale * q + min and sums. */
-CLM_VECTORISED static void sum_pass(const batch *b, const lanes scale, const lanes min, float low,
-                                    float high, sums *out)
+CLM_PART void sum_pass(const batch *b, const lanes scale, const lanes min, float low, float high,
+                       sums *out)
 {
     lanes q_sum = {0}, qq_sum = {0}, qx_sum = {0}, inv;
 
@@ -83,8 +86,8 @@ CLM_VECTORISED static void sum_pass(const batch *b, const lanes scale, const lan
 }
 
 /* Rounds and sums the squared errors. */
-CLM_VECTORISED static void error_pass(const batch *b, const lanes scale, const lanes min, float low,
-                                      float high, lanes error)
+CLM_PART void error_pass(const batch *b, const lanes scale, const lanes min, float low, float high,
+                         lanes error)
 {
     lanes sum = {0}, inv;
 
@@ -111,7 +114,7 @@ enum { PULLS = sizeof clm_pull / sizeof clm_pull[0], POLISH = 2 };
 
 /* Sets the scale and the minimum to those of least squares for the q of a pass, and their error
  * without the constant part; where all q are equal, to a constant. */
-static void fit_affine(const batch *b, const sums *s, choice *out)
+CLM_PART void fit_affine(const batch *b, const sums *s, choice *out)
 {
     const float n = (float)b->n;
 
@@ -126,7 +129,7 @@ static void fit_affine(const batch *b, const sums *s, choice *out)
 }
 
 /* Takes the lanes of `tried` that are better. */
-static void keep_better(const choice *tried, choice *best)
+CLM_PART void keep_better(const choice *tried, choice *best)
 {
     for (size_t l = 0; l < LANES; l++) {
         const bool better = tried->error[l] < best->error[l];
@@ -138,7 +141,7 @@ static void keep_better(const choice *tried, choice *best)
 }
 
 /* Scale and minimum, of q from `low` to `low` + 15, before rounding to fp16. */
-static void search_affine(const batch *b, float low, choice *best)
+CLM_PART void search_affine(const batch *b, float low, choice *best)
 {
     const float high = low + LEVELS;
     choice tried;
@@ -173,7 +176,7 @@ static void search_affine(const batch *b, float low, choice *best)
 /* ---- Rounding to fp16 ------------------------------------------------------------------------ */
 
 /* The fp16 number `steps` further from 0 than `h`; `h` itself where there is none. */
-static uint16_t half_step(uint16_t h, int steps)
+CLM_PART uint16_t half_step(uint16_t h, int steps)
 {
     const int moved = (h & 0x7fff) + steps;
 
@@ -189,27 +192,31 @@ typedef struct stored {
  * best when `with_min` (else 0), and keeps the pair with the least error of the values as they will
  * be decoded: value = scale * q + min, q in low..high. `best` gets the rounded numbers; an error
  * that stays infinite says that fp16 is too small for them. */
-static void round_choice(const batch *b, const choice *exact, bool with_min, float low, float high,
-                         choice *best, stored *out)
+CLM_PART void round_choice(const batch *b, const choice *exact, bool with_min, float low,
+                           float high, choice *best, stored *out)
 {
+    uint16_t nearest[LANES];
     choice tried;
     sums s;
 
     memset(out, 0, sizeof *out);
     memset(best, 0, sizeof *best);
-    for (size_t l = 0; l < LANES; l++) best->error[l] = INFINITY;
+    for (size_t l = 0; l < LANES; l++) {
+        best->error[l] = INFINITY;
+        nearest[l] = clm_float_to_half(exact->scale[l]);
+    }
     sum_pass(b, exact->scale, exact->min, low, high, &s);
     for (int step = -1; step <= 1; step++) {
         stored halves = {{0}, {0}};
 
         for (size_t l = 0; l < LANES; l++) {
-            halves.scale[l] = half_step(clm_float_to_half(exact->scale[l]), step);
-            tried.scale[l] = clm_half_to_float(halves.scale[l]);
+            halves.scale[l] = half_step(nearest[l], step);
+            tried.scale[l] = clm_half_value(halves.scale[l]);
             if (with_min) {
                 const float q_mean = s.q[l] / (float)b->n;
                 halves.min[l] = clm_float_to_half(b->mean[l] - tried.scale[l] * q_mean);
             }
-            tried.min[l] = clm_half_to_float(halves.min[l]);
+            tried.min[l] = clm_half_value(halves.min[l]);
         }
         error_pass(b, tried.scale, tried.min, low, high, tried.error);
         for (size_t l = 0; l < LANES; l++) {
@@ -227,8 +234,8 @@ static void round_choice(const batch *b, const choice *exact, bool with_min, flo
 static const float clm_peaks_4[] = {-7.0f, -7.5f, -8.0f, -8.5f, -9.0f, 6.5f, 7.0f, 7.5f, 8.0f};
 static const float clm_peaks_8[] = {127.0f};
 
-static void search_scale(const batch *b, const float *peaks, size_t n_peaks, float low, float high,
-                         choice *best)
+CLM_PART void search_scale(const batch *b, const float *peaks, size_t n_peaks, float low,
+                           float high, choice *best)
 {
     choice tried;
     sums s;
@@ -254,11 +261,12 @@ static void search_scale(const batch *b, const float *peaks, size_t n_peaks, flo
 
 /* Loads up to LANES groups of n elements; lanes beyond them are zero. `centred`: sums of a pass are
  * taken around the mean. */
-static void load_batch(const float *x, size_t groups, size_t n, bool centred, batch *b)
+CLM_PART void load_batch(const float *x, size_t groups, size_t n, bool centred, batch *b)
 {
     b->n = n;
-    for (size_t k = 0; k < n; k++)
-        for (size_t l = 0; l < LANES; l++) b->x[k][l] = l < groups ? x[l * n + k] : 0.0f;
+    if (groups < LANES) memset(b->x, 0, sizeof b->x);
+    for (size_t l = 0; l < groups; l++)
+        for (size_t k = 0; k < n; k++) b->x[k][l] = x[l * n + k];
     for (size_t l = 0; l < LANES; l++) {
         b->min[l] = b->max[l] = b->x[0][l];
         b->mean[l] = 0.0f;
@@ -275,19 +283,22 @@ static void load_batch(const float *x, size_t groups, size_t n, bool centred, ba
     for (size_t l = 0; l < LANES; l++) b->mean[l] = centred ? b->mean[l] / (float)n : 0.0f;
 }
 
-/* The q of one lane, raised by `offset` so that they are not negative where nibbles are packed. */
-static void lane_values(const batch *b, const choice *c, size_t l, float low, float high,
-                        int offset, int8_t *q)
+/* The q of all lanes, raised by `offset` so that they are not negative where nibbles are packed. */
+CLM_PART void round_values(const batch *b, const choice *c, float low, float high, float offset,
+                           uint8_t q[MAX_GROUP][LANES])
 {
-    const float inv = inverse(c->scale[l]);
+    lanes inv;
 
+    for (size_t l = 0; l < LANES; l++) inv[l] = inverse(c->scale[l]);
     for (size_t k = 0; k < b->n; k++) {
-        const float v = round_even(clamp((b->x[k][l] - c->min[l]) * inv, low, high));
-        q[k] = (int8_t)((int)v + offset);
+        for (size_t l = 0; l < LANES; l++) {
+            const float v = clamp((b->x[k][l] - c->min[l]) * inv[l], low, high);
+            q[k][l] = (uint8_t)(int32_t)(round_even(v) + offset);
+        }
     }
 }
 
-static void store_u16(uint8_t *out, uint16_t v)
+CLM_PART void store_u16(uint8_t *out, uint16_t v)
 {
     out[0] = (uint8_t)v;
     out[1] = (uint8_t)(v >> 8);
@@ -298,29 +309,28 @@ typedef struct layout {
     size_t group;
     bool has_min;
     float low, high; /* range of q, as in value = scale * q + min */
-    int offset;      /* from q to the stored nibble */
+    float offset;    /* from q to what is stored */
 } layout;
 
-static layout layout_of(clm_qtype type)
+CLM_PART layout layout_of(clm_qtype type)
 {
     switch (type) {
     case CLM_QTYPE_INT4:
-        return (layout){64, true, -8.0f, 7.0f, 8};
+        return (layout){64, true, -8.0f, 7.0f, 8.0f};
     case CLM_QTYPE_Q4_1:
-        return (layout){32, true, 0.0f, 15.0f, 0};
+        return (layout){32, true, 0.0f, 15.0f, 0.0f};
     case CLM_QTYPE_Q4_0:
-        return (layout){32, false, -8.0f, 7.0f, 8};
+        return (layout){32, false, -8.0f, 7.0f, 8.0f};
     default: /* Q8_0; -128 is not used, as in ggml */
-        return (layout){32, false, -127.0f, 127.0f, 0};
+        return (layout){32, false, -127.0f, 127.0f, 0.0f};
     }
 }
 
-static void store_block(const batch *b, const layout *to, const choice *c, const stored *s,
-                        size_t l, uint8_t *out)
+CLM_PART void store_block(const layout *to, const stored *s, const uint8_t q[MAX_GROUP][LANES],
+                          size_t l, uint8_t *out)
 {
-    int8_t q[MAX_GROUP];
+    const size_t half = to->group / 2;
 
-    lane_values(b, c, l, to->low, to->high, to->offset, q);
     store_u16(out, s->scale[l]);
     out += 2;
     if (to->has_min) {
@@ -328,13 +338,14 @@ static void store_block(const batch *b, const layout *to, const choice *c, const
         out += 2;
     }
     if (to->high > 15.0f) {
-        memcpy(out, q, to->group);
-        return;
+        for (size_t i = 0; i < to->group; i++) out[i] = q[i][l];
+    } else {
+        for (size_t i = 0; i < half; i++) out[i] = (uint8_t)(q[i][l] | q[i + half][l] << 4);
     }
-    for (size_t i = 0; i < to->group / 2; i++) out[i] = (uint8_t)(q[i] | q[i + to->group / 2] << 4);
 }
 
-static double encode_blocks(clm_qtype type, const float *x, size_t count, uint8_t *out)
+CLM_VECTORISED static double encode_blocks(clm_qtype type, const float *x, size_t count,
+                                           uint8_t *out)
 {
     const layout to = layout_of(type);
     const size_t block_bytes = clm_qtype_bytes(type, to.group);
@@ -343,6 +354,7 @@ static double encode_blocks(clm_qtype type, const float *x, size_t count, uint8_
 
     for (size_t left = count / to.group; left > 0;) {
         const size_t n = left < LANES ? left : LANES;
+        uint8_t q[MAX_GROUP][LANES];
         choice exact, best;
         stored halves;
 
@@ -356,8 +368,9 @@ static double encode_blocks(clm_qtype type, const float *x, size_t count, uint8_
             search_scale(&b, clm_peaks_4, sizeof clm_peaks_4 / sizeof *clm_peaks_4, to.low, to.high,
                          &exact);
         round_choice(&b, &exact, to.has_min, to.low, to.high, &best, &halves);
+        round_values(&b, &best, to.low, to.high, to.offset, q);
         for (size_t l = 0; l < n; l++) {
-            store_block(&b, &to, &best, &halves, l, out + l * block_bytes);
+            store_block(&to, &halves, q, l, out + l * block_bytes);
             error += (double)best.error[l];
         }
         x += n * to.group;
