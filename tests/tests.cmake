@@ -20,6 +20,7 @@ endfunction()
 clm_tests(host unit clm_host)
 clm_tests(formats unit clm_formats PkgConfig::JANSSON)
 clm_tests(text unit clm_text PkgConfig::JANSSON)
+clm_tests(quantize unit clm_runtime m)
 # What the operators' tests share.
 add_library(op_harness STATIC tests/ops/op_harness.c)
 target_link_libraries(op_harness PUBLIC clm_ops PkgConfig::CMOCKA)

@@ -178,9 +178,10 @@ CLM_PART void search_affine(const batch *b, float low, choice *best)
 /* The fp16 number `steps` further from 0 than `h`; `h` itself where there is none. */
 CLM_PART uint16_t half_step(uint16_t h, int steps)
 {
-    const int moved = (h & 0x7fff) + steps;
+    const int magnitude = h & 0x7fff, moved = magnitude + steps;
 
-    return moved >= 0 && moved < 0x7c00 ? (uint16_t)((h & 0x8000) | moved) : h;
+    if (magnitude >= 0x7c00 || moved < 0 || moved >= 0x7c00) return h; /* infinity stays one */
+    return (uint16_t)((h & 0x8000) | moved);
 }
 
 /* Numbers of each group as they are stored. */
@@ -231,7 +232,7 @@ CLM_PART void round_choice(const batch *b, const choice *exact, bool with_min, f
 /* ---- Search without a minimum (Q4_0, Q8_0) --------------------------------------------------- */
 
 /* Which q the largest value becomes: the asymmetric range of 4 bits is worth trying both ways. */
-static const float clm_peaks_4[] = {-7.0f, -7.5f, -8.0f, -8.5f, -9.0f, 6.5f, 7.0f, 7.5f, 8.0f};
+static const float clm_peaks_4[] = {-8.0f, -7.0f, -7.5f, -8.5f, -9.0f, 6.5f, 7.0f, 7.5f, 8.0f};
 static const float clm_peaks_8[] = {127.0f};
 
 CLM_PART void search_scale(const batch *b, const float *peaks, size_t n_peaks, float low,
