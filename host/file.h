@@ -33,6 +33,11 @@ clm_status clm_file_replace(const char *path, const void *data, size_t size, clm
 bool clm_file_exists(const char *path);
 bool clm_file_is_dir(const char *path);
 
+/* Counts the entries of folder `path` whose names end in `ending`. `*name` is one of them, malloc'd,
+ * or NULL when there is none. Returns CLM_OK, CLM_E_IO or CLM_E_NOMEM. */
+clm_status clm_dir_find(const char *path, const char *ending, size_t *count, char **name,
+                        clm_err *err);
+
 /* Creates `path` and its missing parents with mode 0700. */
 clm_status clm_dir_create(const char *path, clm_err *err);
 
