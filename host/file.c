@@ -206,6 +206,31 @@ out:
     return st;
 }
 
+clm_status clm_dir_find(const char *path, const char *ending, size_t *count, char **name,
+                        clm_err *err)
+{
+    const size_t ending_size = strlen(ending);
+    clm_status st = CLM_OK;
+    DIR *dir = opendir(path);
+
+    *count = 0;
+    *name = NULL;
+    if (dir == NULL) return clm_fail(err, CLM_E_IO, "%s: %s", path, strerror(errno));
+    for (const struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+        const size_t size = strlen(entry->d_name);
+
+        if (size < ending_size || strcmp(entry->d_name + size - ending_size, ending) != 0) continue;
+        if (++*count > 1) continue;
+        *name = strdup(entry->d_name);
+        if (*name == NULL) {
+            st = clm_fail(err, CLM_E_NOMEM, "%s: no memory", path);
+            break;
+        }
+    }
+    closedir(dir);
+    return st;
+}
+
 clm_status clm_dir_create(const char *path, clm_err *err)
 {
     clm_status st = CLM_OK;

@@ -46,6 +46,11 @@ clm_status clm_file_identify(const char *path, clm_hash *h, clm_err *err);
 /* Removes a file; one that does not exist is not an error. */
 clm_status clm_file_remove(const char *path, clm_err *err);
 
+/* Counts the entries of folder `path` whose names end in `ending`. `*name` is one of them, malloc'd,
+ * or NULL when there is none. Returns CLM_OK, CLM_E_IO or CLM_E_NOMEM. */
+clm_status clm_dir_find(const char *path, const char *ending, size_t *count, char **name,
+                        clm_err *err);
+
 /* Creates `path` and its missing parents with mode 0700. */
 clm_status clm_dir_create(const char *path, clm_err *err);
 

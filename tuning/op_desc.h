@@ -41,7 +41,7 @@ typedef struct clm_case_buffer {
     void *expected; /* malloc'd; roles OUT and INOUT: written by reference() */
 } clm_case_buffer;
 
-/* A problem with its data. `bufs` are in the order in which launch() takes them. */
+/* A problem with its data. `bufs` are in the order in which bind() takes them. */
 typedef struct clm_case {
     clm_shape shape;
     clm_case_buffer bufs[CLM_MAX_BUFFERS];
@@ -69,9 +69,10 @@ typedef struct clm_op_desc {
     clm_status (*fill)(clm_case *c, uint32_t seed, clm_err *err);
     /* Computes `expected` of every output in plain C (ref_<name>.c). */
     void (*reference)(clm_case *c);
-    /* Sets the arguments and enqueues; `bufs` in the order of the case. */
-    clm_status (*launch)(clm_kernel *kernel, const clm_shape *shape, const int *params,
-                         clm_buffer *const *bufs, clm_err *err);
+    /* Sets the arguments (`bufs` in the order of the case) and says how many work-items there are.
+     * The model binds once and enqueues once per token. */
+    clm_status (*bind)(clm_kernel *kernel, const clm_shape *shape, const int *params,
+                       clm_buffer *const *bufs, clm_range *range, clm_err *err);
 
     /* Bytes that must cross the memory bus and arithmetic operations of one launch. */
     double (*bytes_moved)(const clm_shape *shape);
@@ -95,6 +96,10 @@ void *clm_case_add(clm_case *c, const char *name, clm_elem type, size_t count, c
  * Both results are the caller's (destroy the kernel first). */
 clm_status clm_op_build(const clm_op_desc *op, clm_device *dev, const clm_shape *shape,
                         const int *params, clm_program **prog, clm_kernel **kernel, clm_err *err);
+
+/* Binds and enqueues: one launch. */
+clm_status clm_op_launch(const clm_op_desc *op, clm_kernel *kernel, const clm_shape *shape,
+                         const int *params, clm_buffer *const *bufs, clm_err *err);
 
 /* Runs `op` on `dev` for a filled case with `params`: device buffers with guard bytes behind
  * each, outputs preset to NaN, one launch, results compared with `expected`.

@@ -62,6 +62,15 @@ clm_status clm_op_build(const clm_op_desc *op, clm_device *dev, const clm_shape 
     return st;
 }
 
+clm_status clm_op_launch(const clm_op_desc *op, clm_kernel *kernel, const clm_shape *shape,
+                         const int *params, clm_buffer *const *bufs, clm_err *err)
+{
+    clm_range range;
+    const clm_status st = op->bind(kernel, shape, params, bufs, &range, err);
+
+    return st != CLM_OK ? st : clm_kernel_enqueue(kernel, &range, err);
+}
+
 /* Inputs get exactly their size, so that a checker of memory accesses sees reads behind them. */
 static clm_status stage_buffer(clm_device *dev, const clm_case_buffer *b, clm_buffer **out,
                                clm_err *err)
@@ -194,7 +203,7 @@ clm_status clm_op_check_kernel(const clm_op_desc *op, clm_device *dev, clm_kerne
     *worst = 0.0;
     for (size_t i = 0; i < c->n_bufs && st == CLM_OK; i++)
         st = stage_buffer(dev, &c->bufs[i], &bufs[i], err);
-    if (st == CLM_OK) st = op->launch(kernel, &c->shape, params, bufs, err);
+    if (st == CLM_OK) st = clm_op_launch(op, kernel, &c->shape, params, bufs, err);
     if (st == CLM_OK) st = clm_device_finish(dev, err);
     if (st == CLM_OK) st = check_outputs(op, c, bufs, worst, err);
     for (size_t i = 0; i < c->n_bufs; i++) clm_buffer_destroy(bufs[i]);

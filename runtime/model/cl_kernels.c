@@ -104,6 +104,6 @@ clm_status clm_cl_kernels_launch(clm_cl_kernels *k, const clm_op_desc *op, const
     clm_status st = find_entry(k, op, shape, &e, err);
 
     if (st == CLM_OK && e->kernel == NULL) st = build(k, e, err);
-    if (st == CLM_OK) st = op->launch(e->kernel, shape, e->params, bufs, err);
+    if (st == CLM_OK) st = clm_op_launch(op, e->kernel, shape, e->params, bufs, err);
     return st;
 }

@@ -52,15 +52,15 @@ static clm_status fill(clm_case *c, uint32_t seed, clm_err *err)
     return CLM_OK;
 }
 
-static clm_status launch(clm_kernel *kernel, const clm_shape *shape, const int *params,
-                         clm_buffer *const *bufs, clm_err *err)
+static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *params,
+                       clm_buffer *const *bufs, clm_range *range, clm_err *err)
 {
     const clm_arg args[] = {CLM_BUF(bufs[0]), CLM_BUF(bufs[1]), CLM_I32(shape->v[CLM_ADD_COUNT])};
     const size_t items = clm_op_ceil_div((size_t)shape->v[CLM_ADD_COUNT], (size_t)params[AXIS_VW]);
-    const clm_range range = {1, {items}, {(size_t)params[AXIS_WG]}};
+    *range = (clm_range){1, {items}, {(size_t)params[AXIS_WG]}};
     const clm_status st = clm_kernel_set_args(kernel, args, CLM_COUNT(args), err);
 
-    return st != CLM_OK ? st : clm_kernel_enqueue(kernel, &range, err);
+    return st;
 }
 
 static double bytes_moved(const clm_shape *shape)
@@ -95,7 +95,7 @@ const clm_op_desc clm_op_add = {
     .defines = defines,
     .fill = fill,
     .reference = clm_ref_add,
-    .launch = launch,
+    .bind = bind,
     .bytes_moved = bytes_moved,
     .flops = flops,
     .test_shapes = k_test,

@@ -63,17 +63,17 @@ static clm_status fill(clm_case *c, uint32_t seed, clm_err *err)
     return CLM_OK;
 }
 
-static clm_status launch(clm_kernel *kernel, const clm_shape *shape, const int *params,
-                         clm_buffer *const *bufs, clm_err *err)
+static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *params,
+                       clm_buffer *const *bufs, clm_range *range, clm_err *err)
 {
     const int *v = shape->v;
     const clm_arg args[] = {CLM_BUF(bufs[0]), CLM_BUF(bufs[1]), CLM_I32(v[CLM_ARGMAX_OFF]),
                             CLM_I32(v[CLM_ARGMAX_N]), CLM_I32(v[CLM_ARGMAX_OUT_OFF])};
     const size_t wg = (size_t)params[AXIS_WG];
-    const clm_range range = {1, {wg}, {wg}};
+    *range = (clm_range){1, {wg}, {wg}};
     const clm_status st = clm_kernel_set_args(kernel, args, CLM_COUNT(args), err);
 
-    return st != CLM_OK ? st : clm_kernel_enqueue(kernel, &range, err);
+    return st;
 }
 
 static double bytes_moved(const clm_shape *shape)
@@ -109,7 +109,7 @@ const clm_op_desc clm_op_argmax = {
     .defines = defines,
     .fill = fill,
     .reference = clm_ref_argmax,
-    .launch = launch,
+    .bind = bind,
     .bytes_moved = bytes_moved,
     .flops = flops,
     .test_shapes = k_test,

@@ -123,13 +123,13 @@ static clm_status fill(clm_case *c, uint32_t seed, clm_err *err)
     return CLM_OK;
 }
 
-static clm_status launch(clm_kernel *kernel, const clm_shape *shape, const int *params,
-                         clm_buffer *const *bufs, clm_err *err)
+static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *params,
+                       clm_buffer *const *bufs, clm_range *range, clm_err *err)
 {
     const int *v = shape->v;
     const int heads = v[CLM_ATTENTION_N_HEADS], kv_heads = v[CLM_ATTENTION_N_KV_HEADS];
     const size_t wg = (size_t)params[AXIS_WG];
-    const clm_range range = {2, {(size_t)heads * wg, (size_t)v[CLM_ATTENTION_M]}, {wg, 1}};
+    *range = (clm_range){2, {(size_t)heads * wg, (size_t)v[CLM_ATTENTION_M]}, {wg, 1}};
     clm_status st;
 
     if (kv_heads < 1 || heads % kv_heads != 0)
@@ -155,7 +155,7 @@ static clm_status launch(clm_kernel *kernel, const clm_shape *shape, const int *
         CLM_F32(1.0f / sqrtf((float)v[CLM_ATTENTION_HEAD_DIM])),
     };
     st = clm_kernel_set_args(kernel, args, CLM_COUNT(args), err);
-    return st != CLM_OK ? st : clm_kernel_enqueue(kernel, &range, err);
+    return st;
 }
 
 /* Keys and values read once, however many rows share them. */
@@ -236,7 +236,7 @@ const clm_op_desc clm_op_attention = {
     .defines = defines,
     .fill = fill,
     .reference = clm_ref_attention,
-    .launch = launch,
+    .bind = bind,
     .bytes_moved = bytes_moved,
     .flops = flops,
     .test_shapes = k_test,

@@ -103,8 +103,8 @@ static clm_status fill(clm_case *c, uint32_t seed, clm_err *err)
     return CLM_OK;
 }
 
-static clm_status launch(clm_kernel *kernel, const clm_shape *shape, const int *params,
-                         clm_buffer *const *bufs, clm_err *err)
+static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *params,
+                       clm_buffer *const *bufs, clm_range *range, clm_err *err)
 {
     const int *v = shape->v;
     const clm_arg args[] = {
@@ -116,15 +116,14 @@ static clm_status launch(clm_kernel *kernel, const clm_shape *shape, const int *
         CLM_I32(v[CLM_DEQUANT_ROWS]),
         CLM_I32(v[CLM_DEQUANT_K]),
     };
-    const clm_range range = {
+    *range = (clm_range){
         .dims = 2,
         .global = {(size_t)v[CLM_DEQUANT_ROWS], clm_op_ceil_div((size_t)v[CLM_DEQUANT_K], 8)},
         .local = {CLM_TILE_ROWS, (size_t)params[0]},
     };
     clm_status st = clm_kernel_set_args(kernel, args, CLM_COUNT(args), err);
 
-    if (st != CLM_OK) return st;
-    return clm_kernel_enqueue(kernel, &range, err);
+    return st;
 }
 
 static double bytes_moved(const clm_shape *shape)
@@ -153,7 +152,7 @@ const clm_op_desc clm_op_dequant = {
     .defines = defines,
     .fill = fill,
     .reference = clm_ref_dequant,
-    .launch = launch,
+    .bind = bind,
     .bytes_moved = bytes_moved,
     .flops = flops,
     .test_shapes = k_test_shapes,

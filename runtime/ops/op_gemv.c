@@ -138,22 +138,22 @@ clm_status clm_gemv_fill(clm_case *c, const clm_weight_layout *w, uint32_t seed,
     return CLM_OK;
 }
 
-clm_status clm_gemv_launch(clm_kernel *kernel, const clm_weight_layout *w, const clm_shape *shape,
-                           const int *params, clm_buffer *const *bufs, clm_err *err)
+clm_status clm_gemv_bind(clm_kernel *kernel, const clm_weight_layout *w, const clm_shape *shape,
+                         const int *params, clm_buffer *const *bufs, clm_range *range, clm_err *err)
 {
     const size_t n_bufs = clm_weight_quantised(w->format) ? 5 : 3;
     const size_t tiles = clm_op_ceil_div(w->rows, CLM_TILE_ROWS);
-    clm_range range = {.dims = 2,
-                       .global = {clm_op_ceil_div(tiles, (size_t)params[CLM_GEMV_TILES]),
-                                  (size_t)shape->v[CLM_GEMV_M]},
-                       .local = {1, 1}};
+    *range = (clm_range){.dims = 2,
+                         .global = {clm_op_ceil_div(tiles, (size_t)params[CLM_GEMV_TILES]),
+                                    (size_t)shape->v[CLM_GEMV_M]},
+                         .local = {1, 1}};
     clm_arg args[10];
     size_t n = 0;
     clm_status st;
 
     if (params[CLM_GEMV_FAMILY] == 1) {
-        range.local[0] = (size_t)CLM_TILE_ROWS * (size_t)params[CLM_GEMV_KSPLIT];
-        range.global[0] = tiles * range.local[0];
+        range->local[0] = (size_t)CLM_TILE_ROWS * (size_t)params[CLM_GEMV_KSPLIT];
+        range->global[0] = tiles * range->local[0];
     }
     while (n < n_bufs) {
         args[n] = CLM_BUF(bufs[n]);
@@ -161,8 +161,7 @@ clm_status clm_gemv_launch(clm_kernel *kernel, const clm_weight_layout *w, const
     }
     for (int i = CLM_GEMV_M; i <= CLM_GEMV_Y_OFF; i++) args[n++] = CLM_I32(shape->v[i]);
     st = clm_kernel_set_args(kernel, args, n, err);
-    if (st != CLM_OK) return st;
-    return clm_kernel_enqueue(kernel, &range, err);
+    return st;
 }
 
 double clm_gemv_bytes(const clm_weight_layout *w, const clm_shape *shape)

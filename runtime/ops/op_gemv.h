@@ -52,8 +52,9 @@ size_t clm_gemv_define_tunables(const int *params, clm_define *defs);
 size_t clm_gemv_define_blocks(const clm_weight_layout *w, const int *params, clm_define *defs);
 clm_status clm_gemv_fill(clm_case *c, const clm_weight_layout *w, uint32_t seed, clm_err *err);
 /* The buffers are those of the layout, x, y. */
-clm_status clm_gemv_launch(clm_kernel *kernel, const clm_weight_layout *w, const clm_shape *shape,
-                           const int *params, clm_buffer *const *bufs, clm_err *err);
+clm_status clm_gemv_bind(clm_kernel *kernel, const clm_weight_layout *w, const clm_shape *shape,
+                         const int *params, clm_buffer *const *bufs, clm_range *range,
+                         clm_err *err);
 double clm_gemv_bytes(const clm_weight_layout *w, const clm_shape *shape);
 double clm_gemv_flops(const clm_shape *shape);
 

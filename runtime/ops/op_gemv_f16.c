@@ -59,12 +59,12 @@ static clm_status fill(clm_case *c, uint32_t seed, clm_err *err)
     return clm_gemv_fill(c, &w, seed, err);
 }
 
-static clm_status launch(clm_kernel *kernel, const clm_shape *shape, const int *params,
-                         clm_buffer *const *bufs, clm_err *err)
+static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *params,
+                       clm_buffer *const *bufs, clm_range *range, clm_err *err)
 {
     const clm_weight_layout w = layout(shape);
 
-    return clm_gemv_launch(kernel, &w, shape, params, bufs, err);
+    return clm_gemv_bind(kernel, &w, shape, params, bufs, range, err);
 }
 
 static double bytes_moved(const clm_shape *shape)
@@ -86,7 +86,7 @@ const clm_op_desc clm_op_gemv_f16 = {
     .defines = defines,
     .fill = fill,
     .reference = clm_ref_gemv_f16,
-    .launch = launch,
+    .bind = bind,
     .bytes_moved = bytes_moved,
     .flops = clm_gemv_flops,
     .test_shapes = k_test_shapes,

@@ -99,8 +99,8 @@ static clm_status fill(clm_case *c, uint32_t seed, clm_err *err)
     return CLM_OK;
 }
 
-static clm_status launch(clm_kernel *kernel, const clm_shape *shape, const int *params,
-                         clm_buffer *const *bufs, clm_err *err)
+static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *params,
+                       clm_buffer *const *bufs, clm_range *range, clm_err *err)
 {
     const int *v = shape->v;
     const clm_arg args[] = {CLM_BUF(bufs[0]),
@@ -115,7 +115,7 @@ static clm_status launch(clm_kernel *kernel, const clm_shape *shape, const int *
                             CLM_I32(v[CLM_KV_STORE_CTX]),
                             CLM_I32(v[CLM_KV_STORE_POS0])};
     const size_t wg = (size_t)params[AXIS_WG];
-    const clm_range range = {
+    *range = (clm_range){
         2, {(size_t)v[CLM_KV_STORE_N_KV_HEADS] * wg, (size_t)v[CLM_KV_STORE_M]}, {wg, 1}};
     clm_status st;
 
@@ -123,7 +123,7 @@ static clm_status launch(clm_kernel *kernel, const clm_shape *shape, const int *
         return clm_fail(err, CLM_E_INTERNAL, "kv_store: %d rows from position %d on, context %d",
                         v[CLM_KV_STORE_M], v[CLM_KV_STORE_POS0], v[CLM_KV_STORE_CTX]);
     st = clm_kernel_set_args(kernel, args, CLM_COUNT(args), err);
-    return st != CLM_OK ? st : clm_kernel_enqueue(kernel, &range, err);
+    return st;
 }
 
 static double values_of(const clm_shape *shape)
@@ -179,7 +179,7 @@ const clm_op_desc clm_op_kv_store = {
     .defines = defines,
     .fill = fill,
     .reference = clm_ref_kv_store,
-    .launch = launch,
+    .bind = bind,
     .bytes_moved = bytes_moved,
     .flops = flops,
     .test_shapes = k_test,

@@ -57,8 +57,8 @@ static clm_status fill(clm_case *c, uint32_t seed, clm_err *err)
     return CLM_OK;
 }
 
-static clm_status launch(clm_kernel *kernel, const clm_shape *shape, const int *params,
-                         clm_buffer *const *bufs, clm_err *err)
+static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *params,
+                       clm_buffer *const *bufs, clm_range *range, clm_err *err)
 {
     const clm_arg args[] = {CLM_BUF(bufs[0]),
                             CLM_BUF(bufs[1]),
@@ -67,10 +67,10 @@ static clm_status launch(clm_kernel *kernel, const clm_shape *shape, const int *
                             CLM_I32(shape->v[CLM_RMSNORM_X_ROW0]),
                             CLM_F32(shape->f[0])};
     const size_t wg = (size_t)params[AXIS_WG];
-    const clm_range range = {1, {(size_t)shape->v[CLM_RMSNORM_ROWS] * wg}, {wg}};
+    *range = (clm_range){1, {(size_t)shape->v[CLM_RMSNORM_ROWS] * wg}, {wg}};
     const clm_status st = clm_kernel_set_args(kernel, args, CLM_COUNT(args), err);
 
-    return st != CLM_OK ? st : clm_kernel_enqueue(kernel, &range, err);
+    return st;
 }
 
 static double bytes_moved(const clm_shape *shape)
@@ -127,7 +127,7 @@ const clm_op_desc clm_op_rmsnorm = {
     .defines = defines,
     .fill = fill,
     .reference = clm_ref_rmsnorm,
-    .launch = launch,
+    .bind = bind,
     .bytes_moved = bytes_moved,
     .flops = flops,
     .test_shapes = k_test,

@@ -62,8 +62,8 @@ static clm_status fill(clm_case *c, uint32_t seed, clm_err *err)
     return CLM_OK;
 }
 
-static clm_status launch(clm_kernel *kernel, const clm_shape *shape, const int *params,
-                         clm_buffer *const *bufs, clm_err *err)
+static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *params,
+                       clm_buffer *const *bufs, clm_range *range, clm_err *err)
 {
     const int *v = shape->v;
     const clm_arg args[] = {CLM_BUF(bufs[0]),
@@ -75,14 +75,14 @@ static clm_status launch(clm_kernel *kernel, const clm_shape *shape, const int *
                             CLM_I32(v[CLM_ROPE_ROPE_DIMS]),
                             CLM_I32(v[CLM_ROPE_POS0])};
     const size_t items = (size_t)v[CLM_ROPE_N_HEADS] * ((size_t)v[CLM_ROPE_ROPE_DIMS] / 2);
-    const clm_range range = {2, {items, (size_t)v[CLM_ROPE_M]}, {(size_t)params[AXIS_WG], 1}};
+    *range = (clm_range){2, {items, (size_t)v[CLM_ROPE_M]}, {(size_t)params[AXIS_WG], 1}};
     clm_status st;
 
     if (v[CLM_ROPE_ROPE_DIMS] % 2 != 0 || v[CLM_ROPE_ROPE_DIMS] > v[CLM_ROPE_HEAD_DIM])
         return clm_fail(err, CLM_E_INTERNAL, "rope: %d rotated elements in heads of %d",
                         v[CLM_ROPE_ROPE_DIMS], v[CLM_ROPE_HEAD_DIM]);
     st = clm_kernel_set_args(kernel, args, CLM_COUNT(args), err);
-    return st != CLM_OK ? st : clm_kernel_enqueue(kernel, &range, err);
+    return st;
 }
 
 static double pairs_of(const clm_shape *shape)
@@ -133,7 +133,7 @@ const clm_op_desc clm_op_rope = {
     .defines = defines,
     .fill = fill,
     .reference = clm_ref_rope,
-    .launch = launch,
+    .bind = bind,
     .bytes_moved = bytes_moved,
     .flops = flops,
     .test_shapes = k_test,

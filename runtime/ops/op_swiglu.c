@@ -65,8 +65,8 @@ static clm_status fill(clm_case *c, uint32_t seed, clm_err *err)
     return CLM_OK;
 }
 
-static clm_status launch(clm_kernel *kernel, const clm_shape *shape, const int *params,
-                         clm_buffer *const *bufs, clm_err *err)
+static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *params,
+                       clm_buffer *const *bufs, clm_range *range, clm_err *err)
 {
     const int *v = shape->v;
     const clm_arg args[] = {CLM_BUF(bufs[0]),
@@ -76,10 +76,10 @@ static clm_status launch(clm_kernel *kernel, const clm_shape *shape, const int *
                             CLM_I32(v[CLM_SWIGLU_UP_OFF]),
                             CLM_I32(v[CLM_SWIGLU_FFN])};
     const size_t items = clm_op_ceil_div((size_t)v[CLM_SWIGLU_FFN], (size_t)params[AXIS_VW]);
-    const clm_range range = {2, {items, (size_t)v[CLM_SWIGLU_M]}, {(size_t)params[AXIS_WG], 1}};
+    *range = (clm_range){2, {items, (size_t)v[CLM_SWIGLU_M]}, {(size_t)params[AXIS_WG], 1}};
     const clm_status st = clm_kernel_set_args(kernel, args, CLM_COUNT(args), err);
 
-    return st != CLM_OK ? st : clm_kernel_enqueue(kernel, &range, err);
+    return st;
 }
 
 static double bytes_moved(const clm_shape *shape)
@@ -129,7 +129,7 @@ const clm_op_desc clm_op_swiglu = {
     .defines = defines,
     .fill = fill,
     .reference = clm_ref_swiglu,
-    .launch = launch,
+    .bind = bind,
     .bytes_moved = bytes_moved,
     .flops = flops,
     .test_shapes = k_test,
