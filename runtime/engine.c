@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/weights_cache.h"
+
 /* Used when neither the configuration nor the model says something usable. */
 enum { DEFAULT_CTX = 4096 };
 
@@ -16,11 +18,6 @@ static clm_status check_settings(const clm_settings *s, clm_err *err)
     if (s->n_devices > 1)
         return clm_fail(err, CLM_E_CONFIG,
                         "device: several devices at once are not supported yet, name one");
-    if (s->weights != CLM_WEIGHTS_KEEP)
-        return clm_fail(
-            err, CLM_E_CONFIG,
-            "weights: only `keep` is supported so far: the weights are used as the file "
-            "has them (4-bit files stay 4-bit)");
     if (s->activations == CLM_ACT_INT8)
         return clm_fail(err, CLM_E_CONFIG,
                         "activations: int8 is not supported yet, use auto or f32");
@@ -66,6 +63,7 @@ clm_status clm_engine_create(const clm_settings *s, const clm_observer *obs, clm
                              clm_err *err)
 {
     clm_engine *e = NULL;
+    char *path = NULL; /* what `weights` makes of the model */
     size_t ctx;
     clm_status st = check_settings(s, err);
 
@@ -73,7 +71,8 @@ clm_status clm_engine_create(const clm_settings *s, const clm_observer *obs, clm
     if (st != CLM_OK) return st;
     e = calloc(1, sizeof *e);
     if (e == NULL) return clm_fail(err, CLM_E_NOMEM, "engine: no memory");
-    st = clm_model_file_open(s->model, &e->file, err);
+    st = clm__weights_prepare(s, obs, &path, err);
+    if (st == CLM_OK) st = clm_model_file_open(path, &e->file, err);
     if (st != CLM_OK) goto out;
     if (!clm_model_file_has_weights(e->file)) {
         st = clm_fail(err, CLM_E_MODEL, "%s: holds a vocabulary only, no weights", s->model);
@@ -102,6 +101,7 @@ clm_status clm_engine_create(const clm_settings *s, const clm_observer *obs, clm
     *out = e;
     e = NULL;
 out:
+    free(path);
     clm_engine_destroy(e);
     return st;
 }

@@ -39,3 +39,12 @@ set_tests_properties(cli PROPERTIES LABELS e2e TIMEOUT 1200
 add_test(NAME smollm2 COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_smollm2.py)
 set_tests_properties(smollm2 PROPERTIES LABELS e2e TIMEOUT 1200 SKIP_RETURN_CODE 77
     ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>")
+
+add_test(NAME quantize COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_quantize.py)
+set_tests_properties(quantize PROPERTIES LABELS e2e TIMEOUT 1200
+    ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>;CLM_GOLDEN=${CLM_GOLDEN}")
+# Other programs on the files that clm writes: a Python with numpy, gguf and llama-cpp-python.
+set(CLM_PEER_PYTHON python3 CACHE FILEPATH "Python that has gguf and llama-cpp-python")
+add_test(NAME gguf_peers COMMAND ${CLM_PEER_PYTHON} ${CMAKE_SOURCE_DIR}/tests/cli/test_gguf_peers.py)
+set_tests_properties(gguf_peers PROPERTIES LABELS e2e TIMEOUT 1200 SKIP_RETURN_CODE 77
+    ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>;CLM_GOLDEN=${CLM_GOLDEN}")

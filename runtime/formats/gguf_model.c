@@ -359,6 +359,7 @@ clm_status clm__model_read_gguf(clm_model_file *mf, clm_err *err)
     if (st == CLM_OK) st = check_features(g, mf, err);
     if (st == CLM_OK) st = clm__gguf_read_vocab(g, mf, err);
     if (st == CLM_OK) st = read_hparams(g, mf, n_tensors > 0, err);
+    if (st == CLM_OK) clm__gguf_read_advice(g, mf);
     if (st == CLM_OK) st = copy_tensors(g, mf, err);
     if (st == CLM_OK && n_tensors > 0) st = read_weights(g, mf, err);
     clm_gguf_destroy(g);

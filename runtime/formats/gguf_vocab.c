@@ -177,6 +177,10 @@ static clm_status read_ids(const clm_gguf *g, clm_model_file *mf, clm_err *err)
                      find_piece(v, CLM_PIECE_UNKNOWN, NULL), &v->unk, err);
     }
     if (st == CLM_OK) st = read_id(g, "tokenizer.ggml.padding_token_id", mf, -1, &v->pad, err);
+    if (st == CLM_OK) st = read_id(g, CLM_KEY_USER, mf, 0, &v->user, err);
+    if (st == CLM_OK) st = read_id(g, CLM_KEY_ASSISTANT, mf, 0, &v->assistant, err);
+    if (v->user < 0) v->user = 0; /* outside the vocabulary */
+    if (v->assistant < 0) v->assistant = 0;
     return st;
 }
 

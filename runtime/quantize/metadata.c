@@ -13,13 +13,11 @@
 static bool is_about_file(clm_gguf_string key)
 {
     static const char *const names[] = {"general.file_type", "general.quantization_version",
-                                        "general.alignment"};
+                                        "general.alignment", CLM_KEY_CHECKSUMS, CLM_KEY_WEIGHTS};
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (clm_gguf_string_is(key, names[i])) return true;
-    if (clm_gguf_string_is(key, CLM_KEY_SP_MODEL)) return false;
-    return (key.size >= 6 && memcmp(key.data, "split.", 6) == 0) ||
-           (key.size >= 4 && memcmp(key.data, CLM_KEY_PREFIX, 4) == 0);
+    return key.size >= 6 && memcmp(key.data, "split.", 6) == 0;
 }
 
 static clm_status copy_keys(const char *path, clm_gguf_writer *w, clm_err *err)
@@ -122,6 +120,14 @@ out:
     return st;
 }
 
+/* Index of the unknown piece; readers have checked that there is exactly one. */
+static int find_unknown(const clm_sp_model *m)
+{
+    for (size_t i = 0; i < m->n_pieces; i++)
+        if (m->pieces[i].type == CLM_PIECE_UNKNOWN) return (int)i;
+    return -1;
+}
+
 static void put_id(clm_gguf_writer *w, const char *key, int id)
 {
     if (id >= 0) clm_gguf_put_u32(w, key, (uint32_t)id);
@@ -150,12 +156,14 @@ static clm_status put_vocab(const clm_model_file *mf, clm_gguf_writer *w, clm_er
     st = put_pieces(w, m, rows, err);
     put_id(w, "tokenizer.ggml.bos_token_id", v->bos);
     put_id(w, "tokenizer.ggml.eos_token_id", v->eos);
-    put_id(w, "tokenizer.ggml.unknown_token_id", v->unk);
+    put_id(w, "tokenizer.ggml.unknown_token_id", v->unk >= 0 ? v->unk : find_unknown(m));
     put_id(w, "tokenizer.ggml.padding_token_id", v->pad);
     clm_gguf_put_bool(w, "tokenizer.ggml.add_bos_token", v->add_bos);
     clm_gguf_put_bool(w, "tokenizer.ggml.add_eos_token", v->add_eos);
     clm_gguf_put_bool(w, "tokenizer.ggml.add_space_prefix", m->add_dummy_prefix);
     clm_gguf_put_bool(w, "tokenizer.ggml.remove_extra_whitespaces", m->remove_extra_whitespaces);
+    if (v->user > 0) clm_gguf_put_u32(w, CLM_KEY_USER, (uint32_t)v->user);
+    if (v->assistant > 0) clm_gguf_put_u32(w, CLM_KEY_ASSISTANT, (uint32_t)v->assistant);
     if (v->chat_template != NULL)
         clm_gguf_put_string(w, "tokenizer.chat_template", v->chat_template);
     clm_gguf_put_bytes(w, CLM_KEY_SP_MODEL, v->sp_model, v->sp_model_bytes);
@@ -173,6 +181,7 @@ clm_status clm_plan_put_keys(const clm_plan *plan, clm_gguf_writer *w, clm_err *
         st = copy_keys(path, w, err);
     } else {
         put_hparams(w, clm_model_file_hparams(plan->model));
+        clm__gguf_put_advice(w, clm_model_file_advice(plan->model));
         st = put_vocab(plan->model, w, err);
     }
     if (plan->type->file_type >= 0)
