@@ -48,3 +48,6 @@ set(CLM_PEER_PYTHON python3 CACHE FILEPATH "Python that has gguf and llama-cpp-p
 add_test(NAME gguf_peers COMMAND ${CLM_PEER_PYTHON} ${CMAKE_SOURCE_DIR}/tests/cli/test_gguf_peers.py)
 set_tests_properties(gguf_peers PROPERTIES LABELS e2e TIMEOUT 1200 SKIP_RETURN_CODE 77
     ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>;CLM_GOLDEN=${CLM_GOLDEN}")
+
+add_test(NAME cli_bench COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_bench.py)
+set_tests_properties(cli_bench PROPERTIES LABELS e2e TIMEOUT 1200 ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>")

@@ -111,6 +111,8 @@ echo "== unit, operator and program tests (every device) =="
 ctest --test-dir "$work/gcc" --output-on-failure -j "$jobs" || failed="$failed; tests"
 echo "== unit tests under AddressSanitizer and UndefinedBehaviorSanitizer =="
 ctest --test-dir "$work/san" --output-on-failure -j "$jobs" -L unit || failed="$failed; sanitizers"
+echo "== fuzzers of the readers, 5 seconds each =="
+CLM_FUZZ_BUILD="$work/fuzz" sh tools/fuzz.sh 5 || failed="$failed; fuzzers"
 echo "== operators under Oclgrind =="
 sh tests/ops/oclgrind.sh "$work/gcc" || failed="$failed; oclgrind"
 

@@ -51,6 +51,8 @@ void clm_model_file_close(clm_model_file *mf)
     free(mf->gptq);
     for (size_t i = 0; i < mf->n_column_orders; i++) free(mf->column_orders[i]);
     free((void *)mf->column_orders);
+    free(mf->made);
+    free(mf->ones);
     free(mf);
 }
 
@@ -154,8 +156,8 @@ clm_status clm__model_alloc_weights(clm_model_file *mf, clm_err *err)
     return CLM_OK;
 }
 
-/* The shape a role has in a model of these hyperparameters. */
-static void weight_shape(const clm_hparams *hp, clm_weight_role role, size_t *rows, size_t *cols)
+void clm__model_weight_shape(const clm_hparams *hp, clm_weight_role role, size_t *rows,
+                             size_t *cols)
 {
     const size_t q_width = hp->n_heads * hp->head_dim, kv_width = hp->n_kv_heads * hp->head_dim;
 
@@ -206,7 +208,7 @@ clm_status clm__model_set_weight(clm_model_file *mf, clm_weight_role role, size_
     clm_qtype_split split;
     char type[CLM_TENSOR_TYPE_ROOM];
 
-    weight_shape(&mf->hparams, role, &rows, &cols);
+    clm__model_weight_shape(&mf->hparams, role, &rows, &cols);
     if (tensor->rows != rows || tensor->cols != cols) {
         return clm_fail(err, CLM_E_MODEL,
                         "%s: tensor '%s' is %zu x %zu (rows x columns), but must be %zu x %zu",

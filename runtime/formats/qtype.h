@@ -36,6 +36,8 @@ typedef struct clm_qtype_info {
 
 /* NULL when `type` is none of the above. */
 const clm_qtype_info *clm_qtype_info_get(uint32_t type);
+/* By name, case ignored; NULL when there is none. */
+const clm_qtype_info *clm_qtype_info_find(const char *name);
 /* Name of any GGUF tensor type, also those we cannot read ("I8", "Q4_2"); "unknown" otherwise. */
 const char *clm_qtype_name(uint32_t type);
 
@@ -58,7 +60,8 @@ uint16_t clm_float_to_half(float f); /* round to nearest even; overflow gives in
 typedef struct clm_qtype_split {
     int bits;     /* 4 (q in 0..15) or 8 */
     size_t group; /* elements per scale */
-    int has_min;  /* 0: min is always 0 (8 bits) or -8 * scale (4 bits) */
+    int has_min;  /* 0: min is always 0 (8 bits) or -8 * scale (4 bits);
+                   * 2: it is a whole number of scales (GPTQ) */
     int centre;   /* what must be taken from q for its range to lie around 0 */
 } clm_qtype_split;
 

@@ -151,7 +151,7 @@ bool clm_tensor_split(const clm_tensor *t, clm_qtype_split *split)
     }
     *split = (clm_qtype_split){.bits = t->gptq->bits,
                                .group = t->gptq->group,
-                               .has_min = !t->gptq->symmetric,
+                               .has_min = t->gptq->symmetric ? 0 : 2,
                                .centre = t->gptq->bits == 4 ? 8 : 0};
     return true;
 }

@@ -12,6 +12,7 @@
 #include "runtime/ops/op_attention.h"
 #include "runtime/ops/op_dequant.h"
 #include "runtime/ops/op_embed.h"
+#include "runtime/ops/op_gather.h"
 #include "runtime/ops/op_gemv.h"
 #include "runtime/ops/op_gemv_f16.h"
 #include "runtime/ops/op_gemv_q4.h"
@@ -42,10 +43,12 @@ typedef struct backend_cl {
     const clm_hparams *hp;
     clm_kv_shape kv;
     kv_layer *layers;
-    clm_buffer *slopes; /* [n_heads], zeros without ALiBi */
-    clm_buffer *rope;   /* [ctx][rope_dims / 2][2], ROPE only */
-    clm_buffer *unused; /* f16 [1]: stands for arrays that a layout does not have */
-    clm_buffer *dense;  /* f32: dequantised rows for CLBlast */
+    clm_buffer *slopes;    /* [n_heads], zeros without ALiBi */
+    clm_buffer *rope;      /* [ctx][rope_dims / 2][2], ROPE only */
+    clm_buffer *unused;    /* f16 [1]: stands for arrays that a layout does not have */
+    clm_buffer *dense;     /* f32: dequantised rows for CLBlast */
+    clm_vec gathered;      /* f32: inputs in the order of a matrix's columns; none without such */
+    size_t gather_columns; /* of the widest such matrix */
     bool use_gemm;
     bool gemm_ready; /* CLBlast has compiled its kernels, as the first call makes it */
     uint64_t weight_bytes, kv_bytes;
@@ -74,6 +77,7 @@ static void cl_destroy(clm_backend *base)
     clm_buffer_destroy(b->rope);
     clm_buffer_destroy(b->unused);
     clm_buffer_destroy(b->dense);
+    clm_buffer_destroy(b->gathered.buf);
     clm_cl_kernels_destroy(b->kernels);
     clm_device_close(b->dev);
     free(b);
@@ -158,6 +162,11 @@ static clm_status plan_matrix(backend_cl *b, const clm_tensor *t, clm_err *err)
     st = clm_cl_kernels_plan(b->kernels, gemv_of(l.format), &gemv, err);
     if (st == CLM_OK && b->use_gemm)
         st = clm_cl_kernels_plan(b->kernels, &clm_op_dequant, &dequant, err);
+    if (st == CLM_OK && t->column_order != NULL) {
+        const clm_shape gather = clm_shape_gather(1, t->cols);
+        if (t->cols > b->gather_columns) b->gather_columns = t->cols;
+        st = clm_cl_kernels_plan(b->kernels, &clm_op_gather, &gather, err);
+    }
     return st;
 }
 
@@ -276,6 +285,9 @@ static clm_status cl_prepare(clm_backend *base, const clm_model_file *mf, const 
     if (st == CLM_OK) st = clm_cl_kernels_build(b->kernels, err);
     if (st == CLM_OK) st = create_tables(b, err);
     if (st == CLM_OK) st = create_cache(b, err);
+    if (st == CLM_OK && b->gather_columns > 0)
+        st = clm_buffer_create(b->dev, CLM_ELEM_F32, batch * b->gather_columns, &b->gathered.buf,
+                               err);
     if (st == CLM_OK && b->use_gemm)
         st = clm_buffer_create(b->dev, CLM_ELEM_F32, largest < scratch ? largest : scratch,
                                &b->dense, err);
@@ -426,12 +438,24 @@ static clm_status matmul_gemm(backend_cl *b, const clm_weight *w, const clm_cl_p
     return st;
 }
 
+/* Puts the inputs into the order of the matrix's columns: `*x` becomes them. */
+static clm_status gather_inputs(backend_cl *b, const clm_weight *w, size_t m, const clm_vec **x,
+                                clm_err *err)
+{
+    const clm_shape s = clm_shape_gather(m, w->layout.columns);
+    clm_buffer *bufs[] = {(*x)->buf, w->column_order, b->gathered.buf};
+
+    *x = &b->gathered;
+    return clm_cl_kernels_launch(b->kernels, &clm_op_gather, &s, bufs, err);
+}
+
 static clm_status cl_matmul(clm_backend *base, const clm_weight *w, const clm_vec *x, size_t m,
                             clm_vec *y, size_t ldy, size_t y_off, clm_err *err)
 {
     backend_cl *b = self(base);
     clm_status st = CLM_OK;
 
+    if (w->column_order != NULL) st = gather_inputs(b, w, m, &x, err);
     for (size_t i = 0; i < w->n_parts && st == CLM_OK; i++) {
         if (b->use_gemm && m >= GEMM_MIN_TOKENS) {
             if (!b->gemm_ready) clm_progress(b->obs, "compiling CLBlast's kernels", 0, 1);

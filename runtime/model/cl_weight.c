@@ -14,6 +14,7 @@ void clm_cl_weight_destroy(clm_weight *w)
         clm_buffer_destroy(w->parts[i].scale);
         clm_buffer_destroy(w->parts[i].min);
     }
+    clm_buffer_destroy(w->column_order);
     clm_buffer_destroy(w->vector);
     free(w->parts);
     free(w);
@@ -85,6 +86,16 @@ static clm_status upload_part(const clm_tensor *t, size_t tile0, size_t n, stagi
     return st;
 }
 
+static clm_status upload_order(clm_device *dev, const clm_tensor *t, clm_weight *w, clm_err *err)
+{
+    clm_status st;
+
+    if (t->column_order == NULL) return CLM_OK;
+    w->bytes += t->cols * sizeof *t->column_order;
+    st = clm_buffer_create(dev, CLM_ELEM_I32, t->cols, &w->column_order, err);
+    return st == CLM_OK ? clm_buffer_write(w->column_order, 0, t->cols, t->column_order, err) : st;
+}
+
 clm_status clm_cl_weight_create(clm_device *dev, const clm_tensor *t, clm_weight **out,
                                 clm_err *err)
 {
@@ -110,7 +121,8 @@ clm_status clm_cl_weight_create(clm_device *dev, const clm_tensor *t, clm_weight
         st = clm_fail(err, CLM_E_NOMEM, "weights: no memory");
         goto out;
     }
-    st = staging_create(&w->layout, &s, err);
+    st = upload_order(dev, t, w, err);
+    if (st == CLM_OK) st = staging_create(&w->layout, &s, err);
     for (size_t tile = 0; tile < n_tiles && st == CLM_OK; tile += tiles_per_part) {
         size_t n = n_tiles - tile < tiles_per_part ? n_tiles - tile : tiles_per_part;
         clm_cl_part *part = &w->parts[w->n_parts++];

@@ -20,8 +20,9 @@ struct clm_weight {
     clm_weight_layout layout;
     clm_cl_part *parts;
     size_t n_parts;
-    clm_buffer *vector; /* f32 [columns]; then there are no parts */
-    uint64_t bytes;     /* on the device */
+    clm_buffer *column_order; /* i32 [columns]: which input each column takes; NULL: its own */
+    clm_buffer *vector;       /* f32 [columns]; then there are no parts */
+    uint64_t bytes;           /* on the device */
 };
 
 clm_status clm_cl_weight_create(clm_device *dev, const clm_tensor *t, clm_weight **out,

@@ -196,9 +196,10 @@ static void pack_integers(const clm_tensor *t, const clm_weight_layout *w, size_
             const float s = rows->scale[r * groups + g], m = rows->min[r * groups + g];
             const size_t at = g * CLM_TILE_ROWS + r;
 
-            if (!w->has_min)
-                scale[at] = clm_float_to_half(s);
-            else
+            if (w->has_min != CLM_MIN_VALUE) scale[at] = clm_float_to_half(s);
+            if (w->has_min == CLM_MIN_STEPS)
+                min[at] = clm_float_to_half((s != 0.0f ? rintf(m / s) : 0.0f) + (float)centre);
+            if (w->has_min == CLM_MIN_VALUE)
                 round_group(q + g * w->group, w->group, (double)s, m + (double)s * centre,
                             &scale[at], &min[at]);
         }

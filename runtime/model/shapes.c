@@ -4,6 +4,7 @@
 #include "runtime/ops/op_add.h"
 #include "runtime/ops/op_argmax.h"
 #include "runtime/ops/op_attention.h"
+#include "runtime/ops/op_gather.h"
 #include "runtime/ops/op_kv_store.h"
 #include "runtime/ops/op_rmsnorm.h"
 #include "runtime/ops/op_rope.h"
@@ -76,6 +77,15 @@ clm_shape clm_shape_swiglu(size_t m, size_t ffn)
     s.v[CLM_SWIGLU_GATE_OFF] = 0;
     s.v[CLM_SWIGLU_UP_OFF] = (int)ffn;
     s.v[CLM_SWIGLU_FFN] = (int)ffn;
+    return s;
+}
+
+clm_shape clm_shape_gather(size_t m, size_t columns)
+{
+    clm_shape s = {{0}, {0}};
+
+    s.v[CLM_GATHER_M] = (int)m;
+    s.v[CLM_GATHER_K] = (int)columns;
     return s;
 }
 

@@ -19,6 +19,7 @@ clm_shape clm_shape_attention(const clm_kv_shape *kv, const clm_qkv *qkv, size_t
 /* Gate in columns 0.., up in columns ffn.. of rows of 2 * ffn. */
 clm_shape clm_shape_swiglu(size_t m, size_t ffn);
 clm_shape clm_shape_add(size_t count);
+clm_shape clm_shape_gather(size_t m, size_t columns);
 clm_shape clm_shape_argmax(size_t first, size_t n);
 
 #endif
