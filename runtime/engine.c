@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/weights_cache.h"
+
 /* Used when neither the configuration nor the model says something usable. */
 enum { DEFAULT_CTX = 4096 };
 
@@ -13,11 +15,6 @@ static clm_status check_settings(const clm_settings *s, clm_err *err)
     if (s->n_devices > 1)
         return clm_fail(err, CLM_E_CONFIG,
                         "device: several devices at once are not supported yet, name one");
-    if (s->weights != CLM_WEIGHTS_KEEP)
-        return clm_fail(
-            err, CLM_E_CONFIG,
-            "weights: only `keep` is supported so far: the weights are used as the file "
-            "has them (4-bit files stay 4-bit)");
     return CLM_OK;
 }
 
@@ -64,13 +61,16 @@ clm_status clm_engine_create(const clm_settings *s, const clm_observer *obs, clm
                              clm_err *err)
 {
     clm_model_file *file = NULL;
+    char *path = NULL; /* what `weights` makes of the model */
     clm_status st = check_settings(s, err);
 
     *out = NULL;
     if (st == CLM_OK && s->model[0] == '\0')
         st = clm_fail(err, CLM_E_USAGE,
                       "no model: give one with -m FILE or `model:` in the configuration");
-    if (st == CLM_OK) st = clm_model_file_open(s->model, &file, err);
+    if (st == CLM_OK) st = clm__weights_prepare(s, obs, &path, err);
+    if (st == CLM_OK) st = clm_model_file_open(path, &file, err);
+    free(path);
     return st != CLM_OK ? st : clm__engine_create_from(file, true, s, obs, out, err);
 }
 

@@ -11,6 +11,7 @@ extern const clm_command clm_cmd_chat;
 extern const clm_command clm_cmd_generate;
 extern const clm_command clm_cmd_devices;
 extern const clm_command clm_cmd_inspect;
+extern const clm_command clm_cmd_quantize;
 extern const clm_command clm_cmd_tokenize;
 extern const clm_command clm_cmd_eval_logits;
 extern const clm_command clm_cmd_bench;
