@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "host/cl_util.h"
+#include "host/dot_probe.h"
 
 struct clm_device {
     cl_device_id id;
@@ -43,6 +44,7 @@ clm_status clm_device_open(const clm_device_info *info, const clm_observer *obs,
         st = clm__fail_cl(err, "clCreateCommandQueue", rc);
         goto out;
     }
+    dev->caps.dot = clm__dot_probe(dev);
     *out = dev;
     dev = NULL;
 out:

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "host/cl_util.h"
-#include "host/embedded.h"
 #include "host/hash.h"
+#include "host/kernel_source.h"
 #include "host/program_cache.h"
 
 /* Raised when what the key covers changes. */
@@ -23,25 +23,25 @@ struct clm_program {
 typedef struct build {
     clm_device *dev;
     const char *name;
-    const char *kernel, *prelude;
-    size_t kernel_size, prelude_size;
+    char *text; /* prelude and kernel with their includes */
+    size_t size;
     char options[2048];
     char key[33];
 } build;
 
-const char *clm_kernel_source(const char *name, size_t *size)
-{
-    for (const clm_embedded *e = clm__embedded_kernels; e->name != NULL; e++)
-        if (strcmp(e->name, name) == 0) {
-            if (size != NULL) *size = e->size;
-            return e->text;
-        }
-    return NULL;
-}
-
 static int compare_defines(const void *a, const void *b)
 {
     return strcmp(((const clm_define *)a)->name, ((const clm_define *)b)->name);
+}
+
+/* Kernels are OpenCL C 1.2, the version that every device has, but compilers declare the functions of
+ * cl_khr_integer_dot_product for later versions only. */
+static const char *language(const build *b, const clm_define *defs, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(defs[i].name, "DOT") == 0 && defs[i].value == CLM_DOT_KHR)
+            return clm_device_caps(b->dev)->cl_major >= 3 ? "-cl-std=CL3.0" : "-cl-std=CL2.0";
+    return "-cl-std=CL1.2";
 }
 
 /* Defines in the order of their names, so that equal sets give equal keys. */
@@ -53,7 +53,7 @@ static clm_status write_options(build *b, const clm_define *defs, size_t count, 
     if (sorted == NULL) return clm_fail(err, CLM_E_NOMEM, "program %s: no memory", b->name);
     if (count > 0) memcpy(sorted, defs, count * sizeof *defs);
     qsort(sorted, count, sizeof *sorted, compare_defines);
-    used = (size_t)snprintf(b->options, sizeof b->options, "-cl-std=CL1.2");
+    used = (size_t)snprintf(b->options, sizeof b->options, "%s", language(b, defs, count));
     for (size_t i = 0; i < count && used < sizeof b->options; i++)
         used += (size_t)snprintf(b->options + used, sizeof b->options - used, " -D %s=%d",
                                  sorted[i].name, sorted[i].value);
@@ -71,8 +71,7 @@ static clm_status write_key(build *b, clm_err *err)
 
     if (st != CLM_OK) return st;
     clm_hash_add_text(hash, CACHE_VERSION);
-    clm_hash_add(hash, b->prelude, b->prelude_size);
-    clm_hash_add(hash, b->kernel, b->kernel_size);
+    clm_hash_add(hash, b->text, b->size);
     clm_hash_add_text(hash, b->options);
     clm_hash_add_text(hash, caps->platform_name);
     clm_hash_add_text(hash, caps->platform_version);
@@ -148,15 +147,11 @@ static void store_binary(const build *b, cl_program handle)
 static clm_status compile(const build *b, cl_program *out, clm_err *err)
 {
     cl_device_id id = clm__device_id(b->dev);
-    char line[80];
-    const char *texts[3] = {b->prelude, line, b->kernel};
-    size_t sizes[3] = {b->prelude_size, 0, b->kernel_size};
+    const char *text = b->text;
     cl_program handle;
     cl_int rc;
 
-    /* So that build logs and Oclgrind name the line of the file. */
-    sizes[1] = (size_t)snprintf(line, sizeof line, "\n#line 1 \"%s.cl\"\n", b->name);
-    handle = clCreateProgramWithSource(clm__device_context(b->dev), 3, texts, sizes, &rc);
+    handle = clCreateProgramWithSource(clm__device_context(b->dev), 1, &text, &b->size, &rc);
     if (rc != CL_SUCCESS) return clm__fail_cl(err, "clCreateProgramWithSource", rc);
     rc = clBuildProgram(handle, 1, &id, b->options, NULL, NULL);
     if (rc != CL_SUCCESS) {
@@ -176,16 +171,16 @@ clm_status clm_program_create(clm_device *dev, const char *name, const clm_defin
     build b = {.dev = dev, .name = name};
 
     *out = NULL;
-    b.kernel = clm_kernel_source(name, &b.kernel_size);
-    b.prelude = clm_kernel_source("prelude", &b.prelude_size);
-    if (b.kernel == NULL || b.prelude == NULL)
-        return clm_fail(err, CLM_E_INTERNAL, "there is no kernel file cl/%s.cl", name);
-    st = write_options(&b, defs, count, err);
+    st = clm__kernel_source_expand(name, &b.text, &b.size, err);
+    if (st == CLM_OK) st = write_options(&b, defs, count, err);
     if (st == CLM_OK) st = write_key(&b, err);
-    if (st != CLM_OK) return st;
+    if (st != CLM_OK) goto out;
 
     prog = calloc(1, sizeof *prog);
-    if (prog == NULL) return clm_fail(err, CLM_E_NOMEM, "program %s: no memory", name);
+    if (prog == NULL) {
+        st = clm_fail(err, CLM_E_NOMEM, "program %s: no memory", name);
+        goto out;
+    }
     prog->dev = dev;
     prog->handle = load_cached(&b);
     prog->cached = prog->handle != NULL;
@@ -197,6 +192,7 @@ clm_status clm_program_create(clm_device *dev, const char *name, const clm_defin
     *out = prog;
     prog = NULL;
 out:
+    free(b.text);
     clm_program_destroy(prog);
     return st;
 }

@@ -1,4 +1,5 @@
-/* host/program.h: one embedded file of cl/ plus -D values becomes a built program.
+/* host/program.h: one embedded file of cl/, with what it includes, plus -D values becomes a built
+ * program.
  *
  * Layer    host.
  * Threads  distinct programs may be created in parallel; a device's cache folder is safe for

@@ -72,7 +72,7 @@ lint_kernels()
     for file in cl/*.cl; do
         [ "$file" = cl/prelude.cl ] && continue
         clang -x cl -cl-std=CL1.2 -Xclang -finclude-default-header -fsyntax-only -Wall -Wextra -Werror \
-            -Wno-unused-function -Wno-unused-parameter -include cl/prelude.cl "$file" || return 1
+            -Wno-unused-function -Wno-unused-parameter -I cl -include cl/prelude.cl "$file" || return 1
     done
 }
 step "kernels are valid OpenCL C 1.2" lint_kernels

@@ -1,0 +1,116 @@
+/* host/dot_probe.c: see host/dot_probe.h. */
+#include "host/dot_probe.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/buffer.h"
+#include "host/kernel.h"
+#include "host/program.h"
+
+enum { LANES = 64 };
+
+static const char *const k_names[CLM_DOT_COUNT] = {"plain", "khr", "amd", "ptx", "vnni", "avx2"};
+
+const char *clm_dot_name(clm_dot dot)
+{
+    return (int)dot >= 0 && dot < CLM_DOT_COUNT ? k_names[dot] : "unknown";
+}
+
+/* Whether the host's processor has the instructions: a CPU device runs on it, and executing what it
+ * lacks would end the process. */
+static bool host_has(clm_dot dot)
+{
+#if defined(__x86_64__)
+    if (dot == CLM_DOT_VNNI)
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vnni");
+    return __builtin_cpu_supports("avx2");
+#else
+    (void)dot;
+    return false;
+#endif
+}
+
+/* Whether trying to build it is safe and makes sense. */
+static bool possible(const clm_caps *caps, clm_dot dot)
+{
+    switch (dot) {
+    case CLM_DOT_VNNI:
+    case CLM_DOT_AVX2:
+        return caps->type == CLM_DEVICE_CPU && host_has(dot);
+    case CLM_DOT_KHR:
+        return caps->integer_dot_product;
+    case CLM_DOT_AMD:
+    case CLM_DOT_PTX:
+        return caps->type == CLM_DEVICE_GPU;
+    default:
+        return true;
+    }
+}
+
+static int byte_of(uint32_t word, int i)
+{
+    return (int8_t)(word >> (8 * i));
+}
+
+static bool right(const uint32_t *w, uint32_t x, const int32_t *out)
+{
+    for (int lane = 0; lane < LANES; lane++) {
+        int32_t both = lane, low = lane;
+
+        for (int i = 0; i < 4; i++) {
+            both += byte_of(w[lane], i) * byte_of(x, i);
+            low += (byte_of(w[lane], i) & 0x7F) * byte_of(x, i);
+        }
+        if (out[lane] != both || out[LANES + lane] != low || out[2 * LANES + lane] != both)
+            return false;
+    }
+    return true;
+}
+
+static bool works(clm_device *dev, clm_dot dot)
+{
+    const clm_define def = {"DOT", (int)dot};
+    const clm_range range = {1, {LANES / 16}, {1}};
+    uint32_t w[LANES], x = 0x81F37F05u; /* -127, -13, 127, 5 */
+    int32_t out[3 * LANES] = {0};
+    clm_program *prog = NULL;
+    clm_kernel *kernel = NULL;
+    clm_buffer *bufs[3] = {NULL};
+    clm_status st;
+
+    for (uint32_t i = 0; i < LANES; i++) w[i] = i * 2654435761u ^ 0x80FF7F01u;
+    st = clm_program_create(dev, "dot_probe", &def, 1, &prog, NULL);
+    if (st == CLM_OK) st = clm_kernel_create(prog, "dot_probe", &kernel, NULL);
+    if (st == CLM_OK) st = clm_buffer_create(dev, CLM_ELEM_I32, LANES, &bufs[0], NULL);
+    if (st == CLM_OK) st = clm_buffer_create(dev, CLM_ELEM_I32, 1, &bufs[1], NULL);
+    if (st == CLM_OK) st = clm_buffer_create(dev, CLM_ELEM_I32, 3 * LANES, &bufs[2], NULL);
+    if (st == CLM_OK) st = clm_buffer_write(bufs[0], 0, LANES, w, NULL);
+    if (st == CLM_OK) st = clm_buffer_write(bufs[1], 0, 1, &x, NULL);
+    if (st == CLM_OK) {
+        const clm_arg args[] = {CLM_BUF(bufs[0]), CLM_BUF(bufs[1]), CLM_BUF(bufs[2]),
+                                CLM_I32(LANES)};
+        st = clm_kernel_set_args(kernel, args, 4, NULL);
+    }
+    if (st == CLM_OK) st = clm_kernel_enqueue(kernel, &range, NULL);
+    if (st == CLM_OK) st = clm_buffer_read(bufs[2], 0, 3 * LANES, out, NULL);
+    for (size_t i = 0; i < 3; i++) clm_buffer_destroy(bufs[i]);
+    clm_kernel_destroy(kernel);
+    clm_program_destroy(prog);
+    return st == CLM_OK && right(w, x, out);
+}
+
+clm_dot clm__dot_probe(clm_device *dev)
+{
+    static const clm_dot best_first[] = {CLM_DOT_VNNI, CLM_DOT_AVX2, CLM_DOT_KHR, CLM_DOT_AMD,
+                                         CLM_DOT_PTX};
+    const clm_caps *caps = clm_device_caps(dev);
+    const char *only = getenv("CLM_DOT");
+
+    for (size_t i = 0; i < sizeof best_first / sizeof *best_first; i++) {
+        if (only != NULL && only[0] != '\0' && strcmp(only, k_names[best_first[i]]) != 0) continue;
+        if (possible(caps, best_first[i]) && works(dev, best_first[i])) return best_first[i];
+    }
+    return CLM_DOT_PLAIN;
+}
