@@ -103,7 +103,7 @@ static const clm_op_desc *gemv_of(clm_weight_format format)
 static clm_shape gemv_shape(const clm_weight_layout *l, size_t m, size_t n, size_t k, size_t ldy,
                             size_t y_off)
 {
-    clm_shape s = {{0}, {0}};
+    clm_shape s = {.v = {0}};
 
     s.v[CLM_GEMV_M] = (int)m;
     s.v[CLM_GEMV_N] = (int)n;
@@ -121,7 +121,7 @@ static clm_shape gemv_shape(const clm_weight_layout *l, size_t m, size_t n, size
 
 static clm_shape dequant_shape(const clm_weight_layout *l, size_t row0, size_t rows, size_t k)
 {
-    clm_shape s = {{0}, {0}};
+    clm_shape s = {.v = {0}};
 
     s.v[CLM_DEQUANT_ROW0] = (int)row0;
     s.v[CLM_DEQUANT_ROWS] = (int)rows;
@@ -135,7 +135,7 @@ static clm_shape dequant_shape(const clm_weight_layout *l, size_t row0, size_t r
 static clm_shape embed_shape(const clm_weight_layout *l, size_t m, size_t row0, size_t rows,
                              size_t k)
 {
-    clm_shape s = {{0}, {0}};
+    clm_shape s = {.v = {0}};
 
     s.v[CLM_EMBED_M] = (int)m;
     s.v[CLM_EMBED_ROW0] = (int)row0;

@@ -11,7 +11,7 @@
 
 clm_shape clm_shape_rmsnorm(size_t m, size_t dim, size_t x_row0, float eps)
 {
-    clm_shape s = {{0}, {eps}};
+    clm_shape s = {.f = {eps}};
 
     s.v[CLM_RMSNORM_ROWS] = (int)m;
     s.v[CLM_RMSNORM_DIM] = (int)dim;
@@ -22,7 +22,7 @@ clm_shape clm_shape_rmsnorm(size_t m, size_t dim, size_t x_row0, float eps)
 clm_shape clm_shape_rope(const clm_kv_shape *kv, size_t rope_dims, const clm_qkv *qkv, size_t m,
                          size_t off, size_t n_heads, size_t pos0)
 {
-    clm_shape s = {{0}, {0}};
+    clm_shape s = {.v = {0}};
 
     s.v[CLM_ROPE_M] = (int)m;
     s.v[CLM_ROPE_LD] = (int)qkv->ld;
@@ -36,7 +36,7 @@ clm_shape clm_shape_rope(const clm_kv_shape *kv, size_t rope_dims, const clm_qkv
 
 clm_shape clm_shape_kv_store(const clm_kv_shape *kv, const clm_qkv *qkv, size_t m, size_t pos0)
 {
-    clm_shape s = {{0}, {0}};
+    clm_shape s = {.v = {0}};
 
     s.v[CLM_KV_STORE_M] = (int)m;
     s.v[CLM_KV_STORE_LD] = (int)qkv->ld;
@@ -52,7 +52,7 @@ clm_shape clm_shape_kv_store(const clm_kv_shape *kv, const clm_qkv *qkv, size_t 
 
 clm_shape clm_shape_attention(const clm_kv_shape *kv, const clm_qkv *qkv, size_t m, size_t pos0)
 {
-    clm_shape s = {{0}, {0}};
+    clm_shape s = {.v = {0}};
 
     s.v[CLM_ATTENTION_M] = (int)m;
     s.v[CLM_ATTENTION_LD] = (int)qkv->ld;
@@ -69,7 +69,7 @@ clm_shape clm_shape_attention(const clm_kv_shape *kv, const clm_qkv *qkv, size_t
 
 clm_shape clm_shape_swiglu(size_t m, size_t ffn)
 {
-    clm_shape s = {{0}, {0}};
+    clm_shape s = {.v = {0}};
 
     s.v[CLM_SWIGLU_M] = (int)m;
     s.v[CLM_SWIGLU_LD] = (int)(2 * ffn);
