@@ -10,9 +10,6 @@ enum { DEFAULT_CTX = 4096 };
 
 static clm_status check_settings(const clm_settings *s, clm_err *err)
 {
-    if (s->model[0] == '\0')
-        return clm_fail(err, CLM_E_USAGE,
-                        "no model: give one with -m FILE or `model:` in the configuration");
     if (s->n_devices > 1)
         return clm_fail(err, CLM_E_CONFIG,
                         "device: several devices at once are not supported yet, name one");
@@ -64,28 +61,48 @@ static size_t choose_ctx(const clm_hparams *hp, const clm_settings *s, const clm
 clm_status clm_engine_create(const clm_settings *s, const clm_observer *obs, clm_engine **out,
                              clm_err *err)
 {
-    clm_engine *e = NULL;
-    size_t ctx;
+    clm_model_file *file = NULL;
     clm_status st = check_settings(s, err);
 
     *out = NULL;
-    if (st != CLM_OK) return st;
-    e = calloc(1, sizeof *e);
-    if (e == NULL) return clm_fail(err, CLM_E_NOMEM, "engine: no memory");
-    st = clm_model_file_open(s->model, &e->file, err);
+    if (st == CLM_OK && s->model[0] == '\0')
+        st = clm_fail(err, CLM_E_USAGE,
+                      "no model: give one with -m FILE or `model:` in the configuration");
+    if (st == CLM_OK) st = clm_model_file_open(s->model, &file, err);
+    return st != CLM_OK ? st : clm__engine_create_from(file, true, s, obs, out, err);
+}
+
+static clm_status create_text(clm_engine *e, const clm_settings *s, clm_err *err)
+{
+    clm_status st = clm_tokenizer_create(clm_model_file_vocab(e->file), &e->tokenizer, err);
+
+    if (st != CLM_OK) return clm_fail_context(err, st, "%s", clm_model_file_path(e->file));
+    return choose_template(e, s, err);
+}
+
+clm_status clm__engine_create_from(clm_model_file *file, bool text, const clm_settings *s,
+                                   const clm_observer *obs, clm_engine **out, clm_err *err)
+{
+    clm_engine *e = calloc(1, sizeof *e);
+    size_t ctx;
+    clm_status st;
+
+    *out = NULL;
+    if (e == NULL) {
+        clm_model_file_close(file);
+        return clm_fail(err, CLM_E_NOMEM, "engine: no memory");
+    }
+    e->file = file;
+    st = check_settings(s, err);
     if (st != CLM_OK) goto out;
-    if (!clm_model_file_has_weights(e->file)) {
-        st = clm_fail(err, CLM_E_MODEL, "%s: holds a vocabulary only, no weights", s->model);
+    if (!clm_model_file_has_weights(file)) {
+        st = clm_fail(err, CLM_E_MODEL, "%s: holds a vocabulary only, no weights",
+                      clm_model_file_path(file));
         goto out;
     }
-    if (clm_model_file_warning(e->file) != NULL)
-        clm_log(obs, CLM_LOG_WARN, "%s", clm_model_file_warning(e->file));
-    st = clm_tokenizer_create(clm_model_file_vocab(e->file), &e->tokenizer, err);
-    if (st != CLM_OK) {
-        clm_fail_context(err, st, "%s", s->model);
-        goto out;
-    }
-    st = choose_template(e, s, err);
+    if (clm_model_file_warning(file) != NULL)
+        clm_log(obs, CLM_LOG_WARN, "%s", clm_model_file_warning(file));
+    if (text) st = create_text(e, s, err);
     if (st == CLM_OK) st = create_backend(e, s, obs, err);
     if (st != CLM_OK) goto out;
 

@@ -24,6 +24,11 @@ struct clm_engine {
     size_t n_cached;
 };
 
+/* As clm_engine_create, for a model that is open; it is the engine's from then on, also on failure.
+ *   text  false: no tokenizer is made, and the engine is for clm_transformer_run only */
+clm_status clm__engine_create_from(clm_model_file *file, bool text, const clm_settings *s,
+                                   const clm_observer *obs, clm_engine **out, clm_err *err);
+
 /* Brings the cache to hold exactly ids[0 .. n-1] and gives the outputs for the last one, if `want`
  * is not NULL. Only what differs from the cache is processed; `*kept` (may be NULL) says how many
  * ids were not. `stop` (may be NULL) is looked at between batches; when it becomes non-zero the result

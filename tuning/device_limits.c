@@ -110,7 +110,7 @@ static clm_status read_once(clm_device *dev, const clm_buffer *in, clm_buffer *o
     return st;
 }
 
-static clm_status measure_read(clm_device *dev, double *gbps, clm_err *err)
+clm_status clm_device_read_measure(clm_device *dev, double *gbps, clm_err *err)
 {
     static const int streams[] = {1, 4, 8};
     const clm_caps *caps = clm_device_caps(dev);
@@ -120,6 +120,7 @@ static clm_status measure_read(clm_device *dev, double *gbps, clm_err *err)
     clm_buffer *in = NULL, *out = NULL;
     clm_status st;
 
+    *gbps = 0.0;
     if (bytes < READ_BYTES_MIN) bytes = READ_BYTES_MIN;
     if (bytes > READ_BYTES_MAX) bytes = READ_BYTES_MAX;
     if (bytes > caps->max_alloc) bytes = caps->max_alloc;
@@ -137,17 +138,26 @@ static clm_status measure_read(clm_device *dev, double *gbps, clm_err *err)
 
 /* ---- arithmetic ------------------------------------------------------------------------------ */
 
-/* Operations of one lane and round, by DOT of cl/limit_math.cl. */
-static const double k_dot_operations[] = {2.0, 8.0};
+/* KIND of cl/limit_math.cl. */
+enum { KIND_FLOAT, KIND_DOT16, KIND_DOT4 };
 
-static clm_status math_once(clm_device *dev, clm_buffer *out, int dot, int lanes, int chains,
-                            double *gops, clm_err *err)
+/* One way to calculate: what is built, and the operations of a lane and round. */
+typedef struct math_way {
+    int kind, lanes;
+    double operations;
+} math_way;
+
+static clm_status math_once(clm_device *dev, clm_buffer *out, const clm_buffer *factor,
+                            const math_way *way, int chains, double *gops, clm_err *err)
 {
     const clm_caps *caps = clm_device_caps(dev);
     const size_t items = clm_buffer_count(out);
-    const clm_define defs[] = {
-        {"WG", (int)group_size(caps)}, {"VW", lanes}, {"CHAINS", chains}, {"DOT", dot}};
-    const double operations = k_dot_operations[dot] * (double)items * lanes * chains;
+    const clm_define defs[] = {{"WG", (int)group_size(caps)},
+                               {"VW", way->lanes},
+                               {"CHAINS", chains},
+                               {"KIND", way->kind},
+                               {"DOT", (int)caps->dot}};
+    const double operations = way->operations * (double)items * way->lanes * chains;
     /* Factor 1 and sum 0 keep floats finite; as integers any bits do. */
     const int one = 0x3F800000;
     double seconds = 0.0;
@@ -158,7 +168,8 @@ static clm_status math_once(clm_device *dev, clm_buffer *out, int dot, int lanes
     /* More rounds until the launch itself no longer counts. */
     for (int rounds = 1024; st == CLM_OK && seconds < MATH_SECONDS && rounds <= 1 << 24;
          rounds *= 4) {
-        const clm_arg args[] = {CLM_BUF(out), CLM_I32(rounds), CLM_I32(one), CLM_I32(0)};
+        const clm_arg args[] = {CLM_BUF(out), CLM_BUF(factor), CLM_I32(rounds), CLM_I32(one),
+                                CLM_I32(0)};
         st = clm_kernel_set_args(p.kernel, args, sizeof args / sizeof *args, err);
         if (st == CLM_OK) st = probe_best(&p, &seconds, err);
         if (st == CLM_OK) *gops = fmax(*gops, operations * rounds / seconds * 1e-9);
@@ -167,20 +178,29 @@ static clm_status math_once(clm_device *dev, clm_buffer *out, int dot, int lanes
     return st;
 }
 
-/* The best of the means of cl/limit_math.cl from `first` to `last`. */
-static clm_status measure_math(clm_device *dev, int first, int last, double *gops, clm_err *err)
+static clm_status measure_math(clm_device *dev, clm_device_limits *limits, clm_err *err)
 {
-    static const int lanes[] = {1, 4, 16};
     static const int chains[] = {8, 12};
+    static const math_way cpu[] = {
+        {KIND_FLOAT, 16, 2.0}, {KIND_DOT16, 16, 8.0}, {KIND_DOT4, 1, 8.0}};
+    static const math_way other[] = {
+        {KIND_FLOAT, 1, 2.0}, {KIND_FLOAT, 4, 2.0}, {KIND_DOT4, 1, 8.0}};
     const clm_caps *caps = clm_device_caps(dev);
-    const bool cpu = caps->type == CLM_DEVICE_CPU;
-    clm_buffer *out = NULL;
-    clm_status st = clm_buffer_create(dev, CLM_ELEM_I32, item_count(caps, cpu ? 4 : 16), &out, err);
+    const bool is_cpu = caps->type == CLM_DEVICE_CPU;
+    const math_way *ways = is_cpu ? cpu : other;
+    const int32_t bytes = 0x01020301;
+    clm_buffer *out = NULL, *factor = NULL;
+    clm_status st =
+        clm_buffer_create(dev, CLM_ELEM_I32, item_count(caps, is_cpu ? 4 : 16), &out, err);
 
-    for (int dot = first; dot <= last; dot++)
-        for (size_t c = 0; c < 2; c++)
-            for (size_t l = cpu ? 2 : 0; l < (cpu ? 3u : 2u) && st == CLM_OK; l++)
-                st = math_once(dev, out, dot, lanes[l], chains[c], gops, err);
+    if (st == CLM_OK) st = clm_buffer_create(dev, CLM_ELEM_I32, 1, &factor, err);
+    if (st == CLM_OK) st = clm_buffer_write(factor, 0, 1, &bytes, err);
+    for (size_t i = 0; i < 6 && st == CLM_OK; i++) {
+        const math_way *way = &ways[i / 2];
+        st = math_once(dev, out, factor, way, chains[i % 2],
+                       way->kind == KIND_FLOAT ? &limits->fp32_gflops : &limits->int8_gops, err);
+    }
+    clm_buffer_destroy(factor);
     clm_buffer_destroy(out);
     return st;
 }
@@ -221,9 +241,8 @@ clm_status clm_device_limits_measure(clm_device *dev, clm_device_limits *out, cl
     clm_status st;
 
     memset(out, 0, sizeof *out);
-    st = measure_read(dev, &out->read_gbps, err);
-    if (st == CLM_OK) st = measure_math(dev, 0, 0, &out->fp32_gflops, err);
-    if (st == CLM_OK) st = measure_math(dev, 1, 1, &out->int8_gops, err);
+    st = clm_device_read_measure(dev, &out->read_gbps, err);
+    if (st == CLM_OK) st = measure_math(dev, out, err);
     if (st == CLM_OK) st = measure_launch(dev, out, err);
     if (st != CLM_OK) {
         memset(out, 0, sizeof *out);

@@ -24,4 +24,7 @@ typedef struct clm_device_limits {
  * CLM_E_CL or CLM_E_NOMEM. */
 clm_status clm_device_limits_measure(clm_device *dev, clm_device_limits *out, clm_err *err);
 
+/* Only read_gbps, for comparing: when it is lower than before, something else uses the memory. */
+clm_status clm_device_read_measure(clm_device *dev, double *gbps, clm_err *err);
+
 #endif

@@ -43,6 +43,8 @@ void clm_model_file_close(clm_model_file *mf)
     free(mf->tensors);
     free(mf->tensor_names);
     free((void *)mf->weights);
+    free(mf->made);
+    free(mf->ones);
     free(mf);
 }
 
@@ -122,8 +124,8 @@ clm_status clm__model_alloc_weights(clm_model_file *mf, clm_err *err)
     return CLM_OK;
 }
 
-/* The shape a role has in a model of these hyperparameters. */
-static void weight_shape(const clm_hparams *hp, clm_weight_role role, size_t *rows, size_t *cols)
+void clm__model_weight_shape(const clm_hparams *hp, clm_weight_role role, size_t *rows,
+                             size_t *cols)
 {
     const size_t q_width = hp->n_heads * hp->head_dim, kv_width = hp->n_kv_heads * hp->head_dim;
 
@@ -164,7 +166,7 @@ clm_status clm__model_set_weight(clm_model_file *mf, clm_weight_role role, size_
     const bool norm = role == CLM_W_OUT_NORM || role == CLM_W_ATTN_NORM || role == CLM_W_FFN_NORM;
     size_t rows = 0, cols = 0;
 
-    weight_shape(&mf->hparams, role, &rows, &cols);
+    clm__model_weight_shape(&mf->hparams, role, &rows, &cols);
     if (tensor->rows != rows || tensor->cols != cols) {
         return clm_fail(err, CLM_E_MODEL,
                         "%s: tensor '%s' is %zu x %zu (rows x columns), but must be %zu x %zu",

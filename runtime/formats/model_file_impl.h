@@ -27,6 +27,8 @@ struct clm_model_file {
     size_t n_tensors;
     char *tensor_names;
     const clm_tensor **weights; /* by role and layer; NULL without weights */
+    uint8_t *made;              /* values of a synthetic model, and its norms */
+    float *ones;
     char warning[sizeof(clm_err)];
 };
 
@@ -41,6 +43,10 @@ clm_status clm__model_check_hparams(clm_model_file *mf, bool complete, clm_err *
 
 /* Makes room for the weights of mf->hparams.n_layers layers. */
 clm_status clm__model_alloc_weights(clm_model_file *mf, clm_err *err);
+
+/* The shape a role has in a model of these hyperparameters. */
+void clm__model_weight_shape(const clm_hparams *hp, clm_weight_role role, size_t *rows,
+                             size_t *cols);
 
 /* Gives `tensor` a role after checking its shape and type against the hyperparameters. */
 clm_status clm__model_set_weight(clm_model_file *mf, clm_weight_role role, size_t layer,

@@ -8,6 +8,7 @@
 #include "runtime/formats/qtype.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "runtime/formats/bytes.h"
 
@@ -42,6 +43,14 @@ const clm_qtype_info *clm_qtype_info_get(uint32_t type)
 {
     for (size_t i = 0; i < sizeof clm_qtype_infos / sizeof clm_qtype_infos[0]; i++) {
         if ((uint32_t)clm_qtype_infos[i].type == type) return &clm_qtype_infos[i];
+    }
+    return NULL;
+}
+
+const clm_qtype_info *clm_qtype_info_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof clm_qtype_infos / sizeof clm_qtype_infos[0]; i++) {
+        if (strcasecmp(clm_qtype_infos[i].name, name) == 0) return &clm_qtype_infos[i];
     }
     return NULL;
 }

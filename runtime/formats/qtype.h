@@ -32,6 +32,8 @@ typedef struct clm_qtype_info {
 
 /* NULL when `type` is none of the above. */
 const clm_qtype_info *clm_qtype_info_get(uint32_t type);
+/* By name, case ignored; NULL when there is none. */
+const clm_qtype_info *clm_qtype_info_find(const char *name);
 /* Name of any GGUF tensor type, also those we cannot read ("I8", "Q4_2"); "unknown" otherwise. */
 const char *clm_qtype_name(uint32_t type);
 

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "host/clock.h"
+
 /* Rows of logits computed at a time, which bounds their memory: 4 MB for 64,000 words. */
 enum { LOGIT_ROWS = 16 };
 
@@ -14,6 +16,7 @@ struct clm_transformer {
     clm_backend *b;
     const clm_hparams *hp;
     size_t ctx, batch;
+    double prepare_seconds, load_seconds;
     clm_weight *embed, *out_norm, *head; /* head == embed when tied */
     layer_weights *layers;
 
@@ -122,6 +125,7 @@ clm_status clm_transformer_create(clm_backend *b, const clm_model_file *mf, size
     const clm_hparams *hp = clm_model_file_hparams(mf);
     clm_kv_shape shape = {hp->n_layers, hp->n_heads, hp->n_kv_heads, hp->head_dim, ctx, kv};
     clm_transformer *t = calloc(1, sizeof *t);
+    double start;
     clm_status st;
 
     *out = NULL;
@@ -135,9 +139,12 @@ clm_status clm_transformer_create(clm_backend *b, const clm_model_file *mf, size
         st = clm_fail(err, CLM_E_NOMEM, "model: no memory");
         goto out;
     }
+    start = clm_clock_seconds();
     st = b->ops->prepare(b, mf, &shape, t->batch, err);
     if (st == CLM_OK) st = create_activations(t, err);
+    t->prepare_seconds = clm_clock_seconds() - start;
     if (st == CLM_OK) st = load_weights(t, mf, obs, err);
+    t->load_seconds = clm_clock_seconds() - start - t->prepare_seconds;
     if (st != CLM_OK) goto out;
     *out = t;
     t = NULL;
@@ -174,6 +181,11 @@ size_t clm_transformer_ctx(const clm_transformer *t)
 size_t clm_transformer_batch(const clm_transformer *t)
 {
     return t->batch;
+}
+void clm_transformer_times(const clm_transformer *t, double *prepare, double *load)
+{
+    *prepare = t->prepare_seconds;
+    *load = t->load_seconds;
 }
 
 /* ---- running --------------------------------------------------------------------------------- */

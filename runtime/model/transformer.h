@@ -33,5 +33,7 @@ clm_status clm_transformer_run(clm_transformer *t, const int *ids, size_t n, siz
 
 size_t clm_transformer_ctx(const clm_transformer *t);
 size_t clm_transformer_batch(const clm_transformer *t);
+/* Seconds that creation took for what precedes the weights (kernels, memory) and for the weights. */
+void clm_transformer_times(const clm_transformer *t, double *prepare, double *load);
 
 #endif
