@@ -42,7 +42,7 @@ static clm_status create_backend(clm_engine *e, const clm_settings *s, const clm
 
     if (s->backend == CLM_BACKEND_REF || strcmp(select, "ref") == 0)
         return clm_backend_ref_create(&e->backend, err);
-    return clm_backend_cl_create(select, obs, &e->backend, err);
+    return clm_backend_cl_create(select, s->tuning_mode, obs, &e->backend, err);
 }
 
 /* Context of the engine: what is asked for, at most what the model was trained with. */

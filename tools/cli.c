@@ -207,6 +207,11 @@ int clm_cli_interrupts(void)
     return n;
 }
 
+const volatile sig_atomic_t *clm_cli_interrupt_flag(void)
+{
+    return &interrupt_count;
+}
+
 /* ---- answers --------------------------------------------------------------------------------- */
 
 clm_sampling clm_cli_sampling(const clm_settings *s)

@@ -43,6 +43,26 @@ clm_status clm_tune_db_put(clm_tune_db *db, const clm_tune_entry *e, clm_err *er
     return CLM_OK;
 }
 
+clm_status clm_tune_db_merge(clm_tune_db *into, const clm_tune_db *from, clm_err *err)
+{
+    clm_status st = CLM_OK;
+
+    for (size_t i = 0; i < from->n && st == CLM_OK; i++) {
+        const clm_tune_entry *old = clm_tune_db_find(into, &from->entries[i].key);
+
+        if (old == NULL || from->entries[i].ms < old->ms)
+            st = clm_tune_db_put(into, &from->entries[i], err);
+    }
+    return st;
+}
+
+bool clm_tune_device_same(const clm_tune_device *a, const clm_tune_device *b)
+{
+    return strcmp(a->vendor, b->vendor) == 0 && strcmp(a->name, b->name) == 0 &&
+           strcmp(a->type, b->type) == 0 && strcmp(a->driver, b->driver) == 0 &&
+           strcmp(a->platform, b->platform) == 0 && a->units == b->units;
+}
+
 const char *clm_tune_entry_check(const clm_op_table *table, const clm_tune_entry *e,
                                  const clm_op_desc **op, clm_shape *shape, int params[CLM_MAX_AXES],
                                  bool *stale)
@@ -184,12 +204,12 @@ static void slug(const char *text, char *out, size_t room)
 
 void clm_tune_file_stem(const clm_tune_device *d, char out[128])
 {
-    char name[48], driver[32], all[520], hash[33] = "";
+    char name[48], driver[32], all[560], hash[33] = "";
 
     slug(d->name, name, sizeof name);
     slug(d->driver, driver, sizeof driver);
-    snprintf(all, sizeof all, "%s|%s|%s|%s|%s", d->vendor, d->name, d->driver, d->platform,
-             d->type);
+    snprintf(all, sizeof all, "%s|%s|%s|%s|%s|%u", d->vendor, d->name, d->driver, d->platform,
+             d->type, (unsigned)d->units);
     (void)clm_program_hash_text(all, hash, NULL); /* without memory: names alone */
     snprintf(out, 128, "%s_%s_%.6s", name, driver, hash);
 }

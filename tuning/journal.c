@@ -46,14 +46,22 @@ static void read_boot(char out[40])
     free(text);
 }
 
-static record *find(const records *all, const clm_tune_key *key, const int *values, size_t n)
+static bool same_params(const clm_tune_try *t, const clm_tune_param *params, size_t n)
+{
+    if (t->n_params != n) return false;
+    for (size_t i = 0; i < n; i++)
+        if (t->params[i].value != params[i].value || strcmp(t->params[i].name, params[i].name) != 0)
+            return false;
+    return true;
+}
+
+static record *find(const records *all, const clm_tune_key *key, const clm_tune_param *params,
+                    size_t n)
 {
     for (size_t i = all->n; i-- > 0;) {
         record *r = &all->list[i];
 
-        if (r->t.n_values == n && memcmp(r->t.values, values, n * sizeof *values) == 0 &&
-            clm_tune_key_same(&r->t.key, key))
-            return r;
+        if (same_params(&r->t, params, n) && clm_tune_key_same(&r->t.key, key)) return r;
     }
     return NULL;
 }
@@ -61,7 +69,7 @@ static record *find(const records *all, const clm_tune_key *key, const int *valu
 /* Takes a line into account; `boot` is the present start. False: no memory. */
 static bool note(records *all, const clm_tune_try *t, bool begin, const char *boot)
 {
-    record *r = find(all, &t->key, t->values, t->n_values);
+    record *r = find(all, &t->key, t->params, t->n_params);
 
     if (r == NULL) {
         if (all->n == all->room) {
@@ -112,22 +120,26 @@ static double get_number(const clm_yaml_node *map, const char *name)
 /* False: not a line of ours. */
 static bool read_map(const clm_yaml_node *map, clm_tune_try *t, bool *begin)
 {
-    const clm_yaml_node *values = clm_yaml_find(map, "values");
+    const clm_yaml_node *params = clm_yaml_find(map, "params");
     char word[16];
 
     memset(t, 0, sizeof *t);
     if (!get_text(map, "op", t->key.op, sizeof t->key.op) ||
         !get_text(map, "shape", t->key.shape, sizeof t->key.shape) ||
         !get_text(map, "source", t->key.source, sizeof t->key.source) ||
-        !get_text(map, "result", word, sizeof word) || values == NULL ||
-        clm_yaml_kind_of(values) != CLM_YAML_LIST || clm_yaml_count(values) > CLM_TUNE_MAX_PARAMS)
+        !get_text(map, "result", word, sizeof word) || params == NULL ||
+        clm_yaml_kind_of(params) != CLM_YAML_MAP || clm_yaml_count(params) > CLM_TUNE_MAX_PARAMS)
         return false;
-    for (const clm_yaml_node *v = clm_yaml_first(values); v != NULL; v = clm_yaml_next(v)) {
+    for (const clm_yaml_node *v = clm_yaml_first(params); v != NULL; v = clm_yaml_next(v)) {
+        clm_tune_param *p = &t->params[t->n_params++];
+        const char *name = clm_yaml_text(clm_yaml_key(v), NULL);
         double value;
 
-        if (clm_yaml_get_f64(v, (clm_yaml_range){-1e9, 1e9, false}, &value, NULL) != CLM_OK)
+        if (clm_yaml_get_f64(v, (clm_yaml_range){-1e9, 1e9, false}, &value, NULL) != CLM_OK ||
+            strlen(name) >= sizeof p->name)
             return false;
-        t->values[t->n_values++] = (int)value;
+        snprintf(p->name, sizeof p->name, "%s", name);
+        p->value = (int)value;
     }
     t->ms = get_number(map, "ms");
     t->median_ms = get_number(map, "median_ms");
@@ -187,10 +199,11 @@ static char *format_line(const clm_tune_try *t, const char *word, size_t *size)
     if (f == NULL) return NULL;
     (void)clm_yaml_quote(t->key.shape, &shape, NULL);
     (void)clm_yaml_quote(t->text, &text, NULL);
-    fprintf(f, "- {op: %s, shape: %s, source: \"%s\", values: [", t->key.op,
+    fprintf(f, "- {op: %s, shape: %s, source: \"%s\", params: {", t->key.op,
             shape != NULL ? shape : "\"\"", t->key.source);
-    for (size_t i = 0; i < t->n_values; i++) fprintf(f, "%s%d", i > 0 ? ", " : "", t->values[i]);
-    fprintf(f, "], result: %s, when: %lld", word, (long long)t->when);
+    for (size_t i = 0; i < t->n_params; i++)
+        fprintf(f, "%s%s: %d", i > 0 ? ", " : "", t->params[i].name, t->params[i].value);
+    fprintf(f, "}, result: %s, when: %lld", word, (long long)t->when);
     if (strcmp(word, "begin") != 0) {
         const struct {
             const char *name;
@@ -270,9 +283,9 @@ static bool settle(record *r)
 }
 
 const clm_tune_try *clm_journal_find(const clm_journal *j, const clm_tune_key *key,
-                                     const int *values, size_t n)
+                                     const clm_tune_param *params, size_t n)
 {
-    record *r = find(&j->all, key, values, n);
+    record *r = find(&j->all, key, params, n);
 
     return r != NULL && settle(r) ? &r->t : NULL;
 }
@@ -310,7 +323,7 @@ clm_status clm_journal_end(clm_journal *j, const clm_tune_try *t, clm_err *err)
     return append(j, t, clm_tune_reason_text(t->reason), err);
 }
 
-clm_status clm_journal_read(const char *path, clm_tune_try **out, size_t *n, clm_err *err)
+clm_status clm_tune_log_read(const char *path, clm_tune_try **out, size_t *n, clm_err *err)
 {
     records all = {NULL, 0, 0};
     char boot[40];

@@ -21,13 +21,10 @@ void clm_journal_close(clm_journal *j);
 
 /* The newest result for the candidate, or NULL. */
 const clm_tune_try *clm_journal_find(const clm_journal *j, const clm_tune_key *key,
-                                     const int *values, size_t n);
+                                     const clm_tune_param *params, size_t n);
 
 /* Appends that the candidate is about to be tried, or its result. */
 clm_status clm_journal_begin(clm_journal *j, const clm_tune_try *t, clm_err *err);
 clm_status clm_journal_end(clm_journal *j, const clm_tune_try *t, clm_err *err);
-
-/* All results of a log file, oldest first, malloc'd; a file that does not exist has none. */
-clm_status clm_journal_read(const char *path, clm_tune_try **out, size_t *n, clm_err *err);
 
 #endif

@@ -119,13 +119,14 @@ bool clm_tune_key_same(const clm_tune_key *a, const clm_tune_key *b)
            strcmp(a->source, b->source) == 0;
 }
 
-void clm_params_name(const clm_op_desc *op, const int *params, clm_tune_entry *out)
+size_t clm_params_name(const clm_op_desc *op, const int *params,
+                       clm_tune_param out[CLM_TUNE_MAX_PARAMS])
 {
-    out->n_params = op->n_axes;
     for (size_t i = 0; i < op->n_axes; i++) {
-        snprintf(out->params[i].name, sizeof out->params[i].name, "%s", op->axes[i].name);
-        out->params[i].value = params[i];
+        snprintf(out[i].name, sizeof out[i].name, "%s", op->axes[i].name);
+        out[i].value = params[i];
     }
+    return op->n_axes;
 }
 
 static bool axis_has(const clm_axis *axis, int value)

@@ -27,11 +27,11 @@ bool clm_shape_read(const clm_op_desc *op, const char *text, clm_shape *out);
 /* Key of `op` at `shape`, with the hash of its source. */
 clm_status clm_tune_key_make(const clm_op_desc *op, const clm_shape *shape, clm_tune_key *out,
                              clm_err *err);
-bool clm_tune_key_same(const clm_tune_key *a, const clm_tune_key *b);
 
-/* The operator's parameters as named values, and back; false when a name is not an axis, is missing
+/* The operator's parameters as named values, whose number is returned; and back: false when a name is not an axis, is missing
  * or repeated, or a value is none of the axis's. */
-void clm_params_name(const clm_op_desc *op, const int *params, clm_tune_entry *out);
+size_t clm_params_name(const clm_op_desc *op, const int *params,
+                       clm_tune_param out[CLM_TUNE_MAX_PARAMS]);
 bool clm_params_read(const clm_op_desc *op, const clm_tune_entry *entry, int params[CLM_MAX_AXES]);
 
 /* How a device is named in files. */

@@ -21,7 +21,7 @@ enum { MAX_BATCHES = 15, MIN_BATCHES = 5, MAX_LAUNCHES = 200, SEED = 7 };
 #define BATCH_SECONDS 0.01
 #define TIME_SECONDS  0.25 /* for all batches, when MIN_BATCHES are done */
 
-struct clm_bench_case {
+struct clm_trial_case {
     clm_device *dev;
     const clm_op_desc *op;
     clm_shape shape; /* timed */
@@ -69,7 +69,7 @@ static size_t count_copies(const clm_case *c, const clm_caps *caps)
     return n < 1.0 ? 1 : n > MAX_COPIES ? (size_t)MAX_COPIES : (size_t)n;
 }
 
-static clm_status stage_copies(clm_bench_case *b, clm_err *err)
+static clm_status stage_copies(clm_trial_case *b, clm_err *err)
 {
     clm_status st = CLM_OK;
 
@@ -81,7 +81,7 @@ static clm_status stage_copies(clm_bench_case *b, clm_err *err)
 }
 
 /* The data goes to the case that is checked when both are the same, else away: the device has it. */
-static clm_status split_cases(clm_bench_case *b, clm_err *err)
+static clm_status split_cases(clm_trial_case *b, clm_err *err)
 {
     const bool same = memcmp(&b->check.shape, &b->shape, sizeof b->shape) == 0;
 
@@ -96,10 +96,10 @@ static clm_status split_cases(clm_bench_case *b, clm_err *err)
     return same ? CLM_OK : b->op->fill(&b->check, SEED, err);
 }
 
-clm_status clm_bench_case_create(clm_device *dev, const clm_op_desc *op, const clm_shape *shape,
-                                 const int *params, clm_bench_case **out, clm_err *err)
+clm_status clm_trial_case_create(clm_device *dev, const clm_op_desc *op, const clm_shape *shape,
+                                 const int *params, clm_trial_case **out, clm_err *err)
 {
-    clm_bench_case *b = calloc(1, sizeof *b);
+    clm_trial_case *b = calloc(1, sizeof *b);
     clm_status st;
 
     *out = NULL;
@@ -113,14 +113,14 @@ clm_status clm_bench_case_create(clm_device *dev, const clm_op_desc *op, const c
     if (st == CLM_OK) st = split_cases(b, err);
     if (st == CLM_OK) op->reference(&b->check);
     if (st != CLM_OK) {
-        clm_bench_case_destroy(b);
+        clm_trial_case_destroy(b);
         return st;
     }
     *out = b;
     return CLM_OK;
 }
 
-void clm_bench_case_destroy(clm_bench_case *b)
+void clm_trial_case_destroy(clm_trial_case *b)
 {
     if (b == NULL) return;
     for (size_t n = 0; n < MAX_COPIES; n++)
@@ -138,7 +138,7 @@ static int compare_doubles(const void *a, const void *b)
 }
 
 /* Seconds of `n` launches, each on the next copy. */
-static clm_status time_batch(clm_bench_case *b, clm_kernel *kernel, const int *params, size_t n,
+static clm_status time_batch(clm_trial_case *b, clm_kernel *kernel, const int *params, size_t n,
                              size_t *at, double *seconds, clm_err *err)
 {
     const double start = clm_clock_seconds();
@@ -155,8 +155,8 @@ static clm_status time_batch(clm_bench_case *b, clm_kernel *kernel, const int *p
 
 /* Warm-up, then batches. The smallest chooses, since what disturbs only adds; the median is what a
  * user gets. */
-static clm_status time_candidate(clm_bench_case *b, clm_kernel *kernel, const int *params,
-                                 double best_ms, clm_bench_result *out)
+static clm_status time_candidate(clm_trial_case *b, clm_kernel *kernel, const int *params,
+                                 double best_ms, clm_trial_result *out)
 {
     double ms[MAX_BATCHES], seconds, spent = 0.0;
     size_t n, done = 0, at = 0;
@@ -198,8 +198,8 @@ static bool same_program(const clm_op_desc *op, const int *params, const clm_sha
     return true;
 }
 
-static clm_status check_candidate(clm_bench_case *b, clm_kernel *kernel, const int *params,
-                                  clm_bench_result *out)
+static clm_status check_candidate(clm_trial_case *b, clm_kernel *kernel, const int *params,
+                                  clm_trial_result *out)
 {
     if (same_program(b->op, params, &b->shape, &b->check.shape))
         return clm_op_check_kernel(b->op, b->dev, kernel, &b->check, params, &out->error,
@@ -213,9 +213,9 @@ static clm_tune_reason reason_of(clm_status st)
     return st == CLM_E_SELFTEST ? CLM_TUNE_WRONG : CLM_TUNE_LAUNCH;
 }
 
-void clm_bench_try(clm_bench_case *b, const int *params, double best_ms,
-                   void (*stage)(void *user, clm_bench_stage stage), void *user,
-                   clm_bench_result *out)
+void clm_trial_run(clm_trial_case *b, const int *params, double best_ms,
+                   void (*stage)(void *user, clm_trial_stage stage), void *user,
+                   clm_trial_result *out)
 {
     const double start = clm_clock_seconds();
     clm_program *prog;
@@ -228,17 +228,17 @@ void clm_bench_try(clm_bench_case *b, const int *params, double best_ms,
         clm_fail(&out->err, CLM_E_INTERNAL, "not legal for the smaller shape of the check");
         return;
     }
-    if (stage != NULL) stage(user, CLM_BENCH_BUILD);
+    if (stage != NULL) stage(user, CLM_TRIAL_BUILD);
     st = clm_op_build(b->op, b->dev, &b->shape, params, &prog, &kernel, &out->err);
     out->build_s = clm_clock_seconds() - start;
     if (st != CLM_OK) {
         out->reason = st == CLM_E_BUILD ? CLM_TUNE_BUILD : CLM_TUNE_LAUNCH;
         return;
     }
-    if (stage != NULL) stage(user, CLM_BENCH_CHECK);
+    if (stage != NULL) stage(user, CLM_TRIAL_CHECK);
     st = check_candidate(b, kernel, params, out);
     if (st == CLM_OK) {
-        if (stage != NULL) stage(user, CLM_BENCH_TIME);
+        if (stage != NULL) stage(user, CLM_TRIAL_TIME);
         st = time_candidate(b, kernel, params, best_ms, out);
     }
     if (st != CLM_OK) out->reason = reason_of(st);

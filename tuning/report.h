@@ -75,8 +75,8 @@ typedef struct clm_tune_db {
 /* One line of the log: one candidate that was tried. */
 typedef struct clm_tune_try {
     clm_tune_key key;
-    int values[CLM_TUNE_MAX_PARAMS];
-    size_t n_values;
+    clm_tune_param params[CLM_TUNE_MAX_PARAMS];
+    size_t n_params;
     clm_tune_reason reason;
     double ms, median_ms, error, build_s; /* ms: of OK and SLOW */
     char text[200];                       /* of a failure */
@@ -99,5 +99,36 @@ typedef struct clm_tune_progress {
  * time. `share` is 0 when that limit was not measured. */
 void clm_tune_rate(const clm_tune_device *device, double bytes, double flops, double ms,
                    double *rate, bool *arithmetic, double *share);
+
+/* ---- Databases: one YAML file per device and driver ------------------------------------------ */
+
+/* Files come from users, other machines and other versions, and are never trusted: reading checks
+ * form, names and ranges. Files are replaced atomically. */
+enum { CLM_TUNE_SCHEMA = 1, CLM_TUNE_DB_MAX_BYTES = 8 << 20, CLM_TUNE_DB_MAX_ENTRIES = 20000 };
+
+void clm_tune_db_clear(clm_tune_db *db);
+
+/* Reads a file. Returns CLM_OK, CLM_E_IO, CLM_E_NOMEM, CLM_E_CONFIG (no database, or damaged; the
+ * sentence names the place) or CLM_E_LIMIT (of another schema, or too large). */
+clm_status clm_tune_db_read(const char *path, clm_tune_db *out, clm_err *err);
+/* What is left of a file that clm_tune_db_read found damaged: all before its last line, if that is
+ * sound. */
+clm_status clm_tune_db_salvage(const char *path, clm_tune_db *out, clm_err *err);
+
+/* Replaces `path`. The text alone: clm_tune_db_text, malloc'd. */
+clm_status clm_tune_db_write(const clm_tune_db *db, const char *path, clm_err *err);
+clm_status clm_tune_db_text(const clm_tune_db *db, char **text, size_t *size, clm_err *err);
+
+bool clm_tune_key_same(const clm_tune_key *a, const clm_tune_key *b);
+/* The entry of `key`, or NULL. */
+clm_tune_entry *clm_tune_db_find(const clm_tune_db *db, const clm_tune_key *key);
+/* Adds `e`, or puts it in the place of the entry of the same key. */
+clm_status clm_tune_db_put(clm_tune_db *db, const clm_tune_entry *e, clm_err *err);
+/* Puts the entries of `from` into `into`; of two with one key the faster stays. */
+clm_status clm_tune_db_merge(clm_tune_db *into, const clm_tune_db *from, clm_err *err);
+bool clm_tune_device_same(const clm_tune_device *a, const clm_tune_device *b);
+
+/* All results of a log file, oldest first, malloc'd; a file that does not exist has none. */
+clm_status clm_tune_log_read(const char *path, clm_tune_try **out, size_t *n, clm_err *err);
 
 #endif

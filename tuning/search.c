@@ -22,9 +22,9 @@ const char *clm_tune_strategy_text(clm_tune_strategy s)
 /* A search on its way. */
 typedef struct walk {
     clm_search *s;
-    clm_config_set all; /* empty: too many to list */
-    size_t next;        /* of `all`, in its random order */
-    bool over;          /* eval said so, or there is nothing left */
+    clm_point_set all; /* empty: too many to list */
+    size_t next;       /* of `all`, in its random order */
+    bool over;         /* eval said so, or there is nothing left */
     clm_status st;
     clm_err *err;
 } walk;
@@ -80,7 +80,7 @@ const clm_candidate *clm_search_best(const clm_search *s)
 /* Moves along one axis to the best value. True: something was gained. */
 static bool step(walk *w, size_t axis, clm_candidate *at)
 {
-    clm_config_set near;
+    clm_point_set near;
     clm_candidate best = *at;
 
     w->st = clm_space_neighbours(&w->s->space, at->params, axis, &near, w->err);
@@ -90,7 +90,7 @@ static bool step(walk *w, size_t axis, clm_candidate *at)
 
         if (c != NULL && c->reason == CLM_TUNE_OK && c->ms < best.ms) best = *c;
     }
-    clm_config_set_clear(&near);
+    clm_point_set_clear(&near);
     if (best.ms >= GAIN * at->ms) return false;
     *at = best;
     return true;
@@ -179,7 +179,7 @@ clm_status clm_search_run(clm_search *s, clm_err *err)
         search_descent(&w);
     else
         while (!w.over) sample(&w);
-    clm_config_set_clear(&w.all);
+    clm_point_set_clear(&w.all);
     return w.st;
 }
 

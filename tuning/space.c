@@ -29,20 +29,20 @@ bool clm_space_valid(const clm_space *s, const int *params)
     return s->op->valid(params, s->shape, s->caps);
 }
 
-void clm_config_set_clear(clm_config_set *set)
+void clm_point_set_clear(clm_point_set *set)
 {
     free(set->list);
-    *set = (clm_config_set){NULL, 0};
+    *set = (clm_point_set){NULL, 0};
 }
 
-static clm_status add(clm_config_set *set, const int *params, clm_err *err)
+static clm_status add(clm_point_set *set, const int *params, clm_err *err)
 {
     if ((set->n & (set->n - 1)) == 0) { /* a power of two: full */
         const size_t room = set->n > 0 ? 2 * set->n : 1;
         void *grown = realloc(set->list, room * sizeof *set->list);
 
         if (grown == NULL) {
-            clm_config_set_clear(set);
+            clm_point_set_clear(set);
             return clm_fail(err, CLM_E_NOMEM, "tuning: no memory");
         }
         set->list = grown;
@@ -51,12 +51,12 @@ static clm_status add(clm_config_set *set, const int *params, clm_err *err)
     return CLM_OK;
 }
 
-clm_status clm_space_all(const clm_space *s, uint64_t limit, clm_config_set *out, clm_err *err)
+clm_status clm_space_all(const clm_space *s, uint64_t limit, clm_point_set *out, clm_err *err)
 {
     const uint64_t total = clm_space_size(s);
     clm_status st = CLM_OK;
 
-    *out = (clm_config_set){NULL, 0};
+    *out = (clm_point_set){NULL, 0};
     if (total > limit) return CLM_OK;
     for (uint64_t i = 0; i < total && st == CLM_OK; i++) {
         int params[CLM_MAX_AXES] = {0};
@@ -115,12 +115,12 @@ static bool repair(const clm_space *s, size_t fixed, int *params)
 }
 
 clm_status clm_space_neighbours(const clm_space *s, const int *params, size_t axis,
-                                clm_config_set *out, clm_err *err)
+                                clm_point_set *out, clm_err *err)
 {
     const clm_axis *a = &s->op->axes[axis];
     clm_status st = CLM_OK;
 
-    *out = (clm_config_set){NULL, 0};
+    *out = (clm_point_set){NULL, 0};
     for (size_t i = 0; i < a->n_values && st == CLM_OK; i++) {
         int near[CLM_MAX_AXES];
 

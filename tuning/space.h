@@ -14,10 +14,10 @@ typedef struct clm_space {
     const clm_caps *caps;
 } clm_space;
 
-typedef struct clm_config_set {
+typedef struct clm_point_set {
     int (*list)[CLM_MAX_AXES]; /* malloc'd */
     size_t n;
-} clm_config_set;
+} clm_point_set;
 
 /* How many configurations there are before the constraints. */
 uint64_t clm_space_size(const clm_space *s);
@@ -26,7 +26,7 @@ bool clm_space_valid(const clm_space *s, const int *params);
 
 /* All legal configurations, when the space before constraints has at most `limit` points; else an
  * empty set. */
-clm_status clm_space_all(const clm_space *s, uint64_t limit, clm_config_set *out, clm_err *err);
+clm_status clm_space_all(const clm_space *s, uint64_t limit, clm_point_set *out, clm_err *err);
 
 /* A legal configuration by chance; false when `attempts` draws gave none. */
 bool clm_space_random(const clm_space *s, uint64_t *rng, size_t attempts, int *params);
@@ -34,9 +34,9 @@ bool clm_space_random(const clm_space *s, uint64_t *rng, size_t attempts, int *p
 /* Legal configurations one step from `params` along `axis`: each other value of it. Where the
  * constraints forbid the step alone, one more axis is moved, to the nearest legal value. */
 clm_status clm_space_neighbours(const clm_space *s, const int *params, size_t axis,
-                                clm_config_set *out, clm_err *err);
+                                clm_point_set *out, clm_err *err);
 
-void clm_config_set_clear(clm_config_set *set);
+void clm_point_set_clear(clm_point_set *set);
 
 /* The next number of a generator; any state is a good one. */
 uint64_t clm_space_next(uint64_t *rng);

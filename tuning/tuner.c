@@ -19,7 +19,7 @@
 #define RUN_LIMIT_MIN   3.0
 #define RUN_LIMIT_MAX   60.0
 #define RUN_LIMIT_LATER 15.0 /* when the default's time comes from the log */
-#define LIMIT_FACTOR    30.0
+#define LIMIT_FACTOR    10.0
 #define PREPARE_LIMIT   180.0
 #define FINALISTS       3
 #define REBUILD_SECONDS 0.1 /* from the cache of programs */
@@ -113,12 +113,12 @@ static double run_limit(const tuner *t)
 }
 
 /* Runs one candidate in the worker. False: no result, since time or patience was over. */
-static bool run_candidate(tuner *t, const int *params, double best_ms, clm_bench_result *r)
+static bool run_candidate(tuner *t, const int *params, double best_ms, clm_trial_result *r)
 {
     static const char *const stages[] = {"compiling", "checking", "timing"};
     const double start = clm_clock_seconds();
     double spent;
-    clm_bench_stage stage;
+    clm_trial_stage stage;
     clm_worker_end end;
 
     if (start >= t->deadline) return false;
@@ -146,13 +146,13 @@ static bool run_candidate(tuner *t, const int *params, double best_ms, clm_bench
 
 static clm_tune_try make_try(const tuner *t, const int *params)
 {
-    clm_tune_try line = {.key = t->key, .n_values = t->subject->op->n_axes, .when = time(NULL)};
+    clm_tune_try line = {.key = t->key, .when = time(NULL)};
 
-    memcpy(line.values, params, line.n_values * sizeof *params);
+    line.n_params = clm_params_name(t->subject->op, params, line.params);
     return line;
 }
 
-static void note_result(tuner *t, const int *params, const clm_bench_result *r)
+static void note_result(tuner *t, const int *params, const clm_trial_result *r)
 {
     clm_tune_try line = make_try(t, params);
 
@@ -168,8 +168,8 @@ static void note_result(tuner *t, const int *params, const clm_bench_result *r)
 /* A result from the log. Failures count always, times only of this run when `again` was asked for. */
 static bool take_logged(tuner *t, clm_candidate *c)
 {
-    const clm_tune_try *old =
-        clm_journal_find(t->journal, &t->key, c->params, t->subject->op->n_axes);
+    const clm_tune_try wanted = make_try(t, c->params);
+    const clm_tune_try *old = clm_journal_find(t->journal, &t->key, wanted.params, wanted.n_params);
     const bool timed = old != NULL && (old->reason == CLM_TUNE_OK || old->reason == CLM_TUNE_SLOW);
 
     if (old == NULL || (timed && t->c->again && old->when < t->began)) return false;
@@ -209,7 +209,7 @@ static bool eval(void *user, clm_candidate *c)
     const clm_candidate *best = clm_search_best(&t->search);
     const double now = clm_clock_seconds();
     clm_tune_try line;
-    clm_bench_result r;
+    clm_trial_result r;
     size_t rounds;
     double reserve;
 
@@ -256,7 +256,7 @@ static size_t next_best(const clm_search *s, const bool *taken)
 static bool repeat(tuner *t, size_t i, bool first)
 {
     clm_candidate *c = &t->search.seen[i];
-    clm_bench_result r;
+    clm_trial_result r;
 
     if (c->reason != CLM_TUNE_OK) return true;
     if (stopped(t) || clm_clock_seconds() + t->try_s > t->deadline || !prepare_worker(t) ||
@@ -324,7 +324,7 @@ static clm_status store(tuner *t)
         e.default_ms = first->ms;
         if (best->ms > MIN_GAIN * first->ms) best = first;
     }
-    clm_params_name(t->subject->op, best->params, &e);
+    e.n_params = clm_params_name(t->subject->op, best->params, e.params);
     e.ms = best->ms;
     e.median_ms = best->median_ms;
     e.error = best->error;
@@ -382,10 +382,11 @@ static void measure_limits(tuner *t)
     clm_status st;
 
     if (t->db.device.read_gbps > 0.0 || left < 10.0) return;
-    if (clm_worker_limits(t->worker, fmin(30.0, left / 4.0), &l, &st, &err) !=
+    if (clm_worker_limits(t->worker, fmin(30.0, left / 3.0), &l, &st, &err) !=
             CLM_WORKER_ANSWERED ||
         st != CLM_OK) {
-        clm_log(t->c->obs, CLM_LOG_WARN, "the device's limits were not measured: %s", err.text);
+        clm_log(t->c->obs, CLM_LOG_WARN, "the device's limits are not known: %s",
+                err.text[0] != '\0' ? err.text : "measuring them took too long");
         return;
     }
     t->db.device.read_gbps = l.read_gbps;

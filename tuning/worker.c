@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -69,11 +70,13 @@ void clm_worker_forget(clm_worker *w)
 static void become_worker(char *const *argv, int in, int out, pid_t parent)
 {
     const int null = open("/dev/null", O_RDWR);
+    const struct rlimit none = {0, 0};
 
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(127); /* died before the line above */
     signal(SIGPIPE, SIG_DFL);
+    setrlimit(RLIMIT_CORE, &none); /* a crash is expected */
     /* Above the numbers that they go to, so that no dup2 closes what the next one needs. */
     in = fcntl(in, F_DUPFD, 16);
     out = fcntl(out, F_DUPFD, 16);
@@ -212,16 +215,16 @@ clm_worker_end clm_worker_subject(clm_worker *w, const char *op, const char *sha
     return CLM_WORKER_ANSWERED;
 }
 
-static bool read_stage(const char *line, clm_bench_stage *stage)
+static bool read_stage(const char *line, clm_trial_stage *stage)
 {
     if (strncmp(line, "stage ", 6) != 0) return false;
-    *stage = strcmp(line + 6, "build") == 0   ? CLM_BENCH_BUILD
-             : strcmp(line + 6, "check") == 0 ? CLM_BENCH_CHECK
-                                              : CLM_BENCH_TIME;
+    *stage = strcmp(line + 6, "build") == 0   ? CLM_TRIAL_BUILD
+             : strcmp(line + 6, "check") == 0 ? CLM_TRIAL_CHECK
+                                              : CLM_TRIAL_TIME;
     return true;
 }
 
-static void read_result(const char *line, clm_bench_result *out)
+static void read_result(const char *line, clm_trial_result *out)
 {
     char word[16] = "";
     int at = 0;
@@ -239,8 +242,8 @@ static void read_result(const char *line, clm_bench_result *out)
 }
 
 clm_worker_end clm_worker_try(clm_worker *w, const int *params, size_t n_params, double best_ms,
-                              double build_s, double run_s, double until, clm_bench_stage *stage,
-                              clm_bench_result *out)
+                              double build_s, double run_s, double until, clm_trial_stage *stage,
+                              clm_trial_result *out)
 {
     double deadline = fmin(clm_clock_seconds() + build_s, until);
     char line[LINE_MAX_BYTES];
@@ -248,7 +251,7 @@ clm_worker_end clm_worker_try(clm_worker *w, const int *params, size_t n_params,
 
     memset(out, 0, sizeof *out);
     out->reason = CLM_TUNE_CRASH;
-    *stage = CLM_BENCH_BUILD;
+    *stage = CLM_TRIAL_BUILD;
     for (size_t i = 0; i < n_params; i++)
         used += (size_t)snprintf(line + used, sizeof line - used, " %d", params[i]);
     snprintf(line + used, sizeof line - used, "\n");
@@ -258,7 +261,7 @@ clm_worker_end clm_worker_try(clm_worker *w, const int *params, size_t n_params,
 
         if (end != CLM_WORKER_ANSWERED) return end;
         if (!read_stage(line, stage)) break;
-        if (*stage == CLM_BENCH_CHECK) deadline = fmin(clm_clock_seconds() + run_s, until);
+        if (*stage == CLM_TRIAL_CHECK) deadline = fmin(clm_clock_seconds() + run_s, until);
     }
     read_result(line, out);
     return CLM_WORKER_ANSWERED;

@@ -60,7 +60,7 @@ clm_worker_end clm_worker_subject(clm_worker *w, const char *op, const char *sha
 /* `build_s` is the time to build, `run_s` the time from then on, and `until` (of clm_clock_seconds) the
  * end of all patience. `*stage` (also when the child dies) is the last one that began. */
 clm_worker_end clm_worker_try(clm_worker *w, const int *params, size_t n_params, double best_ms,
-                              double build_s, double run_s, double until, clm_bench_stage *stage,
-                              clm_bench_result *out);
+                              double build_s, double run_s, double until, clm_trial_stage *stage,
+                              clm_trial_result *out);
 
 #endif

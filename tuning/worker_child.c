@@ -12,7 +12,7 @@ typedef struct server {
     const void *user;
     FILE *out;
     const clm_op_desc *op;
-    clm_bench_case *bench; /* NULL: no subject yet */
+    clm_trial_case *bench; /* NULL: no subject yet */
 } server;
 
 static const char *const k_stages[] = {"build", "check", "time"};
@@ -34,7 +34,7 @@ static clm_status take_subject(server *s, char *line, clm_err *err)
     int params[CLM_MAX_AXES] = {0};
     clm_shape shape;
 
-    clm_bench_case_destroy(s->bench);
+    clm_trial_case_destroy(s->bench);
     s->bench = NULL;
     if (shape_text != NULL) *shape_text++ = '\0';
     s->op = clm_op_find(s->table, line);
@@ -42,7 +42,7 @@ static clm_status take_subject(server *s, char *line, clm_err *err)
         return clm_fail(err, CLM_E_INTERNAL, "no such subject: %s", line);
     shape.user = s->user;
     s->op->defaults(&shape, clm_device_caps(s->dev), params);
-    return clm_bench_case_create(s->dev, s->op, &shape, params, &s->bench, err);
+    return clm_trial_case_create(s->dev, s->op, &shape, params, &s->bench, err);
 }
 
 static void serve_subject(server *s, char *line)
@@ -55,7 +55,7 @@ static void serve_subject(server *s, char *line)
         fprintf(s->out, "fail %s\n", err.text);
 }
 
-static void print_stage(void *user, clm_bench_stage stage)
+static void print_stage(void *user, clm_trial_stage stage)
 {
     server *s = user;
 
@@ -66,7 +66,7 @@ static void print_stage(void *user, clm_bench_stage stage)
 static void serve_try(server *s, char *line)
 {
     int params[CLM_MAX_AXES] = {0};
-    clm_bench_result r;
+    clm_trial_result r;
     double best_ms;
 
     if (s->bench == NULL) {
@@ -75,7 +75,7 @@ static void serve_try(server *s, char *line)
     }
     best_ms = strtod(line, &line);
     for (size_t i = 0; i < s->op->n_axes; i++) params[i] = (int)strtol(line, &line, 10);
-    clm_bench_try(s->bench, params, best_ms, print_stage, s, &r);
+    clm_trial_run(s->bench, params, best_ms, print_stage, s, &r);
     fprintf(s->out, "done %s %.17g %.17g %.17g %.17g %s\n", clm_tune_reason_text(r.reason),
             r.min_ms, r.median_ms, r.error, r.build_s, r.err.text);
 }
@@ -101,7 +101,7 @@ clm_status clm_worker_serve(const clm_op_table *table, clm_device *dev, const vo
         fflush(s.out);
     }
     free(line);
-    clm_bench_case_destroy(s.bench);
+    clm_trial_case_destroy(s.bench);
     fclose(in);
     fclose(s.out);
     return CLM_OK;

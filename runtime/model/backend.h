@@ -17,6 +17,7 @@
 #include "host/log.h"
 #include "runtime/clm.h"
 #include "runtime/formats/model_file.h"
+#include "tuning/op_desc.h"
 
 typedef struct clm_backend clm_backend;
 typedef struct clm_weight clm_weight;
@@ -94,9 +95,16 @@ typedef struct clm_backend_ops {
     void (*usage)(const clm_backend *b, uint64_t *weight_bytes, uint64_t *kv_bytes);
 } clm_backend_ops;
 
-/* Opens the OpenCL device that `selector` names. */
-clm_status clm_backend_cl_create(const char *selector, const clm_observer *obs, clm_backend **out,
-                                 clm_err *err);
+/* Opens the OpenCL device that `selector` names. `tuning` says whether tuned values are looked up. */
+clm_status clm_backend_cl_create(const char *selector, clm_tuning_mode tuning,
+                                 const clm_observer *obs, clm_backend **out, clm_err *err);
+/* What such a backend would launch for the model, as it tells its kernels before they are built; to
+ * be called in place of prepare(). `visit` gets each distinct operator and shape. */
+clm_status clm_backend_cl_plans(clm_backend *base, const clm_model_file *mf, const clm_kv_shape *kv,
+                                size_t batch,
+                                void (*visit)(void *user, const clm_op_desc *op,
+                                              const clm_shape *shape),
+                                void *user, clm_err *err);
 clm_status clm_backend_ref_create(clm_backend **out, clm_err *err);
 
 #endif

@@ -20,6 +20,8 @@
 #include "runtime/ops/op_rmsnorm.h"
 #include "runtime/ops/op_rope.h"
 #include "runtime/ops/op_swiglu.h"
+#include "runtime/ops/op_xgemm.h"
+#include "runtime/model/tune_dirs.h"
 
 /* From this many tokens on a matrix is dequantised and CLBlast multiplies; below, each token is a
  * GEMV of its own. The weights are expanded GEMM_SCRATCH_BYTES at a time. */
@@ -38,6 +40,7 @@ typedef struct backend_cl {
     clm_backend base;
     clm_device *dev;
     const clm_observer *obs;
+    clm_tuning *tuning; /* NULL: the operators' defaults */
     clm_cl_kernels *kernels;
     const clm_hparams *hp;
     clm_kv_shape kv;
@@ -75,6 +78,7 @@ static void cl_destroy(clm_backend *base)
     clm_buffer_destroy(b->unused);
     clm_buffer_destroy(b->dense);
     clm_cl_kernels_destroy(b->kernels);
+    clm_tuning_close(b->tuning);
     clm_device_close(b->dev);
     free(b);
 }
@@ -188,14 +192,16 @@ static clm_status plan_matrices(backend_cl *b, const clm_model_file *mf, size_t 
 
 static clm_status plan_rest(backend_cl *b, clm_err *err)
 {
-    const clm_qkv qkv = {0};
+    const size_t q = b->kv.n_heads * b->kv.head_dim, kv = b->kv.n_kv_heads * b->kv.head_dim;
+    const clm_qkv qkv = {.ld = q + 2 * kv, .k_off = q, .v_off = q + kv};
+    const size_t last = b->kv.ctx < 512 ? b->kv.ctx - 1 : 511; /* of a short conversation */
     const struct {
         const clm_op_desc *op;
         clm_shape shape;
     } all[] = {
         {&clm_op_rmsnorm, clm_shape_rmsnorm(1, b->hp->width, 0, b->hp->rms_eps)},
         {&clm_op_kv_store, clm_shape_kv_store(&b->kv, &qkv, 1, 0)},
-        {&clm_op_attention, clm_shape_attention(&b->kv, &qkv, 1, 0)},
+        {&clm_op_attention, clm_shape_attention(&b->kv, &qkv, 1, last)},
         {&clm_op_swiglu, clm_shape_swiglu(1, b->hp->ffn)},
         {&clm_op_add, clm_shape_add(b->hp->width)},
         {&clm_op_argmax, clm_shape_argmax(0, b->hp->vocab)},
@@ -261,6 +267,61 @@ out:
     return st;
 }
 
+/* CLBlast keeps one set of parameters for the device, and this is the product that it is chosen by. */
+static clm_shape gemm_shape(const backend_cl *b, size_t batch)
+{
+    clm_shape s = {.v = {0}};
+
+    s.v[CLM_XGEMM_M] = (int)(batch < 256 ? batch : 256);
+    s.v[CLM_XGEMM_N] = s.v[CLM_XGEMM_K] = (int)b->hp->width;
+    return s;
+}
+
+static clm_status set_up_gemm(backend_cl *b, const clm_shape *shape, clm_err *err)
+{
+    int params[CLM_MAX_AXES];
+    clm_err why;
+
+    clm_tuning_params(b->tuning, &clm_op_xgemm, shape, clm_device_caps(b->dev), params);
+    if (clm_xgemm_apply(b->dev, params, &why) != CLM_OK)
+        clm_log(b->obs, CLM_LOG_DEBUG, "%s: its own parameters stay", why.text);
+    return clm_cl_kernels_plan(b->kernels, &clm_op_xgemm, shape, err);
+}
+
+/* Everything that will be launched, told to the kernels. */
+static clm_status plan_all(backend_cl *b, const clm_model_file *mf, const clm_kv_shape *kv,
+                           size_t batch, size_t *largest, clm_err *err)
+{
+    clm_shape gemm;
+    clm_status st;
+
+    b->hp = clm_model_file_hparams(mf);
+    b->kv = *kv;
+    b->use_gemm = clm_gemm_available() && batch >= GEMM_MIN_TOKENS;
+    gemm = gemm_shape(b, batch);
+    st = plan_matrices(b, mf, largest, err);
+    if (st == CLM_OK) st = plan_rest(b, err);
+    if (st == CLM_OK && b->use_gemm) st = set_up_gemm(b, &gemm, err);
+    return st;
+}
+
+clm_status clm_backend_cl_plans(clm_backend *base, const clm_model_file *mf, const clm_kv_shape *kv,
+                                size_t batch,
+                                void (*visit)(void *user, const clm_op_desc *op,
+                                              const clm_shape *shape),
+                                void *user, clm_err *err)
+{
+    backend_cl *b = self(base);
+    size_t largest = 0;
+    const clm_op_desc *op;
+    clm_shape shape;
+    clm_status st = plan_all(b, mf, kv, batch, &largest, err);
+
+    for (size_t i = 0; st == CLM_OK && clm_cl_kernels_planned(b->kernels, i, &op, &shape); i++)
+        visit(user, op, &shape);
+    return st;
+}
+
 static clm_status cl_prepare(clm_backend *base, const clm_model_file *mf, const clm_kv_shape *kv,
                              size_t batch, clm_err *err)
 {
@@ -268,11 +329,7 @@ static clm_status cl_prepare(clm_backend *base, const clm_model_file *mf, const 
     size_t largest = 0, scratch = GEMM_SCRATCH_BYTES / sizeof(float);
     clm_status st;
 
-    b->hp = clm_model_file_hparams(mf);
-    b->kv = *kv;
-    b->use_gemm = clm_gemm_available() && batch >= GEMM_MIN_TOKENS;
-    st = plan_matrices(b, mf, &largest, err);
-    if (st == CLM_OK) st = plan_rest(b, err);
+    st = plan_all(b, mf, kv, batch, &largest, err);
     if (st == CLM_OK) st = clm_cl_kernels_build(b->kernels, err);
     if (st == CLM_OK) st = create_tables(b, err);
     if (st == CLM_OK) st = create_cache(b, err);
@@ -538,8 +595,8 @@ static const clm_backend_ops ops = {
     .usage = cl_usage,
 };
 
-clm_status clm_backend_cl_create(const char *selector, const clm_observer *obs, clm_backend **out,
-                                 clm_err *err)
+clm_status clm_backend_cl_create(const char *selector, clm_tuning_mode tuning,
+                                 const clm_observer *obs, clm_backend **out, clm_err *err)
 {
     clm_device_info *list = NULL;
     backend_cl *b = NULL;
@@ -557,7 +614,9 @@ clm_status clm_backend_cl_create(const char *selector, const clm_observer *obs, 
     b->base.ops = &ops;
     b->obs = obs;
     st = clm_device_open(&list[index], obs, &b->dev, err);
-    if (st == CLM_OK) st = clm_cl_kernels_create(b->dev, &b->kernels, err);
+    if (st == CLM_OK && tuning != CLM_TUNING_OFF)
+        st = clm__tuning_load(clm_device_caps(b->dev), obs, &b->tuning, err);
+    if (st == CLM_OK) st = clm_cl_kernels_create(b->dev, b->tuning, &b->kernels, err);
     if (st != CLM_OK) goto out;
     *out = &b->base;
     b = NULL;
