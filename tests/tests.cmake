@@ -18,6 +18,7 @@ function(clm_tests folder label)
 endfunction()
 
 clm_tests(host unit clm_host)
+clm_tests(tuning unit clm_tuning m)
 clm_tests(formats unit clm_formats PkgConfig::JANSSON)
 clm_tests(text unit clm_text PkgConfig::JANSSON)
 # What the operators' tests share.

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/yaml.h"
-
 const char *clm_tune_reason_text(clm_tune_reason reason)
 {
     static const char *const words[] = {
@@ -51,9 +49,12 @@ void clm_shape_write(const clm_op_desc *op, const clm_shape *shape, char out[CLM
                                  i > 0 ? " " : "", op->dims[i], shape->v[i]);
     for (size_t i = 0; i < 2 && used < CLM_TUNE_SHAPE_TEXT; i++) {
         char number[32];
+        int digits = 1;
 
         if (shape->f[i] == 0.0f) continue;
-        clm_yaml_format_f64(number, (double)shape->f[i]);
+        do { /* the shortest text that reads back */
+            snprintf(number, sizeof number, "%.*g", digits, (double)shape->f[i]);
+        } while (strtof(number, NULL) != shape->f[i] && digits++ < 9);
         used += (size_t)snprintf(out + used, CLM_TUNE_SHAPE_TEXT - used, "%sF%zu=%s",
                                  used > 0 ? " " : "", i, number);
     }
