@@ -38,3 +38,7 @@ set_tests_properties(cli PROPERTIES LABELS e2e TIMEOUT 1200
     ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>;CLM_GOLDEN=${CLM_GOLDEN}")
 add_test(NAME cli_bench COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_bench.py)
 set_tests_properties(cli_bench PROPERTIES LABELS e2e TIMEOUT 1200 ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>")
+
+add_test(NAME tune COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_tune.py)
+set_tests_properties(tune PROPERTIES LABELS e2e TIMEOUT 1200 RUN_SERIAL ON
+    ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>;CLM_GOLDEN=${CLM_GOLDEN}")

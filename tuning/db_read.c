@@ -180,18 +180,19 @@ static clm_status read_root(const char *name, const clm_yaml_node *root, clm_tun
     uint64_t number;
     clm_status st;
 
-    if (root == NULL || schema == NULL || device == NULL)
-        return clm_fail(err, CLM_E_CONFIG, "%s: no tuning database: schema or device is missing",
-                        name);
+    if (root == NULL || schema == NULL)
+        return clm_fail(err, CLM_E_CONFIG, "%s: no tuning database: schema is missing", name);
     st = clm_yaml_get_u64(schema, 0, 1u << 30, &number, err);
     if (st != CLM_OK) return st;
     if (number != CLM_TUNE_SCHEMA)
         return clm_fail(err, CLM_E_LIMIT, "%s: is of schema %u; this clm reads schema %d", name,
                         (unsigned)number, (int)CLM_TUNE_SCHEMA);
+    if (device == NULL || entries == NULL)
+        return clm_fail(err, CLM_E_CONFIG, "%s: device or entries are missing", name);
     for (const clm_yaml_node *v = clm_yaml_first(root); v != NULL; v = clm_yaml_next(v))
         if (v != schema && v != device && v != entries) return unknown_key(v, err);
     st = read_device(device, &db->device, err);
-    if (st != CLM_OK || entries == NULL || clm_yaml_is_null(entries)) return st;
+    if (st != CLM_OK) return st;
     st = need(entries, CLM_YAML_LIST, "a list", err);
     if (st == CLM_OK && clm_yaml_count(entries) > CLM_TUNE_DB_MAX_ENTRIES)
         return clm_fail(err, CLM_E_LIMIT, "%s: more than %d entries", name,
