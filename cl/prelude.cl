@@ -52,6 +52,18 @@ CLM_INLINE float clm_sum16(const float16 v)
     return clm_sum8(vload8(0, half_of) + vload8(1, half_of));
 }
 
+/* The largest component. */
+CLM_INLINE float clm_max16(const float16 v)
+{
+    float part[16];
+
+    vstore16(v, 0, part);
+    const float8 a = fmax(vload8(0, part), vload8(1, part));
+    vstore8(a, 0, part);
+    const float4 b = fmax(vload4(0, part), vload4(1, part));
+    return fmax(fmax(b.s0, b.s2), fmax(b.s1, b.s3));
+}
+
 /* Sum and maximum over a 1-D work-group of `wg` items, a power of two; all items get the result.
  *   part  local memory of wg floats; may be reused after the next barrier
  * Every item of the group must call these. A maximum ignores NaN. */
@@ -80,6 +92,9 @@ CLM_INLINE float clm_group_max(__local float *part, const int lid, const int wg,
 }
 
 /* ---- weight matrices (layouts: runtime/ops/weight.h) ---- */
+
+/* The minimum of a group from what is stored: with HAS_MIN 2 that is a number of scales. */
+#define CLM_MINIMUM(has_min, scale, stored) ((has_min) == 2 ? (scale) * (stored) : (stored))
 
 /* Element [row][k] of a matrix with `columns` columns. `format` (CLM_FORMAT_*), `group` (elements
  * per scale, 0: a whole row) and `has_min` are build constants, so that one branch remains.
@@ -115,7 +130,18 @@ CLM_INLINE float clm_weight_at(__global const uchar *q, __global const half *sca
 
         level = (float)((int)(word << (24 - 8 * (k % 4))) >> 24);
     }
-    return has_min ? s * level + vload_half(si, minimum) : s * level;
+    if (has_min == 0) return s * level;
+    return s * level + CLM_MINIMUM(has_min, s, vload_half(si, minimum));
+}
+
+/* The first `rows` (1 to 16 or more) floats at x; zeros in place of the others. */
+CLM_INLINE float16 clm_load_tile(__global const float *x, const int rows)
+{
+    float all[16];
+
+    if (rows >= 16) return vload16(0, x);
+    for (int i = 0; i < 16; i++) all[i] = i < rows ? x[i] : 0.0f;
+    return vload16(0, all);
 }
 
 /* Writes the first `rows` (1 to 16 or more) components of v. */

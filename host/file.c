@@ -1,6 +1,7 @@
 /* host/file.c: see host/file.h. */
 #include "host/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -48,6 +49,14 @@ void clm_map_close(clm_map *map)
     munmap((void *)map->data, map->size);
     map->data = NULL;
     map->size = 0;
+}
+
+void clm_map_drop_range(const clm_map *map, size_t offset, size_t size)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), first = offset / page * page;
+
+    if (offset < map->size && size <= map->size - offset)
+        madvise((void *)(map->data + first), offset + size - first, MADV_DONTNEED);
 }
 
 clm_status clm_file_read(const char *path, size_t limit, char **data, size_t *size, clm_err *err)
@@ -143,6 +152,31 @@ bool clm_file_is_dir(const char *path)
 {
     struct stat info;
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+clm_status clm_dir_find(const char *path, const char *ending, size_t *count, char **name,
+                        clm_err *err)
+{
+    const size_t ending_size = strlen(ending);
+    clm_status st = CLM_OK;
+    DIR *dir = opendir(path);
+
+    *count = 0;
+    *name = NULL;
+    if (dir == NULL) return clm_fail(err, CLM_E_IO, "%s: %s", path, strerror(errno));
+    for (const struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+        const size_t size = strlen(entry->d_name);
+
+        if (size < ending_size || strcmp(entry->d_name + size - ending_size, ending) != 0) continue;
+        if (++*count > 1) continue;
+        *name = strdup(entry->d_name);
+        if (*name == NULL) {
+            st = clm_fail(err, CLM_E_NOMEM, "%s: no memory", path);
+            break;
+        }
+    }
+    closedir(dir);
+    return st;
 }
 
 clm_status clm_dir_create(const char *path, clm_err *err)

@@ -21,6 +21,9 @@ typedef struct clm_map {
 /* Maps `path`. An empty file gives {NULL, 0}. Returns CLM_OK or CLM_E_IO (text names the path). */
 clm_status clm_map_open(const char *path, clm_map *out, clm_err *err);
 void clm_map_close(clm_map *map);
+/* Gives back the memory that reading `size` bytes from `offset` on has taken; reading on fetches it from
+ * the file again. */
+void clm_map_drop_range(const clm_map *map, size_t offset, size_t size);
 
 /* Reads a whole file of at most `limit` bytes into malloc'd memory, with a NUL appended that
  * `*size` does not count. Returns CLM_OK, CLM_E_IO, CLM_E_LIMIT or CLM_E_NOMEM. */
@@ -32,6 +35,11 @@ clm_status clm_file_replace(const char *path, const void *data, size_t size, clm
 
 bool clm_file_exists(const char *path);
 bool clm_file_is_dir(const char *path);
+
+/* Counts the entries of folder `path` whose names end in `ending`. `*name` is one of them, malloc'd,
+ * or NULL when there is none. Returns CLM_OK, CLM_E_IO or CLM_E_NOMEM. */
+clm_status clm_dir_find(const char *path, const char *ending, size_t *count, char **name,
+                        clm_err *err);
 
 /* Creates `path` and its missing parents with mode 0700. */
 clm_status clm_dir_create(const char *path, clm_err *err);

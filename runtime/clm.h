@@ -27,6 +27,8 @@ typedef enum clm_weights {
     CLM_WEIGHTS_INT4
 } clm_weights;
 typedef enum clm_activations { CLM_ACT_AUTO, CLM_ACT_F32, CLM_ACT_INT8 } clm_activations;
+/* PLAIN: the straightforward kernels, one per operation, to measure the others against. */
+typedef enum clm_kernels { CLM_KERNELS_AUTO, CLM_KERNELS_PLAIN } clm_kernels;
 typedef enum clm_backend_kind { CLM_BACKEND_OPENCL, CLM_BACKEND_REF } clm_backend_kind;
 typedef enum clm_tuning_mode { CLM_TUNING_AUTO, CLM_TUNING_OFF } clm_tuning_mode;
 
@@ -47,6 +49,7 @@ typedef struct clm_settings {
     size_t n_devices;
     clm_backend_kind backend;
     clm_activations activations;
+    clm_kernels kernels;
     uint32_t ctx_size;   /* tokens; 0: what the model was trained with, at most 4096 */
     uint32_t batch_size; /* prompt tokens processed at once */
     clm_kv_type kv_cache_type;
@@ -137,7 +140,7 @@ clm_status clm_devices_report(const char *selector, clm_device_report **list, si
 
 typedef struct clm_tensor_report {
     char *name;
-    const char *type; /* "Q4_0" */
+    char type[24]; /* "Q4_0", "GPTQ4 g128" */
     size_t rows, cols;
     uint64_t bytes;
 } clm_tensor_report;

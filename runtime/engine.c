@@ -18,9 +18,6 @@ static clm_status check_settings(const clm_settings *s, clm_err *err)
             err, CLM_E_CONFIG,
             "weights: only `keep` is supported so far: the weights are used as the file "
             "has them (4-bit files stay 4-bit)");
-    if (s->activations == CLM_ACT_INT8)
-        return clm_fail(err, CLM_E_CONFIG,
-                        "activations: int8 is not supported yet, use auto or f32");
     return CLM_OK;
 }
 
@@ -38,11 +35,16 @@ static clm_status choose_template(clm_engine *e, const clm_settings *s, clm_err 
 static clm_status create_backend(clm_engine *e, const clm_settings *s, const clm_observer *obs,
                                  clm_err *err)
 {
-    const char *select = s->n_devices > 0 ? s->devices[0].select : "auto";
+    const clm_cl_options options = {
+        .selector = s->n_devices > 0 ? s->devices[0].select : "auto",
+        .activations = s->activations,
+        .kernels = s->kernels,
+        .tuning = s->tuning_mode,
+    };
 
-    if (s->backend == CLM_BACKEND_REF || strcmp(select, "ref") == 0)
+    if (s->backend == CLM_BACKEND_REF || strcmp(options.selector, "ref") == 0)
         return clm_backend_ref_create(&e->backend, err);
-    return clm_backend_cl_create(select, s->tuning_mode, obs, &e->backend, err);
+    return clm_backend_cl_create(&options, obs, &e->backend, err);
 }
 
 /* Context of the engine: what is asked for, at most what the model was trained with. */

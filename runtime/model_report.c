@@ -21,7 +21,7 @@ static clm_status fill_tensors(const clm_model_file *mf, clm_model_report *r, cl
         clm_tensor_report *out = &r->tensors[i];
         out->name = strdup(tensors[i].name);
         if (out->name == NULL) return clm_fail(err, CLM_E_NOMEM, "inspect: no memory");
-        out->type = clm_qtype_name(tensors[i].type);
+        clm_tensor_type_name(&tensors[i], out->type);
         out->rows = tensors[i].rows;
         out->cols = tensors[i].cols;
         out->bytes = tensors[i].bytes;

@@ -163,13 +163,17 @@ static clm_status open_model(const run *r, clm_model_file **out, clm_err *err)
 /* What the model launches, from the backend's own plan. */
 static clm_status collect(run *r, const char *selector, clm_err *err)
 {
+    const clm_cl_options options = {.selector = selector,
+                                    .activations = r->s->activations,
+                                    .kernels = r->s->kernels,
+                                    .tuning = CLM_TUNING_OFF};
     clm_model_file *mf = NULL;
     clm_backend *b = NULL;
     clm_status st = open_model(r, &mf, err);
 
     if (st == CLM_OK && !clm_model_file_has_weights(mf))
         st = clm_fail(err, CLM_E_MODEL, "%s: holds a vocabulary only, no weights", r->s->model);
-    if (st == CLM_OK) st = clm_backend_cl_create(selector, CLM_TUNING_OFF, NULL, &b, err);
+    if (st == CLM_OK) st = clm_backend_cl_create(&options, NULL, &b, err);
     if (st == CLM_OK) {
         const clm_hparams *hp = clm_model_file_hparams(mf);
         const size_t trained = hp->ctx_train > 0 ? hp->ctx_train : 4096;

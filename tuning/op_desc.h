@@ -13,7 +13,7 @@
 #include "host/kernel.h"
 #include "host/program.h"
 
-enum { CLM_MAX_DIMS = 12, CLM_MAX_AXES = 16, CLM_MAX_BUFFERS = 10, CLM_MAX_DEFINES = 24 };
+enum { CLM_MAX_DIMS = 12, CLM_MAX_AXES = 16, CLM_MAX_BUFFERS = 16, CLM_MAX_DEFINES = 24 };
 
 /* Sizes, offsets and flags of one launch; the operator's header names the indices, its `dims` the
  * names. The model fills a shape per launch just as a test does, so there is one way in. */
@@ -41,6 +41,7 @@ typedef struct clm_case_buffer {
     clm_case_role role;
     void *data;     /* malloc'd; inputs filled by fill(), outputs undefined */
     void *expected; /* malloc'd; roles OUT and INOUT: written by reference() */
+    float atol;     /* bound of its own, in place of the operator's; 0: the operator's */
 } clm_case_buffer;
 
 /* A problem with its data. `bufs` are in the order in which bind() takes them. */

@@ -184,7 +184,7 @@ static clm_status compare(const clm_op_desc *op, const clm_case_buffer *b, const
         x = element_value(b->type, g, i);
         want = element_value(b->type, e, i);
         if (x == want || (isnan(x) && isnan(want))) continue;
-        limit = (double)op->atol + (double)op->rtol * fabs(want);
+        limit = b->atol > 0.0f ? (double)b->atol : (double)op->atol + (double)op->rtol * fabs(want);
         ratio = fabs(x - want) / limit;
         if (!(ratio <= (double)INFINITY)) ratio = (double)INFINITY;
         if (ratio > *worst) *worst = ratio;

@@ -21,7 +21,6 @@ static const char *arch_key(const clm_model_file *mf, const char *suffix, char k
 static clm_status read_architecture(const clm_gguf *g, clm_model_file *mf, clm_err *err)
 {
     clm_gguf_string arch = {"", 0}, name = {"", 0};
-    clm_err text;
     bool found;
     clm_status st = clm_gguf_get_string(g, "general.architecture", &arch, &found, err);
 
@@ -37,14 +36,7 @@ static clm_status read_architecture(const clm_gguf *g, clm_model_file *mf, clm_e
     }
     snprintf(mf->hparams.arch, sizeof mf->hparams.arch, "%.*s", (int)arch.size, arch.data);
 
-    /* clm_fail makes text printable, and its limit leaves the last character whole. */
-    clm_fail(&text, CLM_OK, "%.*s", name.size < 500 ? (int)name.size : 500, name.data);
-    size_t size = strnlen(text.text, sizeof mf->hparams.name);
-    if (size == sizeof mf->hparams.name) {
-        for (size--; size > 0 && ((unsigned char)text.text[size] & 0xc0) == 0x80;) size--;
-    }
-    memcpy(mf->hparams.name, text.text, size);
-    mf->hparams.name[size] = '\0';
+    clm__model_set_name(&mf->hparams, name.data, name.size);
     return CLM_OK;
 }
 

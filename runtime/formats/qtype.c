@@ -33,11 +33,11 @@ static const char *const clm_qtype_names[] = {
     "TQ2_0", "IQ4_NL_4_4", "IQ4_NL_4_8", "IQ4_NL_8_8", "MXFP4",    "NVFP4",    "Q1_0",
 };
 
-static const clm_qtype_split clm_split_4 = {4, 32, 0};
-static const clm_qtype_split clm_split_4_min = {4, 32, 1};
-static const clm_qtype_split clm_split_8 = {8, 32, 0};
-static const clm_qtype_split clm_split_8_min = {8, 32, 1};
-static const clm_qtype_split clm_split_q6 = {8, 16, 0};
+static const clm_qtype_split clm_split_4 = {4, 32, 0, 8};
+static const clm_qtype_split clm_split_4_min = {4, 32, 1, 8};
+static const clm_qtype_split clm_split_8 = {8, 32, 0, 0};
+static const clm_qtype_split clm_split_8_min = {8, 32, 1, 16};
+static const clm_qtype_split clm_split_q6 = {8, 16, 0, 0};
 
 const clm_qtype_info *clm_qtype_info_get(uint32_t type)
 {

@@ -56,7 +56,9 @@ uint16_t clm_float_to_half(float f); /* round to nearest even; overflow gives in
 typedef struct clm_qtype_split {
     int bits;     /* 4 (q in 0..15) or 8 */
     size_t group; /* elements per scale */
-    int has_min;  /* 0: min is always 0 (8 bits) or -8 * scale (4 bits) */
+    int has_min;  /* 0: min is always 0 (8 bits) or -8 * scale (4 bits);
+                   * 2: it is a whole number of scales (GPTQ) */
+    int centre;   /* what must be taken from q for its range to lie around 0 */
 } clm_qtype_split;
 
 /* NULL for F32, F16 and BF16. */

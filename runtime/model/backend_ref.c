@@ -11,7 +11,11 @@
 #include "runtime/ops/op_attention.h"
 #include "runtime/ops/op_kv_store.h"
 #include "runtime/ops/op_rope.h"
+#include "runtime/ops/op_swiglu.h"
 #include "runtime/ops/ref.h"
+
+/* Rows of a matrix read at a time: formats with packed columns are read best so. */
+enum { MATMUL_ROWS = 16 };
 
 struct clm_vec {
     void *data; /* float or int32_t */
@@ -35,8 +39,8 @@ typedef struct backend_ref {
     clm_kv_shape kv;
     kv_layer *layers;
     float *slopes, *rope;
-    float *row; /* one dequantised row of the widest matrix */
-    size_t row_room;
+    float *rows; /* MATMUL_ROWS rows of the widest matrix */
+    size_t columns_room;
     uint64_t weight_bytes, kv_bytes;
 } backend_ref;
 
@@ -76,7 +80,7 @@ static void ref_destroy(clm_backend *base)
     free(b->layers);
     free(b->slopes);
     free(b->rope);
-    free(b->row);
+    free(b->rows);
     free(b);
 }
 
@@ -148,11 +152,11 @@ static clm_status ref_load_matrix(clm_backend *base, const clm_tensor *t, clm_we
     backend_ref *b = self(base);
 
     *out = NULL;
-    if (t->cols > b->row_room) {
-        float *grown = realloc(b->row, t->cols * sizeof *grown);
+    if (t->cols > b->columns_room) {
+        float *grown = realloc(b->rows, MATMUL_ROWS * t->cols * sizeof *grown);
         if (grown == NULL) return clm_fail(err, CLM_E_NOMEM, "weights: no memory");
-        b->row = grown;
-        b->row_room = t->cols;
+        b->rows = grown;
+        b->columns_room = t->cols;
     }
     *out = calloc(1, sizeof **out);
     if (*out == NULL) return clm_fail(err, CLM_E_NOMEM, "weights: no memory");
@@ -165,6 +169,7 @@ static clm_status ref_load_vector(clm_backend *base, const clm_tensor *t, clm_we
                                   clm_err *err)
 {
     clm_weight *w = calloc(1, sizeof *w);
+    clm_status st;
 
     *out = NULL;
     if (w != NULL) w->vector = malloc(t->cols * sizeof *w->vector);
@@ -173,7 +178,11 @@ static clm_status ref_load_vector(clm_backend *base, const clm_tensor *t, clm_we
         return clm_fail(err, CLM_E_NOMEM, "weights: no memory");
     }
     w->t = t;
-    clm_qtype_dequantize(t->type, t->data, t->cols, w->vector);
+    st = clm_tensor_read_rows(t, 0, 1, w->vector, err);
+    if (st != CLM_OK) {
+        ref_unload(base, w);
+        return st;
+    }
     self(base)->weight_bytes += t->bytes;
     *out = w;
     return CLM_OK;
@@ -238,36 +247,38 @@ static clm_status ref_settle(clm_backend *base, clm_err *err)
 
 /* ---- operations ------------------------------------------------------------------------------ */
 
-static const uint8_t *tensor_row(const clm_tensor *t, size_t row)
-{
-    return t->data + row * clm_qtype_bytes(t->type, t->cols);
-}
-
 static clm_status ref_embed(clm_backend *base, const clm_weight *table, const clm_vec *ids,
                             size_t m, clm_vec *out, clm_err *err)
 {
     const clm_tensor *t = table->t;
 
-    (void)base, (void)err;
-    for (size_t i = 0; i < m; i++)
-        clm_qtype_dequantize(t->type, tensor_row(t, (size_t)((const int *)ids->data)[i]), t->cols,
-                             (float *)out->data + i * t->cols);
-    return CLM_OK;
+    clm_status st = CLM_OK;
+
+    (void)base;
+    for (size_t i = 0; i < m && st == CLM_OK; i++)
+        st = clm_tensor_read_rows(t, (size_t)((const int *)ids->data)[i], 1,
+                                  (float *)out->data + i * t->cols, err);
+    return st;
 }
 
 static clm_status ref_matmul(clm_backend *base, const clm_weight *w, const clm_vec *x, size_t m,
                              clm_vec *y, size_t ldy, size_t y_off, clm_err *err)
 {
     backend_ref *b = self(base);
-    size_t cols = w->t->cols;
+    const size_t rows = w->t->rows, cols = w->t->cols;
 
-    (void)err;
-    for (size_t n = 0; n < w->t->rows; n++) {
-        clm_qtype_dequantize(w->t->type, tensor_row(w->t, n), cols, b->row);
+    for (size_t n = 0; n < rows; n++) {
+        const float *row = b->rows + n % MATMUL_ROWS * cols;
+
+        if (n % MATMUL_ROWS == 0) {
+            size_t count = rows - n < MATMUL_ROWS ? rows - n : MATMUL_ROWS;
+            clm_status st = clm_tensor_read_rows(w->t, n, count, b->rows, err);
+            if (st != CLM_OK) return st;
+        }
         for (size_t i = 0; i < m; i++) {
             const float *xi = (const float *)x->data + i * cols;
             double sum = 0.0;
-            for (size_t k = 0; k < cols; k++) sum += (double)xi[k] * (double)b->row[k];
+            for (size_t k = 0; k < cols; k++) sum += (double)xi[k] * (double)row[k];
             ((float *)y->data)[i * ldy + y_off + n] = (float)sum;
         }
     }
@@ -349,13 +360,13 @@ static clm_status ref_attention(clm_backend *base, size_t layer, const clm_qkv *
     return CLM_OK;
 }
 
-static clm_status ref_swiglu(clm_backend *base, const clm_vec *gu, size_t m, size_t ffn,
+static clm_status ref_swiglu(clm_backend *base, const clm_vec *gu, size_t m, size_t ffn, bool tiled,
                              clm_vec *out, clm_err *err)
 {
-    clm_case c = {.shape = clm_shape_swiglu(m, ffn)};
+    clm_case c = {.shape = clm_shape_swiglu(m, ffn, tiled)};
 
     (void)base, (void)err;
-    c.bufs[0] = floats(gu, m * 2 * ffn);
+    c.bufs[0] = floats(gu, m * (size_t)c.shape.v[CLM_SWIGLU_LD]);
     c.bufs[1] = floats(out, m * ffn);
     clm_ref_swiglu(&c);
     return CLM_OK;
@@ -391,6 +402,7 @@ static const clm_backend_ops ops = {
     .destroy = ref_destroy,
     .describe = ref_describe,
     .prepare = ref_prepare,
+    .keeps_tensors = true,
     .load_matrix = ref_load_matrix,
     .load_vector = ref_load_vector,
     .unload = ref_unload,

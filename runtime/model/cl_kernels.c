@@ -1,8 +1,11 @@
 /* runtime/model/cl_kernels.c: see runtime/model/cl_kernels.h. */
 #include "runtime/model/cl_kernels.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "host/parallel.h"
 
 typedef struct entry {
     const clm_op_desc *op;
@@ -19,14 +22,6 @@ typedef struct plan {
     clm_shape shape;
 } plan;
 
-/* What was launched lately: shapes of a model come again with every token. */
-typedef struct recent {
-    const clm_op_desc *op; /* NULL: free */
-    clm_shape shape;
-    size_t entry;
-} recent;
-enum { RECENT = 256 };
-
 struct clm_cl_kernels {
     clm_device *dev;
     const clm_tuning *tuning;
@@ -34,7 +29,6 @@ struct clm_cl_kernels {
     size_t n, room;
     plan *plans;
     size_t n_plans, plan_room;
-    recent recent[RECENT];
 };
 
 clm_status clm_cl_kernels_create(clm_device *dev, const clm_tuning *tuning, clm_cl_kernels **out,
@@ -73,17 +67,8 @@ static bool same_shape(const clm_shape *a, const clm_shape *b)
     return memcmp(a->v, b->v, sizeof a->v) == 0 && memcmp(a->f, b->f, sizeof a->f) == 0;
 }
 
-/* Where `op` at `shape` is remembered. */
-static recent *recall(clm_cl_kernels *k, const clm_op_desc *op, const clm_shape *shape)
-{
-    size_t h = (size_t)(uintptr_t)op >> 4;
-
-    for (size_t i = 0; i < CLM_MAX_DIMS; i++) h = h * 31 + (size_t)shape->v[i];
-    return &k->recent[(h ^ h >> 16) % RECENT];
-}
-
 /* The entry that serves `op` at `shape`, made if there is none. */
-static clm_status make_entry(clm_cl_kernels *k, const clm_op_desc *op, const clm_shape *shape,
+static clm_status find_entry(clm_cl_kernels *k, const clm_op_desc *op, const clm_shape *shape,
                              entry **out, clm_err *err)
 {
     entry wanted = {.op = op, .shape = *shape};
@@ -105,21 +90,6 @@ static clm_status make_entry(clm_cl_kernels *k, const clm_op_desc *op, const clm
     k->entries[k->n] = wanted;
     *out = &k->entries[k->n++];
     return CLM_OK;
-}
-
-static clm_status find_entry(clm_cl_kernels *k, const clm_op_desc *op, const clm_shape *shape,
-                             entry **out, clm_err *err)
-{
-    recent *r = recall(k, op, shape);
-    clm_status st;
-
-    if (r->op == op && same_shape(&r->shape, shape)) {
-        *out = &k->entries[r->entry];
-        return CLM_OK;
-    }
-    st = make_entry(k, op, shape, out, err);
-    if (st == CLM_OK) *r = (recent){op, *shape, (size_t)(*out - k->entries)};
-    return st;
 }
 
 static clm_status add_plan(clm_cl_kernels *k, const clm_op_desc *op, const clm_shape *shape,
@@ -162,16 +132,37 @@ static clm_status build(clm_cl_kernels *k, entry *e, clm_err *err)
     return clm_op_build(e->op, k->dev, &e->shape, e->params, &e->prog, &e->kernel, err);
 }
 
+/* Builds in progress; `done` is guarded by the mutex, which also keeps reports apart. */
+typedef struct builds {
+    clm_cl_kernels *k;
+    pthread_mutex_t mutex;
+    size_t done;
+} builds;
+
+static clm_status build_one(void *user, size_t index, clm_err *err)
+{
+    builds *b = user;
+    entry *e = &b->k->entries[index];
+    clm_status st = e->kernel == NULL ? build(b->k, e, err) : CLM_OK;
+
+    pthread_mutex_lock(&b->mutex);
+    if (st == CLM_OK)
+        clm_progress(clm_device_observer(b->k->dev), "compiling kernels", ++b->done, b->k->n);
+    pthread_mutex_unlock(&b->mutex);
+    return st;
+}
+
 clm_status clm_cl_kernels_build(clm_cl_kernels *k, clm_err *err)
 {
-    for (size_t i = 0; i < k->n; i++) {
-        clm_status st = CLM_OK;
-        clm_progress(clm_device_observer(k->dev), "compiling kernels", i, k->n);
-        if (k->entries[i].kernel == NULL) st = build(k, &k->entries[i], err);
-        if (st != CLM_OK) return st;
-    }
-    clm_progress(clm_device_observer(k->dev), "compiling kernels", k->n, k->n);
-    return CLM_OK;
+    builds b = {.k = k};
+    clm_status st;
+
+    clm_progress(clm_device_observer(k->dev), "compiling kernels", 0, k->n);
+    if (pthread_mutex_init(&b.mutex, NULL) != 0)
+        return clm_fail(err, CLM_E_NOMEM, "kernels: no memory");
+    st = clm_parallel_for(k->n, build_one, &b, err);
+    pthread_mutex_destroy(&b.mutex);
+    return st;
 }
 
 clm_status clm_cl_kernels_launch(clm_cl_kernels *k, const clm_op_desc *op, const clm_shape *shape,
@@ -182,5 +173,18 @@ clm_status clm_cl_kernels_launch(clm_cl_kernels *k, const clm_op_desc *op, const
 
     if (st == CLM_OK && e->kernel == NULL) st = build(k, e, err);
     if (st == CLM_OK) st = clm_op_launch(op, e->kernel, shape, e->params, bufs, err);
+    return st;
+}
+
+clm_status clm_cl_kernels_bind(clm_cl_kernels *k, const clm_op_desc *op, const clm_shape *shape,
+                               clm_buffer *const *bufs, clm_cl_launch *out, clm_err *err)
+{
+    entry *e = NULL;
+    clm_status st = find_entry(k, op, shape, &e, err);
+
+    out->kernel = NULL;
+    if (st == CLM_OK && e->kernel == NULL) st = build(k, e, err);
+    if (st == CLM_OK) st = clm_kernel_create(e->prog, op->entry, &out->kernel, err);
+    if (st == CLM_OK) st = op->bind(out->kernel, shape, e->params, bufs, &out->range, err);
     return st;
 }

@@ -4,6 +4,7 @@
 #include "runtime/ops/op_add.h"
 #include "runtime/ops/op_argmax.h"
 #include "runtime/ops/op_attention.h"
+#include "runtime/ops/op_gather.h"
 #include "runtime/ops/op_kv_store.h"
 #include "runtime/ops/op_rmsnorm.h"
 #include "runtime/ops/op_rope.h"
@@ -67,15 +68,25 @@ clm_shape clm_shape_attention(const clm_kv_shape *kv, const clm_qkv *qkv, size_t
     return s;
 }
 
-clm_shape clm_shape_swiglu(size_t m, size_t ffn)
+clm_shape clm_shape_swiglu(size_t m, size_t ffn, bool tiled)
 {
     clm_shape s = {.v = {0}};
 
     s.v[CLM_SWIGLU_M] = (int)m;
-    s.v[CLM_SWIGLU_LD] = (int)(2 * ffn);
+    s.v[CLM_SWIGLU_LD] = (int)(tiled ? (ffn + 15) / 16 * 32 : 2 * ffn);
     s.v[CLM_SWIGLU_GATE_OFF] = 0;
-    s.v[CLM_SWIGLU_UP_OFF] = (int)ffn;
+    s.v[CLM_SWIGLU_UP_OFF] = (int)(tiled ? 16 : ffn);
     s.v[CLM_SWIGLU_FFN] = (int)ffn;
+    s.v[CLM_SWIGLU_TILED] = tiled;
+    return s;
+}
+
+clm_shape clm_shape_gather(size_t m, size_t columns)
+{
+    clm_shape s = {.v = {0}};
+
+    s.v[CLM_GATHER_M] = (int)m;
+    s.v[CLM_GATHER_K] = (int)columns;
     return s;
 }
 

@@ -9,7 +9,7 @@
 #include "runtime/ops/op_util.h"
 #include "runtime/ops/ref.h"
 
-static const char *const k_dims[] = {"M", "LD", "GATE_OFF", "UP_OFF", "FFN"};
+static const char *const k_dims[] = {"M", "LD", "GATE_OFF", "UP_OFF", "FFN", "TILED"};
 enum { AXIS_WG, AXIS_VW };
 static const int k_wg[] = {1, 8, 64, 256}, k_vw[] = {1, 4, 16};
 static const clm_axis k_axes[] = {
@@ -34,10 +34,10 @@ static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
 
 static size_t defines(const clm_shape *shape, const int *params, clm_define *defs)
 {
-    (void)shape;
     defs[0] = (clm_define){"WG", params[AXIS_WG]};
     defs[1] = (clm_define){"VW", params[AXIS_VW]};
-    return 2;
+    defs[2] = (clm_define){"TILED", shape->v[CLM_SWIGLU_TILED]};
+    return 3;
 }
 
 /* Gates within what a model has, and in each row, where it is long enough, the ends of the range:
@@ -56,11 +56,15 @@ static clm_status fill(clm_case *c, uint32_t seed, clm_err *err)
     memset(x, 0xFF, rows * ld * sizeof *x);
     for (size_t m = 0; m < rows; m++) {
         float *gate = x + m * ld + v[CLM_SWIGLU_GATE_OFF];
+        float *up = x + m * ld + v[CLM_SWIGLU_UP_OFF];
 
-        clm_random_fill(&r, gate, ffn, -8.0f, 8.0f);
-        clm_random_fill(&r, x + m * ld + v[CLM_SWIGLU_UP_OFF], ffn, -2.0f, 2.0f);
-        for (size_t i = 0; i < CLM_COUNT(k_ends) && i * 3 + 1 < ffn; i++)
-            gate[i * 3 + 1] = k_ends[i];
+        for (size_t i = 0; i < ffn; i++) {
+            const size_t j = v[CLM_SWIGLU_TILED] ? i / 16 * 32 + i % 16 : i;
+
+            gate[j] = i % 3 == 1 && i / 3 < CLM_COUNT(k_ends) ? k_ends[i / 3]
+                                                              : clm_random_float(&r, -8.0f, 8.0f);
+            up[j] = clm_random_float(&r, -2.0f, 2.0f);
+        }
     }
     return CLM_OK;
 }
@@ -93,7 +97,7 @@ static double flops(const clm_shape *shape)
 }
 
 static const clm_shape k_test[] = {
-    /* M, LD, GATE_OFF, UP_OFF, FFN */
+    /* M, LD, GATE_OFF, UP_OFF, FFN, TILED */
     {.v = {2, 2 * 33, 0, 33, 33}},
     {.v = {1, 2, 0, 1, 1}},
     {.v = {7, 9, 4, 1, 3}},
@@ -108,6 +112,8 @@ static const clm_shape k_test[] = {
     {.v = {2, 2 * 1021, 0, 1021, 1021}},
     {.v = {1, 2 * 1025, 0, 1025, 1025}},
     {.v = {1, 2 * 13696, 0, 13696, 13696}},
+    {.v = {2, 64, 0, 16, 17, 1}},
+    {.v = {3, 2 * 96 + 5, 3, 19, 96, 1}},
 };
 static const clm_shape k_tune[] = {
     {.v = {1, 2 * 13696, 0, 13696, 13696}},

@@ -8,13 +8,15 @@
 
 #include "tuning/op_desc.h"
 
-/* shape.v; LD is the row stride of x, out has rows of FFN. */
+/* shape.v; LD is the row stride of x, out has rows of FFN. TILED 1: gate and up in turn, 16 columns
+ * each, in x. */
 enum clm_swiglu_dim {
     CLM_SWIGLU_M,
     CLM_SWIGLU_LD,
     CLM_SWIGLU_GATE_OFF,
     CLM_SWIGLU_UP_OFF,
     CLM_SWIGLU_FFN,
+    CLM_SWIGLU_TILED,
     CLM_SWIGLU_DIMS
 };
 

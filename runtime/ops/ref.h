@@ -21,15 +21,22 @@ void clm_ref_untouched(clm_case_buffer *buf);
 float clm_ref_half_to_float(uint16_t h);
 uint16_t clm_ref_float_to_half(float f);
 
+/* Quantises `groups` groups of 32 as runtime/ops/act.h says, one token. */
+void clm_ref_act_store(const double *x, size_t groups, int8_t *q, float *d, int32_t *s);
+
+void clm_ref_act_quant(clm_case *c);
 void clm_ref_add(clm_case *c);
 void clm_ref_argmax(clm_case *c);
 void clm_ref_attention(clm_case *c);
 void clm_ref_dequant(clm_case *c);
 void clm_ref_embed(clm_case *c);
+void clm_ref_gather(clm_case *c);
+void clm_ref_gemm(clm_case *c);
 void clm_ref_gemv_f16(clm_case *c);
 void clm_ref_gemv_q4(clm_case *c);
 void clm_ref_gemv_q8(clm_case *c);
 void clm_ref_kv_store(clm_case *c);
+void clm_ref_linear(clm_case *c);
 void clm_ref_rmsnorm(clm_case *c);
 void clm_ref_rope(clm_case *c);
 void clm_ref_swiglu(clm_case *c);

@@ -18,8 +18,9 @@ void clm_ref_swiglu(clm_case *c)
         const float *row = x + m * (size_t)v[CLM_SWIGLU_LD];
 
         for (size_t i = 0; i < ffn; i++) {
-            const double gate = (double)row[(size_t)v[CLM_SWIGLU_GATE_OFF] + i];
-            const double up = (double)row[(size_t)v[CLM_SWIGLU_UP_OFF] + i];
+            const size_t j = v[CLM_SWIGLU_TILED] ? i / 16 * 32 + i % 16 : i;
+            const double gate = (double)row[(size_t)v[CLM_SWIGLU_GATE_OFF] + j];
+            const double up = (double)row[(size_t)v[CLM_SWIGLU_UP_OFF] + j];
 
             out[m * ffn + i] = (float)(gate / (1.0 + exp(-gate)) * up);
         }

@@ -1,0 +1,110 @@
+/* linear_q4.cl: a fused product with a matrix of 4-bit blocks; formula, buffers and launch: linear.cl
+ *
+ * Build  GROUP elements per scale: 32, 64, 128 or another multiple of 32; 0: a whole row.  HAS_MIN
+ */
+#include "linear.cl"
+
+#ifndef GROUP
+#define GROUP 32
+#endif
+#ifndef HAS_MIN
+#define HAS_MIN 0
+#endif
+#if GROUP < 0 || GROUP % 32 != 0 || HAS_MIN < 0 || HAS_MIN > 2
+#error "linear_q4: GROUP must be 0 or a multiple of 32, HAS_MIN 0 to 2"
+#endif
+#if GROUP == 0
+#define GROUPS(columns) 1
+#define GROUP_OF(b)     0
+#else
+#define GROUPS(columns) ((columns) / GROUP)
+#define GROUP_OF(b)     ((b) / (GROUP / 32))
+#endif
+
+#if FAMILY == 0
+
+/* sum_k (q - 8) * x over a block of 16 rows x 32 columns. */
+#if ACT == 0
+CLM_INLINE float16 block_sum(__global const uint *words, __global const float *x, const float sum_x)
+{
+    float16 low = -8.0f * sum_x, high = 0.0f;
+
+#pragma unroll
+    for (int j = 0; j < 4; j++) {
+        const uint16 v = vload16(j, words);
+
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            low += convert_float16(as_int16((v >> (uint)(8 * i)) & 15u)) * x[8 * j + i];
+            high += convert_float16(as_int16((v >> (uint)(8 * i + 4)) & 15u)) * x[8 * j + 4 + i];
+        }
+    }
+    return low + high;
+}
+#else
+CLM_INLINE float16 block_sum(__global const uint *words, __global const uint *x, const int sum_x)
+{
+    int16 low = (int16)(-8 * sum_x), high = (int16)(0);
+
+#pragma unroll
+    for (int j = 0; j < 4; j++) {
+        const uint16 v = vload16(j, words);
+
+        low = clm_dot16_u7(v & 0x0f0f0f0fu, x + 2 * j, low);
+        high = clm_dot16_u7((v >> 4u) & 0x0f0f0f0fu, x + 2 * j + 1, high);
+    }
+    return convert_float16(low + high);
+}
+#endif
+
+__kernel __attribute__((vec_type_hint(float16)))
+void linear_q4(__global const uint *restrict q, __global const half *restrict scale,
+               __global const half *restrict minimum, LINEAR_ARGS)
+{
+    const int first = (int)get_global_id(0) * STREAMS, tiles = (rows + 15) / 16;
+    const int blocks = columns / 32;
+    __global const uint *words[STREAMS];
+    size_t groups[STREAMS];
+    float16 acc[STREAMS];
+
+    if (first >= tiles) return;
+#pragma unroll
+    for (int t = 0; t < STREAMS; t++) {
+        const size_t tile = (size_t)min(first + t, tiles - 1); /* one too many is not stored */
+        words[t] = q + tile * (size_t)blocks * 64;
+        groups[t] = tile * (size_t)GROUPS(columns);
+        acc[t] = 0.0f;
+    }
+    for (int b = 0; b < blocks; b++) {
+#if ACT == 0
+        const float sum_x = clm_sum16(vload16(2 * b, x) + vload16(2 * b + 1, x));
+        const float d = 1.0f;
+#else
+        const int sum_x = xs[b];
+        const float d = xd[b];
+#endif
+
+#pragma unroll
+        for (int t = 0; t < STREAMS; t++) {
+            const size_t g = groups[t] + (size_t)GROUP_OF(b);
+
+#if ACT == 0
+            const float16 v = block_sum(words[t] + b * 64, x + b * 32, sum_x);
+#else
+            const float16 v = block_sum(words[t] + b * 64, x + b * 8, sum_x);
+#endif
+            const float16 s = vload_half16(g, scale);
+
+            acc[t] += v * (s * d);
+#if HAS_MIN
+            acc[t] += CLM_MINIMUM(HAS_MIN, s, vload_half16(g, minimum)) * (d * (float)sum_x);
+#endif
+        }
+    }
+    const float r = linear_factor(part, n_part, columns, eps);
+#pragma unroll
+    for (int t = 0; t < STREAMS; t++) acc[t] *= r;
+    LINEAR_EPILOGUE(first, acc)
+}
+
+#endif

@@ -1,0 +1,133 @@
+/* linear_q8.cl: a fused product with a matrix of 8-bit blocks; formula, buffers and launch: linear.cl
+ *
+ * Build  GROUP elements per scale: 16, 32 or another multiple of 32; 0: a whole row.  HAS_MIN
+ */
+#include "linear.cl"
+
+#ifndef GROUP
+#define GROUP 32
+#endif
+#ifndef HAS_MIN
+#define HAS_MIN 0
+#endif
+#if GROUP < 0 || (GROUP != 16 && GROUP % 32 != 0) || HAS_MIN < 0 || HAS_MIN > 2
+#error "linear_q8: GROUP must be 0, 16 or a multiple of 32, HAS_MIN 0 to 2"
+#endif
+
+/* A block of 32 columns is taken in PARTS, each under one scale. */
+#if GROUP == 16
+#define PARTS             2
+#define GROUPS(columns)   ((columns) / 16)
+#define GROUP_OF(b, part) ((b) * 2 + (part))
+#elif GROUP == 0
+#define PARTS             1
+#define GROUPS(columns)   1
+#define GROUP_OF(b, part) 0
+#else
+#define PARTS             1
+#define GROUPS(columns)   ((columns) / GROUP)
+#define GROUP_OF(b, part) ((b) / (GROUP / 32))
+#endif
+#define SLICES (8 / PARTS)
+
+#if FAMILY == 0
+
+/* sum_k q * x over a part of a block, and sum_k x. */
+#if ACT == 0
+CLM_INLINE float16 part_sum(__global const uint *words, __global const float *x)
+{
+    float16 even = 0.0f, odd = 0.0f;
+
+#pragma unroll
+    for (int j = 0; j < SLICES; j++) {
+        const uint16 v = vload16(j, words);
+
+#pragma unroll
+        for (int i = 0; i < 4; i += 2) {
+            even += convert_float16(as_int16(v << (uint)(24 - 8 * i)) >> 24) * x[4 * j + i];
+            odd += convert_float16(as_int16(v << (uint)(16 - 8 * i)) >> 24) * x[4 * j + i + 1];
+        }
+    }
+    return even + odd;
+}
+#else
+CLM_INLINE float16 part_sum(__global const uint *words, __global const uint *x, const int sum_x)
+{
+    int16 even = (int16)(-CLM_DOT_I8_BIAS * sum_x), odd = (int16)(0);
+
+#pragma unroll
+    for (int j = 0; j < SLICES; j += 2) {
+        even = clm_dot16_i8(vload16(j, words), x + j, even);
+        odd = clm_dot16_i8(vload16(j + 1, words), x + j + 1, odd);
+    }
+    return convert_float16(even + odd);
+}
+#endif
+
+__kernel __attribute__((vec_type_hint(float16)))
+void linear_q8(__global const uint *restrict q, __global const half *restrict scale,
+               __global const half *restrict minimum, LINEAR_ARGS)
+{
+    const int first = (int)get_global_id(0) * STREAMS, tiles = (rows + 15) / 16;
+    const int blocks = columns / 32;
+    __global const uint *words[STREAMS];
+    size_t groups[STREAMS];
+    float16 acc[STREAMS];
+
+    if (first >= tiles) return;
+#pragma unroll
+    for (int t = 0; t < STREAMS; t++) {
+        const size_t tile = (size_t)min(first + t, tiles - 1); /* one too many is not stored */
+        words[t] = q + tile * (size_t)blocks * 128;
+        groups[t] = tile * (size_t)GROUPS(columns);
+        acc[t] = 0.0f;
+    }
+    for (int b = 0; b < blocks; b++) {
+#pragma unroll
+        for (int p = 0; p < PARTS; p++) {
+#if ACT == 0
+            __global const float *xp = x + b * 32 + p * 16;
+#if PARTS == 2
+            const float sum_x = clm_sum16(vload16(0, xp));
+#else
+            const float sum_x = clm_sum16(vload16(0, xp) + vload16(1, xp));
+#endif
+            const float d = 1.0f;
+#else
+            __global const uint *xp = x + b * 8 + p * 4;
+#if PARTS == 2
+            const int sum_x = clm_dot4(0x01010101u, xp[0], 0) + clm_dot4(0x01010101u, xp[1], 0) +
+                              clm_dot4(0x01010101u, xp[2], 0) + clm_dot4(0x01010101u, xp[3], 0);
+#else
+            const int sum_x = xs[b];
+#endif
+            const float d = xd[b];
+#endif
+
+#pragma unroll
+            for (int t = 0; t < STREAMS; t++) {
+                const size_t g = groups[t] + (size_t)GROUP_OF(b, p);
+
+#if ACT == 0
+                const float16 v = part_sum(words[t] + b * 128 + p * 64, xp);
+#else
+                const float16 v = part_sum(words[t] + b * 128 + p * 64, xp, sum_x);
+#endif
+                const float16 s = vload_half16(g, scale);
+
+                acc[t] += v * (s * d);
+#if HAS_MIN
+                acc[t] += CLM_MINIMUM(HAS_MIN, s, vload_half16(g, minimum)) * (d * (float)sum_x);
+#else
+                (void)sum_x; /* float products need it for a minimum only */
+#endif
+            }
+        }
+    }
+    const float r = linear_factor(part, n_part, columns, eps);
+#pragma unroll
+    for (int t = 0; t < STREAMS; t++) acc[t] *= r;
+    LINEAR_EPILOGUE(first, acc)
+}
+
+#endif

@@ -1,0 +1,206 @@
+/* runtime/ops/op_gemm.c: see op_gemm.h.
+ *
+ * Layer    runtime.
+ */
+#include "runtime/ops/op_gemm.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "runtime/ops/act.h"
+#include "runtime/ops/op_util.h"
+#include "runtime/ops/ref.h"
+#include "runtime/ops/weight_case.h"
+
+enum { SIZE_LIMIT = 1 << 29, MAX_PANEL = 64 };
+
+enum { AXIS_FAMILY, AXIS_DOT };
+
+static const int k_families[] = {0};
+static const int k_dots[] = {CLM_DOT_PLAIN, CLM_DOT_KHR,  CLM_DOT_AMD,
+                             CLM_DOT_PTX,   CLM_DOT_VNNI, CLM_DOT_AVX2};
+
+static const clm_axis k_axes[] = {
+    [AXIS_FAMILY] = {"FAMILY", k_families, CLM_COUNT(k_families)},
+    [AXIS_DOT] = {"DOT", k_dots, CLM_COUNT(k_dots)},
+};
+
+static const char *const k_dims[CLM_GEMM_DIMS] = {
+    "M", "N", "K", "LDY", "Y_OFF", "T", "FORMAT", "GROUP", "HAS_MIN",
+};
+
+/* 32 vector registers hold 12 float and 12 integer sums and what else is needed; 16 registers, where a
+ * sum takes two, hold 2 and 2. Compilers without vector instructions of their own spill in any case. */
+int clm_gemm_panel(const clm_caps *caps)
+{
+    if (caps->dot == CLM_DOT_VNNI) return 12;
+    return caps->type == CLM_DEVICE_CPU ? 4 : 16;
+}
+
+static clm_weight_layout layout_of(const clm_shape *shape)
+{
+    const int *v = shape->v;
+
+    return (clm_weight_layout){.format = (clm_weight_format)v[CLM_GEMM_FORMAT],
+                               .rows = v[CLM_GEMM_N] > 0 ? (size_t)v[CLM_GEMM_N] : 0,
+                               .columns = v[CLM_GEMM_K] > 0 ? (size_t)v[CLM_GEMM_K] : 0,
+                               .group = v[CLM_GEMM_GROUP] > 0 ? (size_t)v[CLM_GEMM_GROUP] : 0,
+                               .has_min = v[CLM_GEMM_HAS_MIN]};
+}
+
+static bool shape_legal(const clm_shape *shape)
+{
+    const int *v = shape->v;
+    const clm_weight_layout w = layout_of(shape);
+
+    for (int i = CLM_GEMM_M; i <= CLM_GEMM_LDY; i++)
+        if (v[i] < 1 || v[i] > SIZE_LIMIT) return false;
+    if (v[CLM_GEMM_Y_OFF] < 0 || v[CLM_GEMM_Y_OFF] > v[CLM_GEMM_LDY] - v[CLM_GEMM_N]) return false;
+    if (v[CLM_GEMM_T] < 1 || v[CLM_GEMM_T] > MAX_PANEL || v[CLM_GEMM_HAS_MIN] < CLM_MIN_NONE ||
+        v[CLM_GEMM_HAS_MIN] > CLM_MIN_STEPS || v[CLM_GEMM_GROUP] < 0)
+        return false;
+    if (w.format == CLM_FORMAT_Q4 && w.group == 16) return false;
+    return clm_weight_quantised(w.format) && clm_weight_legal(&w);
+}
+
+static bool valid(const int *params, const clm_shape *shape, const clm_caps *caps)
+{
+    if (!shape_legal(shape)) return false;
+    return params[AXIS_DOT] == CLM_DOT_PLAIN || params[AXIS_DOT] == (int)caps->dot;
+}
+
+static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
+{
+    (void)shape;
+    params[AXIS_FAMILY] = 0;
+    params[AXIS_DOT] = (int)caps->dot;
+}
+
+static size_t defines(const clm_shape *shape, const int *params, clm_define *defs)
+{
+    const clm_weight_layout w = layout_of(shape);
+    size_t n = 0;
+
+    for (size_t i = 0; i < CLM_COUNT(k_axes); i++)
+        defs[n++] = (clm_define){k_axes[i].name, params[i]};
+    defs[n++] = (clm_define){"T", shape->v[CLM_GEMM_T]};
+    defs[n++] = (clm_define){"GROUP", clm_weight_group_define(&w)};
+    defs[n++] = (clm_define){"HAS_MIN", w.has_min};
+    return n;
+}
+
+/* Random tokens, quantised one by one and laid into panels. Those that fill up the last panel hold
+ * numbers too: a kernel may read them but must not let them reach y. */
+static bool add_input(clm_case *c, clm_random *r)
+{
+    const size_t k_count = (size_t)c->shape.v[CLM_GEMM_K], t_count = (size_t)c->shape.v[CLM_GEMM_T];
+    const size_t panels = clm_op_ceil_div((size_t)c->shape.v[CLM_GEMM_M], t_count);
+    const size_t groups = k_count / CLM_ACT_GROUP;
+    int8_t *q = clm_case_add(c, "x", CLM_ELEM_I8, panels * t_count * k_count, CLM_CASE_IN);
+    float *d = clm_case_add(c, "xd", CLM_ELEM_F32, panels * t_count * groups, CLM_CASE_IN);
+    int32_t *s = clm_case_add(c, "xs", CLM_ELEM_I32, panels * t_count * groups, CLM_CASE_IN);
+    double *x = malloc(k_count * sizeof *x);
+    int8_t *row_q = malloc(k_count);
+    float *row_d = malloc(groups * sizeof *row_d);
+    int32_t *row_s = malloc(groups * sizeof *row_s);
+    const bool ok = q != NULL && d != NULL && s != NULL && x != NULL && row_q != NULL &&
+                    row_d != NULL && row_s != NULL;
+
+    for (size_t m = 0; m < panels * t_count && ok; m++) {
+        const size_t p = m / t_count, t = m % t_count;
+
+        for (size_t k = 0; k < k_count; k++) x[k] = (double)clm_random_float(r, -1.0f, 1.0f);
+        clm_ref_act_store(x, groups, row_q, row_d, row_s);
+        for (size_t k = 0; k < k_count; k++)
+            q[((p * (k_count / 4) + k / 4) * t_count + t) * 4 + k % 4] = row_q[k];
+        for (size_t g = 0; g < groups; g++) {
+            d[(p * groups + g) * t_count + t] = row_d[g];
+            s[(p * groups + g) * t_count + t] = row_s[g];
+        }
+    }
+    free(x);
+    free(row_q);
+    free(row_d);
+    free(row_s);
+    return ok;
+}
+
+static clm_status fill(clm_case *c, uint32_t seed, clm_err *err)
+{
+    const clm_weight_layout w = layout_of(&c->shape);
+    const size_t count = (size_t)c->shape.v[CLM_GEMM_M] * (size_t)c->shape.v[CLM_GEMM_LDY];
+    clm_random r = clm_random_init(seed);
+    clm_status st = clm_weight_case_add(c, &w, false, 1.0f / sqrtf((float)w.columns), &r, err);
+
+    if (st != CLM_OK) return st;
+    if (!add_input(c, &r)) return clm_op_fill_nomem("gemm", err);
+    if (clm_case_add(c, "y", CLM_ELEM_F32, count, CLM_CASE_OUT) == NULL)
+        return clm_op_fill_nomem("gemm", err);
+    return CLM_OK;
+}
+
+static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *params,
+                       clm_buffer *const *bufs, clm_range *range, clm_err *err)
+{
+    const int *v = shape->v;
+    clm_arg args[CLM_GEMM_BUFFERS + 5];
+    size_t n = 0;
+
+    (void)params;
+    for (; n < CLM_GEMM_BUFFERS; n++) args[n] = CLM_BUF(bufs[n]);
+    for (int i = CLM_GEMM_M; i <= CLM_GEMM_Y_OFF; i++) args[n++] = CLM_I32(v[i]);
+    *range = (clm_range){2,
+                         {clm_op_ceil_div((size_t)v[CLM_GEMM_M], (size_t)v[CLM_GEMM_T]),
+                          clm_op_ceil_div((size_t)v[CLM_GEMM_N], CLM_TILE_ROWS)},
+                         {1, 1}};
+    return clm_kernel_set_args(kernel, args, n, err);
+}
+
+static double bytes_moved(const clm_shape *shape)
+{
+    const clm_weight_layout w = layout_of(shape);
+
+    return clm_weight_bytes(&w) +
+           shape->v[CLM_GEMM_M] * (1.25 * (double)w.columns + 4.0 * (double)w.rows);
+}
+
+static double flops(const clm_shape *shape)
+{
+    return 2.0 * shape->v[CLM_GEMM_M] * shape->v[CLM_GEMM_N] * shape->v[CLM_GEMM_K];
+}
+
+#define Q4 CLM_FORMAT_Q4
+#define Q8 CLM_FORMAT_Q8
+/* M, N, K, LDY, Y_OFF, T, FORMAT, GROUP, HAS_MIN */
+#define SHAPE(...)                                                                                 \
+    {                                                                                              \
+        .v = {__VA_ARGS__},                                                                        \
+    }
+#define TEST_SHAPES(F)                                                                             \
+    SHAPE(1, 1, 32, 1, 0, 1, F, 32, 0), SHAPE(13, 33, 96, 40, 3, 12, F, 32, 1),                    \
+        SHAPE(24, 100, 256, 100, 0, 12, F, 128, 0), SHAPE(7, 48, 96, 48, 0, 4, F, 0, 2),           \
+        SHAPE(5, 17, 64, 17, 0, 16, F, 64, 1), SHAPE(65, 83, 160, 90, 7, 12, F, 32, 0)
+/* Baichuan-13B, a prompt of 512: query, key and value; output; gate and up; down. */
+#define TUNE_SHAPES(F, GROUP, MIN)                                                                 \
+    SHAPE(512, 15360, 5120, 15360, 0, 12, F, GROUP, MIN),                                          \
+        SHAPE(512, 5120, 5120, 5120, 0, 12, F, GROUP, MIN),                                        \
+        SHAPE(512, 27392, 5120, 27392, 0, 12, F, GROUP, MIN),                                      \
+        SHAPE(512, 5120, 13696, 5120, 0, 12, F, GROUP, MIN)
+
+static const clm_shape k_test_q4[] = {TEST_SHAPES(Q4)};
+static const clm_shape k_test_q8[] = {TEST_SHAPES(Q8), SHAPE(13, 33, 96, 40, 3, 12, Q8, 16, 1)};
+static const clm_shape k_tune_q4[] = {TUNE_SHAPES(Q4, 32, 0), TUNE_SHAPES(Q4, 64, 1)};
+static const clm_shape k_tune_q8[] = {TUNE_SHAPES(Q8, 32, 0)};
+
+/* Float sums of exact integer sums, one for each 32 elements: as good as those of gemv_*. */
+#define DESCRIPTOR(NAME, TEST, TUNE)                                                               \
+    {                                                                                              \
+        .name = NAME, .entry = NAME, .dims = k_dims, .n_dims = CLM_GEMM_DIMS, .axes = k_axes,      \
+        .n_axes = CLM_COUNT(k_axes), .valid = valid, .defaults = defaults, .defines = defines,     \
+        .fill = fill, .reference = clm_ref_gemm, .bind = bind, .bytes_moved = bytes_moved,         \
+        .flops = flops, .test_shapes = TEST, .n_test_shapes = CLM_COUNT(TEST),                     \
+        .tune_shapes = TUNE, .n_tune_shapes = CLM_COUNT(TUNE), .atol = 4e-6f, .rtol = 1e-5f,       \
+    }
+
+const clm_op_desc clm_op_gemm_q4 = DESCRIPTOR("gemm_q4", k_test_q4, k_tune_q4);
+const clm_op_desc clm_op_gemm_q8 = DESCRIPTOR("gemm_q8", k_test_q8, k_tune_q8);

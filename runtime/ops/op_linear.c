@@ -1,0 +1,284 @@
+/* runtime/ops/op_linear.c: see op_linear.h.
+ *
+ * Layer    runtime.
+ */
+#include "runtime/ops/op_linear.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "runtime/ops/act.h"
+#include "runtime/ops/op_util.h"
+#include "runtime/ops/ref.h"
+#include "runtime/ops/weight_case.h"
+
+/* Bound of every size, so that sums of two of them are ints. */
+enum { SIZE_LIMIT = 1 << 29, SUM_ROWS = 32 };
+
+enum { AXIS_FAMILY, AXIS_STREAMS, AXIS_DOT };
+
+static const int k_families[] = {0};
+static const int k_streams[] = {2, 4, 8};
+static const int k_dots[] = {CLM_DOT_PLAIN, CLM_DOT_KHR,  CLM_DOT_AMD,
+                             CLM_DOT_PTX,   CLM_DOT_VNNI, CLM_DOT_AVX2};
+
+static const clm_axis k_axes[] = {
+    [AXIS_FAMILY] = {"FAMILY", k_families, CLM_COUNT(k_families)},
+    [AXIS_STREAMS] = {"STREAMS", k_streams, CLM_COUNT(k_streams)},
+    [AXIS_DOT] = {"DOT", k_dots, CLM_COUNT(k_dots)},
+};
+
+static const char *const k_dims[CLM_LINEAR_DIMS] = {
+    "N", "K", "ROW0", "N_PART", "FORMAT", "GROUP", "HAS_MIN", "ACT", "OUT_ACT", "NORM", "EPILOGUE",
+};
+
+static clm_weight_layout layout_of(const clm_shape *shape)
+{
+    const int *v = shape->v;
+
+    return (clm_weight_layout){.format = (clm_weight_format)v[CLM_LINEAR_FORMAT],
+                               .rows = v[CLM_LINEAR_N] > 0 ? (size_t)v[CLM_LINEAR_N] : 0,
+                               .columns = v[CLM_LINEAR_K] > 0 ? (size_t)v[CLM_LINEAR_K] : 0,
+                               .group = v[CLM_LINEAR_GROUP] > 0 ? (size_t)v[CLM_LINEAR_GROUP] : 0,
+                               .has_min = v[CLM_LINEAR_HAS_MIN]};
+}
+
+static bool flag(int v)
+{
+    return v == 0 || v == 1;
+}
+
+static bool shape_legal(const clm_shape *shape)
+{
+    const int *v = shape->v;
+    const clm_weight_layout w = layout_of(shape);
+
+    if (v[CLM_LINEAR_N] < 1 || v[CLM_LINEAR_N] > SIZE_LIMIT || v[CLM_LINEAR_K] < 1 ||
+        v[CLM_LINEAR_K] > SIZE_LIMIT || v[CLM_LINEAR_GROUP] < 0 || !clm_weight_legal(&w))
+        return false;
+    if (v[CLM_LINEAR_ROW0] < 0 || v[CLM_LINEAR_ROW0] > SIZE_LIMIT ||
+        (v[CLM_LINEAR_EPILOGUE] != CLM_LINEAR_STORE && v[CLM_LINEAR_ROW0] % SUM_ROWS != 0))
+        return false;
+    if (!flag(v[CLM_LINEAR_ACT]) || !flag(v[CLM_LINEAR_OUT_ACT]) || !flag(v[CLM_LINEAR_NORM]) ||
+        v[CLM_LINEAR_HAS_MIN] < CLM_MIN_NONE || v[CLM_LINEAR_HAS_MIN] > CLM_MIN_STEPS ||
+        v[CLM_LINEAR_EPILOGUE] < CLM_LINEAR_STORE || v[CLM_LINEAR_EPILOGUE] > CLM_LINEAR_SWIGLU)
+        return false;
+    if (v[CLM_LINEAR_NORM] && (v[CLM_LINEAR_N_PART] < 1 || v[CLM_LINEAR_N_PART] > SIZE_LIMIT))
+        return false;
+    if (v[CLM_LINEAR_ACT] && !clm_weight_quantised(w.format)) return false;
+    if (w.format == CLM_FORMAT_Q4 && w.group == 16) return false;
+    if (v[CLM_LINEAR_EPILOGUE] == CLM_LINEAR_STORE) return v[CLM_LINEAR_OUT_ACT] == 0;
+    if (v[CLM_LINEAR_EPILOGUE] == CLM_LINEAR_SWIGLU)
+        return v[CLM_LINEAR_N] % (v[CLM_LINEAR_OUT_ACT] ? 64 : 32) == 0 &&
+               v[CLM_LINEAR_ROW0] % (v[CLM_LINEAR_OUT_ACT] ? 64 : 32) == 0;
+    return !v[CLM_LINEAR_OUT_ACT] || v[CLM_LINEAR_N] % CLM_ACT_GROUP == 0;
+}
+
+static bool valid(const int *params, const clm_shape *shape, const clm_caps *caps)
+{
+    const int *v = shape->v;
+    int least = 1; /* tiles that make whole groups of outputs */
+
+    if (!shape_legal(shape)) return false;
+    if (v[CLM_LINEAR_EPILOGUE] != CLM_LINEAR_STORE) least = 2;
+    if (v[CLM_LINEAR_EPILOGUE] == CLM_LINEAR_SWIGLU && v[CLM_LINEAR_OUT_ACT]) least = 4;
+    if (params[AXIS_STREAMS] < least) return false;
+    if (!v[CLM_LINEAR_ACT]) return params[AXIS_DOT] == CLM_DOT_PLAIN;
+    return params[AXIS_DOT] == CLM_DOT_PLAIN || params[AXIS_DOT] == (int)caps->dot;
+}
+
+static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
+{
+    params[AXIS_FAMILY] = 0;
+    params[AXIS_STREAMS] = 4;
+    params[AXIS_DOT] = shape->v[CLM_LINEAR_ACT] ? (int)caps->dot : CLM_DOT_PLAIN;
+}
+
+static size_t defines(const clm_shape *shape, const int *params, clm_define *defs)
+{
+    const clm_weight_layout w = layout_of(shape);
+    size_t n = 0;
+
+    for (size_t i = 0; i < CLM_COUNT(k_axes); i++)
+        defs[n++] = (clm_define){k_axes[i].name, params[i]};
+    for (int i = CLM_LINEAR_ACT; i <= CLM_LINEAR_EPILOGUE; i++)
+        defs[n++] = (clm_define){k_dims[i], shape->v[i]};
+    if (!clm_weight_quantised(w.format)) {
+        defs[n++] = (clm_define){"FORMAT", (int)w.format};
+        return n;
+    }
+    defs[n++] = (clm_define){"GROUP", clm_weight_group_define(&w)};
+    defs[n++] = (clm_define){"HAS_MIN", w.has_min};
+    return n;
+}
+
+/* ---- test data ------------------------------------------------------------------------------- */
+
+/* A buffer of `count` floats within -1..1 when it is used, of one element otherwise. */
+static bool add_floats(clm_case *c, const char *name, size_t count, bool used, float low,
+                       clm_random *r)
+{
+    float *data = clm_case_add(c, name, CLM_ELEM_F32, used ? count : 1, CLM_CASE_IN);
+
+    if (data != NULL && used) clm_random_fill(r, data, count, low, 1.0f);
+    return data != NULL;
+}
+
+static bool add_input(clm_case *c, size_t k, clm_random *r)
+{
+    const bool act = c->shape.v[CLM_LINEAR_ACT];
+    const size_t groups = k / CLM_ACT_GROUP;
+    double *x;
+    float *d;
+    int32_t *s;
+    int8_t *q;
+
+    if (!act)
+        return add_floats(c, "x", k, true, -1.0f, r) && add_floats(c, "xd", 0, false, 0, r) &&
+               clm_case_add(c, "xs", CLM_ELEM_I32, 1, CLM_CASE_IN) != NULL;
+    q = clm_case_add(c, "x", CLM_ELEM_I8, k, CLM_CASE_IN);
+    d = clm_case_add(c, "xd", CLM_ELEM_F32, groups, CLM_CASE_IN);
+    s = clm_case_add(c, "xs", CLM_ELEM_I32, groups, CLM_CASE_IN);
+    if (q == NULL || d == NULL || s == NULL) return false;
+    x = malloc(k * sizeof *x);
+    if (x == NULL) return false;
+    for (size_t i = 0; i < k; i++) x[i] = (double)clm_random_float(r, -1.0f, 1.0f);
+    clm_ref_act_store(x, groups, q, d, s);
+    free(x);
+    return true;
+}
+
+static bool add_output(clm_case *c, size_t end)
+{
+    const bool act = c->shape.v[CLM_LINEAR_OUT_ACT];
+    const size_t count = c->shape.v[CLM_LINEAR_EPILOGUE] == CLM_LINEAR_SWIGLU ? end / 2 : end;
+    const clm_case_role role =
+        c->shape.v[CLM_LINEAR_EPILOGUE] == CLM_LINEAR_STORE ? CLM_CASE_IN : CLM_CASE_OUT;
+    const size_t groups = act ? count / CLM_ACT_GROUP : 1;
+    const clm_case_role group_role = act ? CLM_CASE_OUT : CLM_CASE_IN;
+    bool ok = clm_case_add(c, "out", act ? CLM_ELEM_I8 : CLM_ELEM_F32, count, role) != NULL &&
+              clm_case_add(c, "out_d", CLM_ELEM_F32, groups, group_role) != NULL &&
+              clm_case_add(c, "out_s", CLM_ELEM_I32, groups, group_role) != NULL;
+
+    if (ok && act) { /* a value near the middle of two steps may go either way */
+        c->bufs[CLM_LINEAR_OUT].atol = 1.0f;
+        c->bufs[CLM_LINEAR_OUT_S].atol = 4.0f;
+    }
+    return ok;
+}
+
+static clm_status fill(clm_case *c, uint32_t seed, clm_err *err)
+{
+    const int *v = c->shape.v;
+    const clm_weight_layout w = layout_of(&c->shape);
+    const size_t end = w.rows + (size_t)v[CLM_LINEAR_ROW0];
+    const bool residual = v[CLM_LINEAR_EPILOGUE] == CLM_LINEAR_RESIDUAL;
+    const clm_case_role y_role = residual                                      ? CLM_CASE_INOUT
+                                 : v[CLM_LINEAR_EPILOGUE] == CLM_LINEAR_SWIGLU ? CLM_CASE_IN
+                                                                               : CLM_CASE_OUT;
+    clm_random r = clm_random_init(seed);
+    clm_status st = clm_weight_case_add(c, &w, false, 1.0f / sqrtf((float)w.columns), &r, err);
+    float *y = NULL;
+    bool ok;
+
+    if (st != CLM_OK) return st;
+    ok = add_input(c, w.columns, &r) &&
+         add_floats(c, "part", (size_t)v[CLM_LINEAR_N_PART], v[CLM_LINEAR_NORM], 0.1f, &r);
+    if (ok) y = clm_case_add(c, "y", CLM_ELEM_F32, y_role == CLM_CASE_IN ? 1 : end, y_role);
+    ok = y != NULL && add_floats(c, "gamma", end, residual, -1.0f, &r) && add_output(c, end) &&
+         clm_case_add(c, "part_out", CLM_ELEM_F32, residual ? clm_op_ceil_div(end, SUM_ROWS) : 1,
+                      residual ? CLM_CASE_OUT : CLM_CASE_IN) != NULL;
+    if (!ok) return clm_op_fill_nomem("linear", err);
+    if (residual) clm_random_fill(&r, y, end, -1.0f, 1.0f);
+    return CLM_OK;
+}
+
+/* ---- launch ---------------------------------------------------------------------------------- */
+
+static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *params,
+                       clm_buffer *const *bufs, clm_range *range, clm_err *err)
+{
+    const size_t tiles = clm_op_ceil_div((size_t)shape->v[CLM_LINEAR_N], CLM_TILE_ROWS);
+    clm_arg args[CLM_LINEAR_BUFFERS + 5];
+    size_t n = 0;
+
+    for (; n < CLM_LINEAR_BUFFERS; n++) args[n] = CLM_BUF(bufs[n]);
+    for (int i = CLM_LINEAR_N; i <= CLM_LINEAR_N_PART; i++) args[n++] = CLM_I32(shape->v[i]);
+    args[n++] = CLM_F32(shape->f[0]);
+    *range = (clm_range){1, {clm_op_ceil_div(tiles, (size_t)params[AXIS_STREAMS])}, {1}};
+    return clm_kernel_set_args(kernel, args, n, err);
+}
+
+static double bytes_moved(const clm_shape *shape)
+{
+    const clm_weight_layout w = layout_of(shape);
+
+    return clm_weight_bytes(&w) + 4.0 * (double)w.columns + 4.0 * (double)w.rows;
+}
+
+static double flops(const clm_shape *shape)
+{
+    return 2.0 * shape->v[CLM_LINEAR_N] * shape->v[CLM_LINEAR_K];
+}
+
+/* ---- shapes ---------------------------------------------------------------------------------- */
+
+#define Q4 CLM_FORMAT_Q4
+#define Q8 CLM_FORMAT_Q8
+/* N, K, ROW0, N_PART, FORMAT, GROUP, HAS_MIN, ACT, OUT_ACT, NORM, EPILOGUE */
+#define SHAPE(...)                                                                                 \
+    {                                                                                              \
+        .v = {__VA_ARGS__}, .f = { 1e-5f }                                                         \
+    }
+
+/* Every kind of input, output and end of a matrix, in both block formats. */
+#define BLOCK_SHAPES(F)                                                                            \
+    SHAPE(1, 32, 0, 0, F, 32, 0, 1, 0, 0, 0), SHAPE(100, 160, 32, 5, F, 32, 1, 1, 0, 1, 0),        \
+        SHAPE(96, 256, 32, 8, F, 128, 0, 1, 1, 1, 1), SHAPE(192, 96, 0, 3, F, 96, 2, 1, 1, 1, 1),  \
+        SHAPE(192, 96, 64, 3, F, 0, 0, 1, 1, 0, 2), SHAPE(83, 128, 32, 0, F, 64, 2, 0, 0, 0, 1),   \
+        SHAPE(96, 128, 32, 4, F, 0, 1, 0, 0, 1, 2), SHAPE(15, 64, 0, 2, F, 32, 0, 1, 0, 1, 1),     \
+        SHAPE(512, 1024, 0, 32, F, 128, 0, 1, 1, 1, 1)
+/* Baichuan-13B: query, key and value; output; gate and up; down; vocabulary. */
+#define BLOCK_TUNE(F, GROUP, MIN)                                                                  \
+    SHAPE(15360, 5120, 0, 160, F, GROUP, MIN, 1, 0, 1, 0),                                         \
+        SHAPE(5120, 5120, 0, 0, F, GROUP, MIN, 1, 1, 0, 1),                                        \
+        SHAPE(27392, 5120, 0, 160, F, GROUP, MIN, 1, 1, 1, 2),                                     \
+        SHAPE(5120, 13696, 0, 0, F, GROUP, MIN, 1, 1, 0, 1),                                       \
+        SHAPE(64000, 5120, 0, 160, F, GROUP, MIN, 1, 0, 1, 0)
+
+static const clm_shape k_test_q4[] = {BLOCK_SHAPES(Q4)};
+static const clm_shape k_test_q8[] = {
+    BLOCK_SHAPES(Q8),
+    SHAPE(100, 160, 0, 0, Q8, 16, 1, 1, 0, 0, 0),
+    SHAPE(96, 128, 0, 4, Q8, 16, 0, 1, 1, 1, 1),
+    SHAPE(64, 96, 0, 3, Q8, 16, 1, 0, 0, 1, 2),
+};
+static const clm_shape k_test_f16[] = {
+    SHAPE(1, 1, 0, 0, CLM_FORMAT_F16, 0, 0, 0, 0, 0, 0),
+    SHAPE(100, 37, 32, 2, CLM_FORMAT_F32, 0, 0, 0, 0, 1, 0),
+    SHAPE(83, 50, 0, 9, CLM_FORMAT_BF16, 0, 0, 0, 0, 1, 1),
+    SHAPE(96, 96, 32, 3, CLM_FORMAT_F16, 0, 0, 0, 1, 1, 1),
+    SHAPE(96, 45, 0, 1, CLM_FORMAT_F16, 0, 0, 0, 0, 1, 2),
+    SHAPE(128, 64, 64, 0, CLM_FORMAT_BF16, 0, 0, 0, 1, 0, 2),
+};
+static const clm_shape k_tune_q4[] = {BLOCK_TUNE(Q4, 32, 0), BLOCK_TUNE(Q4, 64, 1)};
+static const clm_shape k_tune_q8[] = {BLOCK_TUNE(Q8, 32, 0)};
+static const clm_shape k_tune_f16[] = {
+    SHAPE(64000, 5120, 0, 160, CLM_FORMAT_F16, 0, 0, 0, 0, 1, 0)};
+
+/* Sums are float, so an error grows with the sum of |x * w|, not with the result, and cancellation
+ * may leave a small result. Test data have |x| < 1 and |w| < 1.5 / sqrt(K), hence products of about
+ * 0.4 in the mean, times a normalisation's factor of up to 10 or so; ATOL is a hundred thousandth of
+ * that, RTOL the same for the larger ones. */
+#define DESCRIPTOR(NAME, TEST, TUNE)                                                               \
+    {                                                                                              \
+        .name = NAME, .entry = NAME, .dims = k_dims, .n_dims = CLM_LINEAR_DIMS, .axes = k_axes,    \
+        .n_axes = CLM_COUNT(k_axes), .valid = valid, .defaults = defaults, .defines = defines,     \
+        .fill = fill, .reference = clm_ref_linear, .bind = bind, .bytes_moved = bytes_moved,       \
+        .flops = flops, .test_shapes = TEST, .n_test_shapes = CLM_COUNT(TEST),                     \
+        .tune_shapes = TUNE, .n_tune_shapes = CLM_COUNT(TUNE), .atol = 2e-5f, .rtol = 2e-5f,       \
+    }
+
+const clm_op_desc clm_op_linear_q4 = DESCRIPTOR("linear_q4", k_test_q4, k_tune_q4);
+const clm_op_desc clm_op_linear_q8 = DESCRIPTOR("linear_q8", k_test_q8, k_tune_q8);
+const clm_op_desc clm_op_linear_f16 = DESCRIPTOR("linear_f16", k_test_f16, k_tune_f16);
