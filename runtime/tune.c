@@ -18,6 +18,9 @@
 /* A model below this answers at once on any device. */
 #define AUTO_MIN_BYTES 512000000
 
+#define MAX_FLOPS      2e10
+enum { MIN_TOKENS = 48 };
+
 /* Everything a run holds. */
 typedef struct run {
     const clm_settings *s;
@@ -99,9 +102,22 @@ static bool names_op(const char *list, const char *op)
     return false;
 }
 
-static void add_subject(void *user, const clm_op_desc *op, const clm_shape *shape)
+/* A product of a whole prompt takes seconds on a small device, and what is best for many tokens is best
+ * for more: the shape with fewer of them (a dimension called M), as the lookup takes the nearest. */
+static clm_shape trim(const clm_op_desc *op, const clm_shape *shape)
+{
+    clm_shape s = *shape;
+
+    for (size_t i = 0; i < op->n_dims; i++)
+        while (strcmp(op->dims[i], "M") == 0 && s.v[i] > MIN_TOKENS && op->flops(&s) > MAX_FLOPS)
+            s.v[i] /= 2;
+    return s;
+}
+
+static void add_subject(void *user, const clm_op_desc *op, const clm_shape *full)
 {
     run *r = user;
+    const clm_shape trimmed = trim(op, full), *shape = &trimmed;
 
     if (r->st != CLM_OK || !names_op(r->o->ops, op->name)) return;
     for (size_t i = 0; i < r->n; i++)
@@ -272,7 +288,7 @@ static clm_status tune(run *r, const clm_observer *obs, clm_tune_report *out, cl
     if (st == CLM_OK) st = ready_files(out, obs, err);
     if (st == CLM_OK) st = clm_tuner_run(&c, r->subjects, r->n, &sum, err);
     if (st != CLM_OK) return st;
-    out->subjects = r->n;
+    out->subjects = sum.subjects;
     out->tuned = sum.tuned;
     out->gained = sum.gained;
     out->skipped = sum.skipped;

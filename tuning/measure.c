@@ -17,9 +17,11 @@ enum { MAX_COPIES = 32 };
 /* The C references do some 1e9 operations a second. */
 #define CHECK_MAX_FLOPS 1.5e9
 #define GIVE_UP_AT      1.5 /* times the best */
-enum { MAX_BATCHES = 15, MIN_BATCHES = 5, MAX_LAUNCHES = 200, SEED = 7 };
+enum { MAX_BATCHES = 15, MIN_BATCHES = 5, MIN_SLOW_BATCHES = 2, MAX_LAUNCHES = 200, SEED = 7 };
 #define BATCH_SECONDS 0.01
-#define TIME_SECONDS  0.25 /* for all batches, when MIN_BATCHES are done */
+#define SLOW_SECONDS                                                                               \
+    0.1 /* a launch that takes as long needs neither many batches nor a second warm-up */
+#define TIME_SECONDS 0.25 /* for all batches, when MIN_BATCHES are done */
 
 struct clm_trial_case {
     clm_device *dev;
@@ -161,12 +163,14 @@ static clm_status time_candidate(clm_trial_case *b, clm_kernel *kernel, const in
     double ms[MAX_BATCHES], seconds, spent = 0.0;
     size_t n, done = 0, at = 0;
     clm_status st = time_batch(b, kernel, params, 1, &at, &seconds, &out->err);
+    const size_t least = seconds < SLOW_SECONDS ? MIN_BATCHES : MIN_SLOW_BATCHES;
 
-    if (st == CLM_OK) st = time_batch(b, kernel, params, 1, &at, &seconds, &out->err);
+    if (st == CLM_OK && seconds < SLOW_SECONDS)
+        st = time_batch(b, kernel, params, 1, &at, &seconds, &out->err);
     n = seconds * MAX_LAUNCHES < BATCH_SECONDS ? MAX_LAUNCHES
                                                : (size_t)fmax(1.0, BATCH_SECONDS / seconds);
     out->reason = CLM_TUNE_OK;
-    while (st == CLM_OK && done < MAX_BATCHES && (done < MIN_BATCHES || spent < TIME_SECONDS)) {
+    while (st == CLM_OK && done < MAX_BATCHES && (done < least || spent < TIME_SECONDS)) {
         st = time_batch(b, kernel, params, n, &at, &seconds, &out->err);
         ms[done] = 1e3 * seconds / (double)n;
         if (done == 0 || ms[done] < out->min_ms) out->min_ms = ms[done];

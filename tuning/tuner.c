@@ -419,6 +419,25 @@ static void sort_subjects(const tuner *t, clm_subject *list, double *weights, si
         }
 }
 
+/* The subjects that leave a choice. */
+static clm_status with_choice(const tuner *t, const clm_subject *from, size_t n, clm_subject *to,
+                              size_t *n_to, clm_err *err)
+{
+    clm_status st = CLM_OK;
+
+    *n_to = 0;
+    for (size_t i = 0; i < n && st == CLM_OK; i++) {
+        const clm_space space = {from[i].op, &from[i].shape, t->c->caps};
+        clm_point_set all;
+
+        st = clm_space_all(&space, 1 << 14, &all, err);
+        if (st == CLM_OK && (all.n > 1 || clm_space_size(&space) > 1 << 14))
+            to[(*n_to)++] = from[i];
+        clm_point_set_clear(&all);
+    }
+    return st;
+}
+
 static clm_status tune_all(tuner *t, const clm_subject *subjects, size_t n)
 {
     clm_subject *list = malloc((n + 1) * sizeof *list);
@@ -429,7 +448,9 @@ static clm_status tune_all(tuner *t, const clm_subject *subjects, size_t n)
         st = clm_fail(t->err, CLM_E_NOMEM, "tuning: no memory");
         goto out;
     }
-    memcpy(list, subjects, n * sizeof *list);
+    st = with_choice(t, subjects, n, list, &n, t->err);
+    if (st != CLM_OK) goto out;
+    t->n_subjects = t->sum->subjects = n;
     sort_subjects(t, list, weights, n);
     for (size_t i = 0; i < n; i++) left += weights[i];
     for (size_t i = 0; i < n && st == CLM_OK; i++) {
@@ -470,12 +491,8 @@ static clm_status open_db(tuner *t)
 clm_status clm_tuner_run(const clm_tuner_config *config, const clm_subject *subjects, size_t n,
                          clm_tuner_summary *out, clm_err *err)
 {
-    tuner t = {.c = config,
-               .sum = out,
-               .start = clm_clock_seconds(),
-               .began = time(NULL),
-               .n_subjects = n,
-               .err = err};
+    tuner t = {
+        .c = config, .sum = out, .start = clm_clock_seconds(), .began = time(NULL), .err = err};
     clm_status st;
 
     memset(out, 0, sizeof *out);

@@ -37,9 +37,10 @@ typedef struct clm_tuner_config {
 } clm_tuner_config;
 
 typedef struct clm_tuner_summary {
-    size_t tuned;   /* subjects with an entry now */
-    size_t gained;  /* of these, faster than the default */
-    size_t skipped; /* no time was left */
+    size_t subjects; /* those that leave a choice */
+    size_t tuned;    /* subjects with an entry now */
+    size_t gained;   /* of these, faster than the default */
+    size_t skipped;  /* no time was left */
     size_t tried, failed[CLM_TUNE_REASONS];
     bool stopped;
     double elapsed_s;
