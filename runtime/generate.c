@@ -84,7 +84,9 @@ static clm_status emit(run *r, int id, bool *stopped, clm_err *err)
 
     if (r->first_piece && size > 0) {
         r->first_piece = false;
-        if (r->g->drop_leading_space && piece[0] == ' ') piece++, size--;
+        if (r->g->drop_leading_space && clm_tokenizer_pads(r->g->engine->tokenizer) &&
+            piece[0] == ' ')
+            piece++, size--;
     }
     chars = malloc(3 * (size + 3));
     if (chars == NULL) return clm_fail(err, CLM_E_NOMEM, "answer: no memory");
@@ -114,7 +116,7 @@ static clm_status emit_rest(run *r, clm_err *err)
 
 static bool ends_answer(const run *r, int id)
 {
-    if (id == clm_tokenizer_eos(r->g->engine->tokenizer)) return true;
+    if (clm_tokenizer_is_end(r->g->engine->tokenizer, id)) return true;
     for (size_t i = 0; i < r->g->n_end_ids; i++)
         if (r->g->end_ids[i] == id) return true;
     return false;

@@ -36,6 +36,8 @@ void clm_model_file_close(clm_model_file *mf)
     free(mf->maps);
     free(mf->path);
     free(mf->vocab.model_name);
+    free(mf->vocab.pre);
+    free(mf->merges);
     free(mf->pieces);
     free(mf->piece_text);
     free(mf->chat_template);
