@@ -43,3 +43,5 @@ set_tests_properties(eval PROPERTIES LABELS e2e TIMEOUT 1200
 add_test(NAME smollm2 COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_smollm2.py)
 set_tests_properties(smollm2 PROPERTIES LABELS e2e TIMEOUT 1200 SKIP_RETURN_CODE 77
     ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>")
+add_test(NAME compare_peers COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_compare_peers.py)
+set_tests_properties(compare_peers PROPERTIES LABELS e2e)
