@@ -32,8 +32,8 @@
 #ifndef HAS_MIN
 #define HAS_MIN 0
 #endif
-#if T < 1 || T > 64 || ADD < 0 || ADD > 1 || HAS_MIN < 0 || HAS_MIN > 1
-#error "gemm: T must be 1 to 64, ADD and HAS_MIN 0 or 1"
+#if T < 1 || T > 64 || ADD < 0 || ADD > 1 || HAS_MIN < 0 || HAS_MIN > 2
+#error "gemm: T must be 1 to 64, ADD 0 or 1, HAS_MIN 0, 1 or 2"
 #endif
 
 #define GEMM_ARGS                                                                                  \

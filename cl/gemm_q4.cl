@@ -48,7 +48,8 @@ void gemm_q4(GEMM_ARGS)
         }
         const float16 s = vload_half16(groups + (size_t)GROUP_OF(b), scale);
 #if HAS_MIN
-        const float16 low = vload_half16(groups + (size_t)GROUP_OF(b), minimum);
+        const float16 low =
+            CLM_MINIMUM(HAS_MIN, s, vload_half16(groups + (size_t)GROUP_OF(b), minimum));
 #endif
 #pragma unroll
         for (int t = 0; t < T; t++) {

@@ -68,7 +68,8 @@ void gemm_q8(GEMM_ARGS)
             for (int t = 0; t < T; t++) {
                 acc[t] += convert_float16(c[t]) * (s * d[t]);
 #if HAS_MIN
-                acc[t] += vload_half16(groups + (size_t)GROUP_OF(b, p), minimum) *
+                acc[t] += CLM_MINIMUM(HAS_MIN, s,
+                                      vload_half16(groups + (size_t)GROUP_OF(b, p), minimum)) *
                           (d[t] * (float)part[t]);
 #endif
             }

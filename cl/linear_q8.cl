@@ -10,8 +10,8 @@
 #ifndef HAS_MIN
 #define HAS_MIN 0
 #endif
-#if GROUP < 0 || (GROUP != 16 && GROUP % 32 != 0) || HAS_MIN < 0 || HAS_MIN > 1
-#error "linear_q8: GROUP must be 0, 16 or a multiple of 32, HAS_MIN 0 or 1"
+#if GROUP < 0 || (GROUP != 16 && GROUP % 32 != 0) || HAS_MIN < 0 || HAS_MIN > 2
+#error "linear_q8: GROUP must be 0, 16 or a multiple of 32, HAS_MIN 0, 1 or 2"
 #endif
 
 /* A block of 32 columns is taken in PARTS, each under one scale. */
@@ -113,9 +113,11 @@ void linear_q8(__global const uint *restrict q, __global const half *restrict sc
 #else
                 const float16 v = part_sum(words[t] + b * 128 + p * 64, xp, sum_x);
 #endif
-                acc[t] += v * (vload_half16(g, scale) * d);
+                const float16 s = vload_half16(g, scale);
+
+                acc[t] += v * (s * d);
 #if HAS_MIN
-                acc[t] += vload_half16(g, minimum) * (d * (float)sum_x);
+                acc[t] += CLM_MINIMUM(HAS_MIN, s, vload_half16(g, minimum)) * (d * (float)sum_x);
 #else
                 (void)sum_x; /* float products need it for a minimum only */
 #endif

@@ -45,7 +45,7 @@ static clm_weight_layout layout_of(const clm_shape *shape)
                                .rows = v[CLM_GEMM_N] > 0 ? (size_t)v[CLM_GEMM_N] : 0,
                                .columns = v[CLM_GEMM_K] > 0 ? (size_t)v[CLM_GEMM_K] : 0,
                                .group = v[CLM_GEMM_GROUP] > 0 ? (size_t)v[CLM_GEMM_GROUP] : 0,
-                               .has_min = v[CLM_GEMM_HAS_MIN] != 0};
+                               .has_min = v[CLM_GEMM_HAS_MIN]};
 }
 
 static bool shape_legal(const clm_shape *shape)
@@ -57,7 +57,7 @@ static bool shape_legal(const clm_shape *shape)
         if (v[i] < 1 || v[i] > SIZE_LIMIT) return false;
     if (v[CLM_GEMM_Y_OFF] < 0 || v[CLM_GEMM_Y_OFF] > v[CLM_GEMM_LDY] - v[CLM_GEMM_N]) return false;
     if (v[CLM_GEMM_T] < 1 || v[CLM_GEMM_T] > MAX_PANEL || (v[CLM_GEMM_ADD] & ~1) != 0 ||
-        (v[CLM_GEMM_HAS_MIN] & ~1) != 0 || v[CLM_GEMM_GROUP] < 0)
+        v[CLM_GEMM_HAS_MIN] < 0 || v[CLM_GEMM_HAS_MIN] > CLM_MIN_STEPS || v[CLM_GEMM_GROUP] < 0)
         return false;
     if (w.format == CLM_FORMAT_Q4 && w.group == 16) return false;
     return clm_weight_quantised(w.format) && clm_weight_legal(&w);
@@ -183,7 +183,8 @@ static double flops(const clm_shape *shape)
 #define TEST_SHAPES(F)                                                                             \
     SHAPE(1, 1, 32, 1, 0, 1, 0, F, 32, 0), SHAPE(13, 33, 96, 40, 3, 12, 0, F, 32, 1),              \
         SHAPE(24, 100, 256, 100, 0, 12, 1, F, 128, 0), SHAPE(7, 48, 96, 48, 0, 4, 1, F, 0, 1),     \
-        SHAPE(5, 17, 64, 17, 0, 16, 0, F, 64, 1), SHAPE(65, 83, 160, 90, 7, 12, 0, F, 32, 0)
+        SHAPE(5, 17, 64, 17, 0, 16, 0, F, 64, 1), SHAPE(65, 83, 160, 90, 7, 12, 0, F, 32, 0),      \
+        SHAPE(13, 33, 96, 40, 3, 12, 0, F, 32, 2)
 /* Baichuan-13B, a prompt of 512: query, key and value; output; gate and up; down. */
 #define TUNE_SHAPES(F, GROUP, MIN)                                                                 \
     SHAPE(512, 15360, 5120, 15360, 0, 12, 0, F, GROUP, MIN),                                       \

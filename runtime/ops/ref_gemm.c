@@ -16,7 +16,7 @@ void clm_ref_gemm(clm_case *c)
                                       .rows = (size_t)v[CLM_GEMM_N],
                                       .columns = (size_t)v[CLM_GEMM_K],
                                       .group = (size_t)v[CLM_GEMM_GROUP],
-                                      .has_min = v[CLM_GEMM_HAS_MIN] != 0};
+                                      .has_min = v[CLM_GEMM_HAS_MIN]};
     const clm_ref_weight w = clm_ref_weight_of(c, &layout);
     const size_t k_count = layout.columns, panel = (size_t)v[CLM_GEMM_T],
                  ldy = (size_t)v[CLM_GEMM_LDY];
