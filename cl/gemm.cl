@@ -1,9 +1,7 @@
 /* gemm.cl: what the kernels gemm_q4 and gemm_q8 share: products of a weight matrix with int8
  * activations of many tokens, for prompts.
  *
- *     v[m][n] = sum_k w[n][k] x[m][k]
- *     ADD 0   y[m][y_off + n] = v[m][n]
- *     ADD 1   y[m][y_off + n] += v[m][n], the residual stream
+ *     y[m][y_off + n] = sum_k w[n][k] x[m][k]
  *
  * Reference  clm_ref_gemm() in runtime/ops/ref_gemm.c
  * Buffers    q, scale, minimum: runtime/ops/weight.h.  x, xd, xs: q, d, s of runtime/ops/act.h in
@@ -11,7 +9,7 @@
  * Launch     FAMILY 0 (CPU): 2-D, dimension 0 = panels of T tokens, dimension 1 = tiles of 16 rows,
  *            local (1, 1): the work-items that follow each other share a tile of weights, which so
  *            stays in the first-level cache, while the panels come from the second.
- * Build      T tokens per panel;  ADD;  DOT: dot.cl;  GROUP, HAS_MIN: the weights'
+ * Build      T tokens per panel;  DOT: dot.cl;  GROUP, HAS_MIN: the weights'
  * Tunables   FAMILY
  * Limits     rows and tokens: any number.  columns a multiple of 32 and of GROUP.
  */
@@ -19,9 +17,6 @@
 
 #ifndef T
 #define T 12
-#endif
-#ifndef ADD
-#define ADD 0
 #endif
 #ifndef FAMILY
 #define FAMILY 0
@@ -32,8 +27,8 @@
 #ifndef HAS_MIN
 #define HAS_MIN 0
 #endif
-#if T < 1 || T > 64 || ADD < 0 || ADD > 1 || HAS_MIN < 0 || HAS_MIN > 2
-#error "gemm: T must be 1 to 64, ADD 0 or 1, HAS_MIN 0, 1 or 2"
+#if T < 1 || T > 64 || HAS_MIN < 0 || HAS_MIN > 2
+#error "gemm: T must be 1 to 64, HAS_MIN 0 to 2"
 #endif
 
 #define GEMM_ARGS                                                                                  \
@@ -50,16 +45,8 @@ CLM_INLINE void gemm_store(__global float *y, const float16 v[T], const int rows
 {
 #pragma unroll
     for (int t = 0; t < T; t++) {
-        __global float *to = y + (size_t)t * (size_t)ldy;
-
         /* No break: the loop would not be unrolled, and v not be held in registers. */
-        if (t < tokens) {
-#if ADD
-            clm_store_tile(to, clm_load_tile(to, rows) + v[t], rows);
-#else
-            clm_store_tile(to, v[t], rows);
-#endif
-        }
+        if (t < tokens) clm_store_tile(y + (size_t)t * (size_t)ldy, v[t], rows);
     }
 }
 #endif

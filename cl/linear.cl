@@ -23,7 +23,7 @@
  * Build      ACT, OUT_ACT 0 or 1;  NORM 0 or 1;  EPILOGUE 0 to 2;  DOT: dot.cl, for ACT 1
  * Tunables   FAMILY;  STREAMS tiles that a work-item reads side by side: memory delivers more to
  *            several streams than to one
- * Limits     row0 a multiple of 32. EPILOGUE 2: rows a multiple of 32. ACT 1: columns a multiple of 32.
+ * Limits     EPILOGUE 1 and 2: row0 a multiple of 32. EPILOGUE 2: rows a multiple of 32. ACT 1: columns a multiple of 32.
  *            OUT_ACT 1: rows a multiple of 32, of 64 with EPILOGUE 2.
  */
 #include "act.cl"

@@ -11,7 +11,7 @@
 #define HAS_MIN 0
 #endif
 #if GROUP < 0 || GROUP % 32 != 0 || HAS_MIN < 0 || HAS_MIN > 2
-#error "linear_q4: GROUP must be 0 or a multiple of 32, HAS_MIN 0, 1 or 2"
+#error "linear_q4: GROUP must be 0 or a multiple of 32, HAS_MIN 0 to 2"
 #endif
 #if GROUP == 0
 #define GROUPS(columns) 1

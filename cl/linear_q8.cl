@@ -11,7 +11,7 @@
 #define HAS_MIN 0
 #endif
 #if GROUP < 0 || (GROUP != 16 && GROUP % 32 != 0) || HAS_MIN < 0 || HAS_MIN > 2
-#error "linear_q8: GROUP must be 0, 16 or a multiple of 32, HAS_MIN 0, 1 or 2"
+#error "linear_q8: GROUP must be 0, 16 or a multiple of 32, HAS_MIN 0 to 2"
 #endif
 
 /* A block of 32 columns is taken in PARTS, each under one scale. */

@@ -36,6 +36,12 @@ clm_status clm_buffer_write(clm_buffer *buf, size_t first, size_t count, const v
                             clm_err *err);
 clm_status clm_buffer_read(const clm_buffer *buf, size_t first, size_t count, void *data,
                            clm_err *err);
+/* Makes the whole buffer writable by the host; what was in it is lost. On a CPU that is the buffer's own
+ * memory, elsewhere the driver may copy. The buffer must not be used until it is unmapped, which
+ * also hands the data over. */
+clm_status clm_buffer_map(clm_buffer *buf, void **data, clm_err *err);
+clm_status clm_buffer_unmap(clm_buffer *buf, void *data, clm_err *err);
+
 /* Sets all bytes to `byte`. */
 clm_status clm_buffer_fill(clm_buffer *buf, unsigned char byte, clm_err *err);
 

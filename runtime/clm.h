@@ -9,6 +9,7 @@
 #ifndef CLM_RUNTIME_CLM_H
 #define CLM_RUNTIME_CLM_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,6 +28,8 @@ typedef enum clm_weights {
     CLM_WEIGHTS_INT4
 } clm_weights;
 typedef enum clm_activations { CLM_ACT_AUTO, CLM_ACT_F32, CLM_ACT_INT8 } clm_activations;
+/* PLAIN: the straightforward kernels, one per operation, to measure the others against. */
+typedef enum clm_kernels { CLM_KERNELS_AUTO, CLM_KERNELS_PLAIN } clm_kernels;
 typedef enum clm_backend_kind { CLM_BACKEND_OPENCL, CLM_BACKEND_REF } clm_backend_kind;
 typedef enum clm_tuning_mode { CLM_TUNING_AUTO, CLM_TUNING_OFF } clm_tuning_mode;
 
@@ -47,6 +50,7 @@ typedef struct clm_settings {
     size_t n_devices;
     clm_backend_kind backend;
     clm_activations activations;
+    clm_kernels kernels;
     uint32_t ctx_size;   /* tokens; 0: what the model was trained with, at most 4096 */
     uint32_t batch_size; /* prompt tokens processed at once */
     clm_kv_type kv_cache_type;
@@ -166,6 +170,51 @@ typedef struct clm_model_report {
 clm_status clm_model_report_create(const char *path, clm_model_report **out, clm_err *err);
 void clm_model_report_destroy(clm_model_report *r);
 
+/* Compares the data of a file that clm_quantize wrote with the checksums in it. Returns CLM_OK,
+ * CLM_E_MODEL (the first damaged tensor, or that the file has no checksums), CLM_E_NOMEM. */
+clm_status clm_model_verify(const char *path, const clm_observer *obs, clm_err *err);
+
+/* ---- Quantising ------------------------------------------------------------------------------ */
+
+typedef struct clm_quantize_options {
+    const char *source; /* a model file or folder of any format that can be read */
+    const char *target; /* the GGUF file to write */
+    const char *type;   /* int4, int8, q4_0, q4_1, q8_0, f16, f32 */
+    const char *head_type, *embedding_type; /* the same words; NULL: as `type` has it */
+    bool force;                             /* replace an existing target */
+    size_t threads;                         /* 0: one for each processor */
+    const volatile sig_atomic_t *stop;      /* may be NULL; not 0: stop soon */
+} clm_quantize_options;
+
+typedef struct clm_quantize_tensor {
+    char name[64];
+    const char *type; /* "Q8_0" */
+    size_t rows, cols;
+    uint64_t bytes;
+    double mean_squared_error; /* against the source */
+    double relative_error;     /* ||difference|| / ||source|| */
+} clm_quantize_tensor;
+
+typedef struct clm_quantize_report {
+    uint64_t source_bytes, bytes; /* of the tensors read, of the file written */
+    double seconds;
+    double relative_error; /* root of the mean square over the matrices, by their size */
+    size_t n_kept;         /* tensors that an interrupted run had finished */
+    size_t n_fallbacks;    /* tensors whose rows do not divide into the type's blocks */
+    clm_quantize_tensor *tensors;
+    size_t n_tensors;
+} clm_quantize_report;
+
+/* Writes a model in another type, with a bounded amount of memory. The target appears when it is
+ * complete; until then "<target>.part" and "<target>.part.journal" hold what is done, and the same
+ * call goes on from there, with the same bytes as the result. Progress is in MB of the source.
+ * Returns CLM_OK, CLM_E_USAGE (unknown type, target exists), CLM_E_MODEL (also values that are not
+ * finite, with the tensor's name), CLM_E_IO, CLM_E_NOMEM, CLM_E_INTERRUPTED. `report` is to be
+ * cleared in every case. */
+clm_status clm_quantize(const clm_quantize_options *options, const clm_observer *obs,
+                        clm_quantize_report *report, clm_err *err);
+void clm_quantize_report_clear(clm_quantize_report *report);
+
 /* ---- Tokenizer ------------------------------------------------------------------------------ */
 
 typedef struct clm_tokenizer clm_tokenizer;
@@ -175,6 +224,10 @@ clm_status clm_tokenizer_load(const char *path, clm_tokenizer **out, clm_err *er
 void clm_tokenizer_destroy(clm_tokenizer *tok);
 clm_status clm_tokenizer_encode(const clm_tokenizer *tok, const char *text, size_t size, int **ids,
                                 size_t *count, clm_err *err);
+/* The same, but control pieces that are spelled out in the text ("<|im_end|>") become their ids,
+ * which the text of a user must not. CLM_E_USAGE for a SentencePiece vocabulary. */
+clm_status clm_tokenizer_encode_special(const clm_tokenizer *tok, const char *text, size_t size,
+                                        int **ids, size_t *count, clm_err *err);
 clm_status clm_tokenizer_decode(const clm_tokenizer *tok, const int *ids, size_t count, char **text,
                                 size_t *size, clm_err *err);
 
@@ -204,6 +257,38 @@ const clm_tokenizer *clm_engine_tokenizer(const clm_engine *e); /* borrowed */
  * engine, which is empty afterwards. */
 clm_status clm_engine_logits(clm_engine *e, const int *ids, size_t count, size_t from, size_t batch,
                              float *logits, clm_err *err);
+
+/* Receives the logits [vocab] of one position, which are valid during the call. Another status than
+ * CLM_OK ends the run and is its result. */
+typedef clm_status (*clm_logits_fn)(void *user, size_t position, const float *logits, size_t vocab,
+                                    clm_err *err);
+
+/* The same, but the logits are handed to `fn` position by position: a few rows of memory, however
+ * many they are. */
+clm_status clm_engine_stream_logits(clm_engine *e, const int *ids, size_t count, size_t from,
+                                    size_t batch, clm_logits_fn fn, void *user, clm_err *err);
+
+typedef struct clm_perplexity {
+    size_t n_tokens;  /* of the text, a BOS in front included */
+    size_t n_windows; /* processed, each by itself */
+    size_t n_counted; /* tokens whose probability counts */
+    double nll;       /* mean of -log p of these, in nats */
+    double nll_error; /* its standard error, as if they were independent */
+    double ppl, ppl_error;
+    double seconds; /* of processing n_windows * window tokens */
+} clm_perplexity;
+
+/* Perplexity of a text. It is tokenised as a whole, with BOS in front when the vocabulary wants one,
+ * and cut into windows of `window` tokens; in a vocabulary with BOS the first token of each window is
+ * replaced by it. A rest that fills no window is left out.
+ *   stride 0   windows do not overlap; of each the tokens window/2 + 1 .. window - 1 count (what
+ *              llama.cpp's llama-perplexity does)
+ *   stride S   windows begin S tokens apart; of each the last S count (1 <= S < window)
+ * Reports windows to `obs` (may be NULL). Returns CLM_OK, CLM_E_USAGE (window below 4 or larger than
+ * the context, bad stride, text shorter than a window) or what the engine returns. */
+clm_status clm_engine_perplexity(clm_engine *e, const char *text, size_t size, size_t window,
+                                 size_t stride, const clm_observer *obs, clm_perplexity *out,
+                                 clm_err *err);
 
 /* ---- Session: a conversation or a completion on an engine ------------------------------------- */
 
@@ -241,7 +326,8 @@ typedef struct clm_reply {
 /* Receives the answer as it is made: whole UTF-8 characters. */
 typedef void (*clm_text_fn)(void *user, const char *text, size_t size);
 
-/* One session at a time per engine. `seed` 0 takes one from the system. The engine must outlive
+/* One session at a time per engine. `system` NULL or "": what the template of the file states, if
+ * anything. `seed` 0 takes one from the system. The engine must outlive
  * the session. */
 clm_status clm_session_create(clm_engine *e, const char *system, uint64_t seed, clm_session **out,
                               clm_err *err);

@@ -19,6 +19,7 @@ static const char *const template_choices[] = {"auto",          "baichuan-instru
                                                "none",          NULL};
 static const char *const backend_choices[] = {"opencl", "ref", NULL};
 static const char *const activation_choices[] = {"auto", "f32", "int8", NULL};
+static const char *const kernels_choices[] = {"auto", "plain", NULL};
 static const char *const kv_choices[] = {"f32", "f16", "int8", NULL};
 static const char *const tuning_choices[] = {"auto", "off", NULL};
 
@@ -28,6 +29,7 @@ _Static_assert(CLM_WEIGHTS_KEEP == 0 && CLM_WEIGHTS_F16 == 1 && CLM_WEIGHTS_INT8
                "weights_choices");
 _Static_assert(CLM_BACKEND_OPENCL == 0 && CLM_BACKEND_REF == 1, "backend_choices");
 _Static_assert(CLM_ACT_AUTO == 0 && CLM_ACT_F32 == 1 && CLM_ACT_INT8 == 2, "activation_choices");
+_Static_assert(CLM_KERNELS_AUTO == 0 && CLM_KERNELS_PLAIN == 1, "kernels_choices");
 _Static_assert(CLM_KV_F32 == 0 && CLM_KV_F16 == 1 && CLM_KV_INT8 == 2, "kv_choices");
 _Static_assert(CLM_TUNING_AUTO == 0 && CLM_TUNING_OFF == 1, "tuning_choices");
 
@@ -49,6 +51,8 @@ static const clm_key keys[] = {
      .doc = "opencl | ref: plain C, slow, needs no device"},
     {"activations", CLM_KEY_CHOICE, AT(activations), "auto", .choices = activation_choices,
      .doc = "auto | f32: exact | int8: faster where the device can"},
+    {"kernels", CLM_KEY_CHOICE, AT(kernels), "auto", .choices = kernels_choices,
+     .doc = "auto | plain: one straightforward kernel per operation, for comparison"},
     {"ctx_size", CLM_KEY_U32, AT(ctx_size), "4096", .max = 1048576, .aliases = {"n_ctx"},
      .doc = "tokens of context; 0: what the model was trained with, at most 4096"},
     {"batch_size", CLM_KEY_U32, AT(batch_size), "512", .min = 1, .max = 65536,

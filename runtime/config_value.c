@@ -13,7 +13,7 @@
 
 /* The enums are read and written as int through memcpy. */
 _Static_assert(sizeof(clm_weights) == sizeof(int) && sizeof(clm_kv_type) == sizeof(int) &&
-                   sizeof(clm_activations) == sizeof(int) &&
+                   sizeof(clm_activations) == sizeof(int) && sizeof(clm_kernels) == sizeof(int) &&
                    sizeof(clm_backend_kind) == sizeof(int) &&
                    sizeof(clm_tuning_mode) == sizeof(int),
                "enums of clm_settings");

@@ -5,6 +5,7 @@
 #ifndef CLM_TOOLS_CLI_H
 #define CLM_TOOLS_CLI_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -37,6 +38,8 @@ clm_status clm_cli_prompt(const clm_args *args, char **text, size_t *size, clm_e
 
 /* The session whose answer Ctrl+C ends; NULL: Ctrl+C is only counted. */
 void clm_cli_catch_interrupt(clm_session *s);
+/* Becomes not 0 when Ctrl+C is pressed, once clm_cli_catch_interrupt was called. */
+const volatile sig_atomic_t *clm_cli_interrupt_flag(void);
 /* How often Ctrl+C was pressed since the last call. */
 int clm_cli_interrupts(void);
 

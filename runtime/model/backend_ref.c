@@ -11,6 +11,7 @@
 #include "runtime/ops/op_attention.h"
 #include "runtime/ops/op_kv_store.h"
 #include "runtime/ops/op_rope.h"
+#include "runtime/ops/op_swiglu.h"
 #include "runtime/ops/ref.h"
 
 /* Rows of a matrix read at a time: formats with packed columns are read best so. */
@@ -359,13 +360,13 @@ static clm_status ref_attention(clm_backend *base, size_t layer, const clm_qkv *
     return CLM_OK;
 }
 
-static clm_status ref_swiglu(clm_backend *base, const clm_vec *gu, size_t m, size_t ffn,
+static clm_status ref_swiglu(clm_backend *base, const clm_vec *gu, size_t m, size_t ffn, bool tiled,
                              clm_vec *out, clm_err *err)
 {
-    clm_case c = {.shape = clm_shape_swiglu(m, ffn)};
+    clm_case c = {.shape = clm_shape_swiglu(m, ffn, tiled)};
 
     (void)base, (void)err;
-    c.bufs[0] = floats(gu, m * 2 * ffn);
+    c.bufs[0] = floats(gu, m * (size_t)c.shape.v[CLM_SWIGLU_LD]);
     c.bufs[1] = floats(out, m * ffn);
     clm_ref_swiglu(&c);
     return CLM_OK;
@@ -401,6 +402,7 @@ static const clm_backend_ops ops = {
     .destroy = ref_destroy,
     .describe = ref_describe,
     .prepare = ref_prepare,
+    .keeps_tensors = true,
     .load_matrix = ref_load_matrix,
     .load_vector = ref_load_vector,
     .unload = ref_unload,

@@ -1,8 +1,11 @@
 /* runtime/model/cl_kernels.c: see runtime/model/cl_kernels.h. */
 #include "runtime/model/cl_kernels.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "host/parallel.h"
 
 typedef struct entry {
     const clm_op_desc *op;
@@ -85,16 +88,37 @@ static clm_status build(clm_cl_kernels *k, entry *e, clm_err *err)
     return clm_op_build(e->op, k->dev, &e->shape, e->params, &e->prog, &e->kernel, err);
 }
 
+/* Builds in progress; `done` is guarded by the mutex, which also keeps reports apart. */
+typedef struct builds {
+    clm_cl_kernels *k;
+    pthread_mutex_t mutex;
+    size_t done;
+} builds;
+
+static clm_status build_one(void *user, size_t index, clm_err *err)
+{
+    builds *b = user;
+    entry *e = &b->k->entries[index];
+    clm_status st = e->kernel == NULL ? build(b->k, e, err) : CLM_OK;
+
+    pthread_mutex_lock(&b->mutex);
+    if (st == CLM_OK)
+        clm_progress(clm_device_observer(b->k->dev), "compiling kernels", ++b->done, b->k->n);
+    pthread_mutex_unlock(&b->mutex);
+    return st;
+}
+
 clm_status clm_cl_kernels_build(clm_cl_kernels *k, clm_err *err)
 {
-    for (size_t i = 0; i < k->n; i++) {
-        clm_status st = CLM_OK;
-        clm_progress(clm_device_observer(k->dev), "compiling kernels", i, k->n);
-        if (k->entries[i].kernel == NULL) st = build(k, &k->entries[i], err);
-        if (st != CLM_OK) return st;
-    }
-    clm_progress(clm_device_observer(k->dev), "compiling kernels", k->n, k->n);
-    return CLM_OK;
+    builds b = {.k = k};
+    clm_status st;
+
+    clm_progress(clm_device_observer(k->dev), "compiling kernels", 0, k->n);
+    if (pthread_mutex_init(&b.mutex, NULL) != 0)
+        return clm_fail(err, CLM_E_NOMEM, "kernels: no memory");
+    st = clm_parallel_for(k->n, build_one, &b, err);
+    pthread_mutex_destroy(&b.mutex);
+    return st;
 }
 
 clm_status clm_cl_kernels_launch(clm_cl_kernels *k, const clm_op_desc *op, const clm_shape *shape,
@@ -105,5 +129,18 @@ clm_status clm_cl_kernels_launch(clm_cl_kernels *k, const clm_op_desc *op, const
 
     if (st == CLM_OK && e->kernel == NULL) st = build(k, e, err);
     if (st == CLM_OK) st = clm_op_launch(op, e->kernel, shape, e->params, bufs, err);
+    return st;
+}
+
+clm_status clm_cl_kernels_bind(clm_cl_kernels *k, const clm_op_desc *op, const clm_shape *shape,
+                               clm_buffer *const *bufs, clm_cl_launch *out, clm_err *err)
+{
+    entry *e = NULL;
+    clm_status st = find_entry(k, op, shape, &e, err);
+
+    out->kernel = NULL;
+    if (st == CLM_OK && e->kernel == NULL) st = build(k, e, err);
+    if (st == CLM_OK) st = clm_kernel_create(e->prog, op->entry, &out->kernel, err);
+    if (st == CLM_OK) st = op->bind(out->kernel, shape, e->params, bufs, &out->range, err);
     return st;
 }

@@ -68,15 +68,16 @@ clm_shape clm_shape_attention(const clm_kv_shape *kv, const clm_qkv *qkv, size_t
     return s;
 }
 
-clm_shape clm_shape_swiglu(size_t m, size_t ffn)
+clm_shape clm_shape_swiglu(size_t m, size_t ffn, bool tiled)
 {
     clm_shape s = {{0}, {0}};
 
     s.v[CLM_SWIGLU_M] = (int)m;
-    s.v[CLM_SWIGLU_LD] = (int)(2 * ffn);
+    s.v[CLM_SWIGLU_LD] = (int)(tiled ? (ffn + 15) / 16 * 32 : 2 * ffn);
     s.v[CLM_SWIGLU_GATE_OFF] = 0;
-    s.v[CLM_SWIGLU_UP_OFF] = (int)ffn;
+    s.v[CLM_SWIGLU_UP_OFF] = (int)(tiled ? 16 : ffn);
     s.v[CLM_SWIGLU_FFN] = (int)ffn;
+    s.v[CLM_SWIGLU_TILED] = tiled;
     return s;
 }
 

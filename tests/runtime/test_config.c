@@ -80,6 +80,7 @@ static void assert_same(const clm_settings *a, const clm_settings *b)
     }
     assert_int_equal(a->backend, b->backend);
     assert_int_equal(a->activations, b->activations);
+    assert_int_equal(a->kernels, b->kernels);
     assert_int_equal(a->ctx_size, b->ctx_size);
     assert_int_equal(a->batch_size, b->batch_size);
     assert_int_equal(a->kv_cache_type, b->kv_cache_type);
@@ -151,6 +152,7 @@ static const char full[] =
     "device: [{select: 0, share: 3}, {select: \"Arc, A770\"}, cpu]\n"
     "backend: ref\n"
     "activations: int8\n"
+    "kernels: plain\n"
     "ctx_size: 1024\n"
     "batch_size: 64\n"
     "kv_cache_type: int8\n"
@@ -179,6 +181,7 @@ static void assert_full(const clm_settings *s)
     assert_string_equal(s->devices[2].select, "cpu");
     assert_int_equal(s->backend, CLM_BACKEND_REF);
     assert_int_equal(s->activations, CLM_ACT_INT8);
+    assert_int_equal(s->kernels, CLM_KERNELS_PLAIN);
     assert_int_equal(s->ctx_size, 1024);
     assert_int_equal(s->batch_size, 64);
     assert_int_equal(s->kv_cache_type, CLM_KV_INT8);

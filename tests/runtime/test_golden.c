@@ -113,6 +113,7 @@ static clm_engine *open_engine(const model *m, const char *device, clm_kv_type k
                       .ctx_size = 128,
                       .batch_size = 128,
                       .kv_cache_type = kv,
+                      .activations = CLM_ACT_F32,
                       .server_host = "",
                       .server_api_key_file = ""};
     clm_engine *e;
