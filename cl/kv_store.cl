@@ -11,7 +11,9 @@
  *                     q = round(x / scale) within -127..127; a row of zeros has scale 0
  * Launch     2-D: local = (WG, 1), global = (n_kv_heads * WG, rows): a group per head and row.
  * Tunables   WG  work-items per head, power of two
- * Limits     any head_dim; rows beyond ctx are dropped.
+ * Limits     any head_dim; pos0 + rows <= ctx, which the host checks. (Not here: a return in front of
+ *            barriers makes PoCL 3.1 run the first work-item apart from the others, and conditions it
+ *            keeps across a barrier are then the first item's: loops with nothing to do ran on and on.)
  */
 #ifndef KV_TYPE
 #define KV_TYPE 0
@@ -74,7 +76,6 @@ void kv_store(__global const float *restrict x, __global KV_ELEM *restrict k,
     const size_t m = get_group_id(1);
     const size_t pos = (size_t)pos0 + m;
 
-    if (pos >= (size_t)ctx) return; /* the same for the whole group, so no barrier is missed */
     const size_t at = h * (size_t)ctx + pos;
     __global const float *restrict row = x + m * (size_t)ld + h * (size_t)head_dim;
 
