@@ -29,9 +29,9 @@ struct clm_vec {
     clm_buffer *buf;
 };
 
-/* Keys and values of one layer; the scales exist for int8 only. */
+/* Keys and values of one layer (runtime/ops/kv_layout.h); the scales exist for int8 only. */
 typedef struct kv_layer {
-    clm_buffer *k, *v, *k_scale, *v_scale;
+    clm_buffer *k, *v, *k_scale, *v_scale, *k_max;
 } kv_layer;
 
 typedef struct backend_cl {
@@ -68,6 +68,7 @@ static void cl_destroy(clm_backend *base)
         clm_buffer_destroy(b->layers[i].v);
         clm_buffer_destroy(b->layers[i].k_scale);
         clm_buffer_destroy(b->layers[i].v_scale);
+        clm_buffer_destroy(b->layers[i].k_max);
     }
     free(b->layers);
     clm_buffer_destroy(b->slopes);
@@ -186,7 +187,7 @@ static clm_status plan_matrices(backend_cl *b, const clm_model_file *mf, size_t 
     return st;
 }
 
-static clm_status plan_rest(backend_cl *b, clm_err *err)
+static clm_status plan_rest(backend_cl *b, size_t batch, clm_err *err)
 {
     const clm_qkv qkv = {0};
     const struct {
@@ -196,6 +197,7 @@ static clm_status plan_rest(backend_cl *b, clm_err *err)
         {&clm_op_rmsnorm, clm_shape_rmsnorm(1, b->hp->width, 0, b->hp->rms_eps)},
         {&clm_op_kv_store, clm_shape_kv_store(&b->kv, &qkv, 1, 0)},
         {&clm_op_attention, clm_shape_attention(&b->kv, &qkv, 1, 0)},
+        {&clm_op_attention, clm_shape_attention(&b->kv, &qkv, batch, 0)},
         {&clm_op_swiglu, clm_shape_swiglu(1, b->hp->ffn)},
         {&clm_op_add, clm_shape_add(b->hp->width)},
         {&clm_op_argmax, clm_shape_argmax(0, b->hp->vocab)},
@@ -212,7 +214,9 @@ static clm_status plan_rest(backend_cl *b, clm_err *err)
 static clm_status create_cache(backend_cl *b, clm_err *err)
 {
     clm_elem type = clm_cache_elem((int)b->kv.type);
-    size_t positions = b->kv.n_kv_heads * b->kv.ctx, count = positions * b->kv.head_dim;
+    size_t positions = clm_kv_scales(b->kv.n_kv_heads, b->kv.ctx);
+    size_t count = clm_kv_elems(b->kv.n_kv_heads, b->kv.head_dim, b->kv.ctx);
+    size_t blocks = clm_kv_blocks(b->kv.n_kv_heads, b->kv.ctx);
     clm_status st = CLM_OK;
 
     b->layers = calloc(b->kv.n_layers, sizeof *b->layers);
@@ -225,7 +229,9 @@ static clm_status create_cache(backend_cl *b, clm_err *err)
             st = clm_buffer_create(b->dev, CLM_ELEM_F16, positions, &l->k_scale, err);
         if (st == CLM_OK && b->kv.type == CLM_KV_INT8)
             st = clm_buffer_create(b->dev, CLM_ELEM_F16, positions, &l->v_scale, err);
+        if (st == CLM_OK) st = clm_buffer_create(b->dev, CLM_ELEM_F32, blocks, &l->k_max, err);
         b->kv_bytes +=
+            blocks * sizeof(float) +
             2 * (count * clm_elem_bytes(type) + (b->kv.type == CLM_KV_INT8 ? 2 * positions : 0));
     }
     if (st != CLM_OK)
@@ -272,7 +278,7 @@ static clm_status cl_prepare(clm_backend *base, const clm_model_file *mf, const 
     b->kv = *kv;
     b->use_gemm = clm_gemm_available() && batch >= GEMM_MIN_TOKENS;
     st = plan_matrices(b, mf, &largest, err);
-    if (st == CLM_OK) st = plan_rest(b, err);
+    if (st == CLM_OK) st = plan_rest(b, batch, err);
     if (st == CLM_OK) st = clm_cl_kernels_build(b->kernels, err);
     if (st == CLM_OK) st = create_tables(b, err);
     if (st == CLM_OK) st = create_cache(b, err);
@@ -464,8 +470,8 @@ static clm_status cl_kv_store(clm_backend *base, size_t layer, const clm_qkv *qk
     backend_cl *b = self(base);
     const kv_layer *l = &b->layers[layer];
     const clm_shape s = clm_shape_kv_store(&b->kv, qkv, m, pos0);
-    clm_buffer *bufs[] = {qkv->x->buf, l->k, l->v, or_unused(b, l->k_scale),
-                          or_unused(b, l->v_scale)};
+    clm_buffer *bufs[] = {
+        qkv->x->buf, l->k, l->v, or_unused(b, l->k_scale), or_unused(b, l->v_scale), l->k_max};
 
     return clm_cl_kernels_launch(b->kernels, &clm_op_kv_store, &s, bufs, err);
 }
@@ -477,8 +483,8 @@ static clm_status cl_attention(clm_backend *base, size_t layer, const clm_qkv *q
     const kv_layer *l = &b->layers[layer];
     const clm_shape s = clm_shape_attention(&b->kv, qkv, m, pos0);
     clm_buffer *bufs[] = {
-        qkv->x->buf, l->k,    l->v, or_unused(b, l->k_scale), or_unused(b, l->v_scale),
-        b->slopes,   out->buf};
+        qkv->x->buf, l->k,      l->v,    or_unused(b, l->k_scale), or_unused(b, l->v_scale),
+        l->k_max,    b->slopes, out->buf};
 
     return clm_cl_kernels_launch(b->kernels, &clm_op_attention, &s, bufs, err);
 }

@@ -24,6 +24,8 @@ uint16_t clm_ref_float_to_half(float f);
 void clm_ref_add(clm_case *c);
 void clm_ref_argmax(clm_case *c);
 void clm_ref_attention(clm_case *c);
+void clm_ref_attention_combine(clm_case *c);
+void clm_ref_attention_decode(clm_case *c);
 void clm_ref_dequant(clm_case *c);
 void clm_ref_embed(clm_case *c);
 void clm_ref_gemv_f16(clm_case *c);
