@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/weights_cache.h"
+
 /* Used when neither the configuration nor the model says something usable. */
 enum { DEFAULT_CTX = 4096 };
 
@@ -13,11 +15,6 @@ static clm_status check_settings(const clm_settings *s, clm_err *err)
     if (s->n_devices > 1)
         return clm_fail(err, CLM_E_CONFIG,
                         "device: several devices at once are not supported yet, name one");
-    if (s->weights != CLM_WEIGHTS_KEEP)
-        return clm_fail(
-            err, CLM_E_CONFIG,
-            "weights: only `keep` is supported so far: the weights are used as the file "
-            "has them (4-bit files stay 4-bit)");
     return CLM_OK;
 }
 
@@ -40,6 +37,7 @@ static clm_status create_backend(clm_engine *e, const clm_settings *s, const clm
         .selector = s->n_devices > 0 ? s->devices[0].select : "auto",
         .activations = s->activations,
         .kernels = s->kernels,
+        .tuning = s->tuning_mode,
     };
 
     if (s->backend == CLM_BACKEND_REF || strcmp(options.selector, "ref") == 0)
@@ -64,22 +62,24 @@ clm_status clm_engine_create(const clm_settings *s, const clm_observer *obs, clm
                              clm_err *err)
 {
     clm_model_file *file = NULL;
+    char *path = NULL; /* what `weights` makes of the model */
     clm_status st = check_settings(s, err);
 
     *out = NULL;
     if (st == CLM_OK && s->model[0] == '\0')
         st = clm_fail(err, CLM_E_USAGE,
                       "no model: give one with -m FILE or `model:` in the configuration");
-    if (st == CLM_OK) st = clm_model_file_open(s->model, &file, err);
+    if (st == CLM_OK) st = clm__weights_prepare(s, obs, &path, err);
+    if (st == CLM_OK) st = clm_model_file_open(path, &file, err);
+    free(path);
     return st != CLM_OK ? st : clm__engine_create_from(file, true, s, obs, out, err);
 }
 
 static clm_status create_text(clm_engine *e, const clm_settings *s, clm_err *err)
 {
-    clm_status st = clm_tokenizer_create(clm_model_file_vocab(e->file), &e->tokenizer, err);
+    clm_status st = clm_tokenizer_of_model(e->file, &e->tokenizer, err);
 
-    if (st != CLM_OK) return clm_fail_context(err, st, "%s", clm_model_file_path(e->file));
-    return choose_template(e, s, err);
+    return st == CLM_OK ? choose_template(e, s, err) : st;
 }
 
 clm_status clm__engine_create_from(clm_model_file *file, bool text, const clm_settings *s,

@@ -135,12 +135,13 @@ static clm_status next_token(run *r, int *id, size_t *kept, clm_err *err)
     st = clm__engine_feed(r->g->engine, r->ids, r->n_ids, &want, r->g->stop, kept, err);
     if (st != CLM_OK) return st;
     if (r->logits != NULL)
-        return clm_sampler_choose(r->g->sampler, r->g->sampling, r->logits, r->ids, r->n_ids, id,
-                                  err);
-    if (*id < 0)
-        return clm_fail(err, CLM_E_MODEL,
-                        "the model gives no number for any next token: its weights are damaged");
-    return CLM_OK;
+        st =
+            clm_sampler_choose(r->g->sampler, r->g->sampling, r->logits, r->ids, r->n_ids, id, err);
+    else if (*id < 0)
+        st = clm_fail(err, CLM_E_MODEL,
+                      "the model gives no number for any next token: its weights are damaged");
+    if (st == CLM_E_MODEL) clm_fail_context(err, st, "%s", clm_model_file_path(r->g->engine->file));
+    return st;
 }
 
 /* Replaces the prompt by a shorter one and keeps what was generated. */

@@ -225,19 +225,12 @@ int clm_cli_interrupts(void)
     return n;
 }
 
-/* ---- answers --------------------------------------------------------------------------------- */
-
-clm_sampling clm_cli_sampling(const clm_settings *s)
+const volatile sig_atomic_t *clm_cli_interrupt_flag(void)
 {
-    return (clm_sampling){.temperature = s->temperature,
-                          .top_p = s->top_p,
-                          .min_p = s->min_p,
-                          .repetition_penalty = s->repetition_penalty,
-                          .top_k = s->top_k,
-                          .max_new_tokens = s->max_new_tokens,
-                          .stop = (const char *const *)s->stop,
-                          .n_stop = s->n_stop};
+    return &interrupt_count;
 }
+
+/* ---- answers --------------------------------------------------------------------------------- */
 
 static double rate(size_t n, double seconds)
 {

@@ -7,7 +7,7 @@ CLM_PACKAGES="cmake ninja-build pkg-config gcc g++ libc6-dev
     libyaml-dev libsentencepiece-dev libpcre2-dev libxxhash-dev libjansson-dev libzip-dev libedit-dev"
 
 # To test as well.
-CLM_TEST_PACKAGES="libcmocka-dev oclgrind clang clang-format python3 python3-venv ca-certificates"
+CLM_TEST_PACKAGES="libcmocka-dev oclgrind clang libclang-rt-dev clang-format python3 python3-venv ca-certificates"
 
 say() { printf '%s\n' "$*" >&2; }
 

@@ -30,8 +30,8 @@ step()
     fi
 }
 
-# Kernel caches of the tests live and die with the build folder.
-export XDG_CACHE_HOME="$work/cache" POCL_CACHE_DIR="$work/cache/pocl"
+# Kernel caches and tuned values of the tests live and die with the build folder.
+export XDG_CACHE_HOME="$work/cache" XDG_DATA_HOME="$work/data" POCL_CACHE_DIR="$work/cache/pocl"
 mkdir -p "$POCL_CACHE_DIR"
 
 # ---- Intel's OpenCL runtime for CPUs, from PyPI, beside the drivers of the system ----
@@ -111,6 +111,8 @@ echo "== unit, operator and program tests (every device) =="
 ctest --test-dir "$work/gcc" --output-on-failure -j "$jobs" || failed="$failed; tests"
 echo "== unit tests under AddressSanitizer and UndefinedBehaviorSanitizer =="
 ctest --test-dir "$work/san" --output-on-failure -j "$jobs" -L unit || failed="$failed; sanitizers"
+echo "== fuzzers of the readers, 5 seconds each =="
+CLM_FUZZ_BUILD="$work/fuzz" sh tools/fuzz.sh 5 || failed="$failed; fuzzers"
 echo "== operators under Oclgrind =="
 sh tests/ops/oclgrind.sh "$work/gcc" || failed="$failed; oclgrind"
 

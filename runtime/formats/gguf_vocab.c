@@ -177,6 +177,10 @@ static clm_status read_ids(const clm_gguf *g, clm_model_file *mf, clm_err *err)
                      find_piece(v, CLM_PIECE_UNKNOWN, NULL), &v->unk, err);
     }
     if (st == CLM_OK) st = read_id(g, "tokenizer.ggml.padding_token_id", mf, -1, &v->pad, err);
+    if (st == CLM_OK) st = read_id(g, CLM_KEY_USER, mf, 0, &v->user, err);
+    if (st == CLM_OK) st = read_id(g, CLM_KEY_ASSISTANT, mf, 0, &v->assistant, err);
+    if (v->user < 0) v->user = 0; /* outside the vocabulary */
+    if (v->assistant < 0) v->assistant = 0;
     return st;
 }
 
@@ -252,6 +256,18 @@ static clm_status read_flags(const clm_gguf *g, clm_model_file *mf, bool sentenc
     return st;
 }
 
+/* The SentencePiece model as it was, which says more than the pieces do. Stays in the mapped file. */
+static clm_status read_sp_model(const clm_gguf *g, clm_model_file *mf, clm_err *err)
+{
+    const clm_gguf_kv *kv;
+    clm_status st = clm_gguf_get_array(g, CLM_KEY_SP_MODEL, CLM_GGUF_U8, &kv, err);
+
+    if (st != CLM_OK || kv == NULL) return st;
+    mf->vocab.sp_model = kv->data;
+    mf->vocab.sp_model_bytes = kv->count;
+    return CLM_OK;
+}
+
 clm_status clm__gguf_read_vocab(const clm_gguf *g, clm_model_file *mf, clm_err *err)
 {
     const clm_gguf_kv *tokens;
@@ -278,6 +294,7 @@ clm_status clm__gguf_read_vocab(const clm_gguf *g, clm_model_file *mf, clm_err *
     if (st == CLM_OK) st = read_ids(g, mf, err);
     if (st == CLM_OK && clm_gguf_string_is(name, "gpt2")) st = read_bpe(g, mf, err);
     if (st == CLM_OK) st = read_flags(g, mf, sentencepiece, err);
+    if (st == CLM_OK) st = read_sp_model(g, mf, err);
     mf->hparams.vocab = mf->vocab.n_pieces;
     return st;
 }

@@ -89,6 +89,11 @@ const clm_vocab *clm_model_file_vocab(const clm_model_file *mf)
     return &mf->vocab;
 }
 
+void clm_model_file_drop_pages(const clm_model_file *mf)
+{
+    for (size_t i = 0; i < mf->n_maps; i++) clm_map_drop(&mf->maps[i]);
+}
+
 /* clm_fail makes text printable, and its limit leaves the last character whole. */
 void clm__model_set_name(clm_hparams *hp, const char *name, size_t size)
 {

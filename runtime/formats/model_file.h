@@ -86,7 +86,8 @@ typedef struct clm_vocab {
     const clm_merge *merges; /* "gpt2" only, the rank is the index; else NULL */
     size_t n_merges;
     char *pre;               /* "gpt2" only: name of the pre-tokenizer, or NULL */
-    const uint8_t *sp_model; /* a SentencePiece model as read from disk, or NULL */
+    const uint8_t *sp_model; /* a SentencePiece model as read from disk, or NULL; says more than the
+                              * pieces where both are there */
     size_t sp_model_bytes;
     const char *sp_path; /* its file, for messages */
     bool add_space_prefix, add_bos, add_eos;
@@ -122,6 +123,10 @@ const clm_vocab *clm_model_file_vocab(const clm_model_file *mf);
 /* What was found and passed over at opening, one sentence; NULL: nothing. */
 const char *clm_model_file_warning(const clm_model_file *mf);
 bool clm_model_file_has_weights(const clm_model_file *mf);
+
+/* Gives back the memory that reading weights has taken (they are mapped); what is read again comes
+ * from the files again. May be called while other threads read. */
+void clm_model_file_drop_pages(const clm_model_file *mf);
 
 /* The weight of a role; `layer` is ignored for those that are not per layer. Never NULL for an
  * opened file that has weights: missing tensors are refused at opening. */

@@ -76,6 +76,7 @@ static clm_template by_name(const clm_hparams *hp, const clm_vocab *vocab)
 {
     if (strcmp(hp->arch, "baichuan") == 0) {
         if (named(hp, "instruct")) return CLM_TEMPLATE_BAICHUAN_INSTRUCTION;
+        if (vocab->user > 0 && vocab->assistant > 0) return CLM_TEMPLATE_BAICHUAN_CHAT;
         if (named(hp, "base")) return CLM_TEMPLATE_NONE;
         /* The base models of the family have these pieces as well; without a name a conversation
          * is the better guess. */

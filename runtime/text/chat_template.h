@@ -46,7 +46,8 @@ clm_template clm_template_find(const char *name);
 
 /* The template for `auto`: recognised by the words of the file's chat template (Jinja is not run);
  * if that says nothing, by architecture and name: a Baichuan model is baichuan-instruction when
- * "instruct" is in its name, nothing when "base" is, else baichuan-chat if the vocabulary has
+ * "instruct" is in its name, baichuan-chat when its files state the ids of user and assistant,
+ * nothing when "base" is in its name, else baichuan-chat if the vocabulary has
  * <reserved_102> and <reserved_103>; Ziya, Vicuna, Alpaca and Llama 2 Chat by name.
  * CLM_TEMPLATE_NONE when nothing fits. */
 clm_template clm_template_detect(const clm_hparams *hp, const clm_vocab *vocab);

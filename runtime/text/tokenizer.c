@@ -17,7 +17,7 @@ struct clm_tokenizer {
     clm_sp *sp; /* one of the two */
     clm_bpe *bpe;
     size_t n;
-    int bos, eos;
+    int bos, eos, user, assistant;
     bool add_bos;
     bool *ends;          /* which ids end an answer */
     uint8_t *types;      /* clm_piece_type of each id */
@@ -215,7 +215,30 @@ clm_status clm_tokenizer_create(const clm_vocab *vocab, clm_tokenizer **out, clm
     tok->add_bos = vocab->add_bos && tok->bos >= 0;
     mark_end(tok, tok->eos);
     for (size_t i = 0; i < vocab->n_ends; i++) mark_end(tok, vocab->ends[i]);
+    tok->user = vocab->user;
+    tok->assistant = vocab->assistant;
     *out = tok;
+    return CLM_OK;
+}
+
+/* Tables of embeddings are padded to a multiple of 64 or so for speed. */
+enum { MAX_PADDING = 256 };
+
+clm_status clm_tokenizer_of_model(const clm_model_file *mf, clm_tokenizer **out, clm_err *err)
+{
+    const clm_vocab *vocab = clm_model_file_vocab(mf);
+    const char *path = vocab->sp_path != NULL ? vocab->sp_path : clm_model_file_path(mf);
+    const size_t rows = clm_model_file_hparams(mf)->vocab;
+    clm_status st = clm_tokenizer_create(vocab, out, err);
+
+    if (st != CLM_OK) return clm_fail_context(err, st, "%s", path);
+    const size_t n = clm_tokenizer_size(*out);
+    if (n > rows || rows - n > MAX_PADDING || rows - n > rows / 16) {
+        clm_tokenizer_destroy(*out);
+        *out = NULL;
+        return clm_fail(err, CLM_E_MODEL, "%s: has %zu pieces for a model of %zu tokens", path, n,
+                        rows);
+    }
     return CLM_OK;
 }
 
@@ -362,6 +385,13 @@ int clm_tokenizer_eos(const clm_tokenizer *tok)
 bool clm_tokenizer_add_bos(const clm_tokenizer *tok)
 {
     return tok->add_bos;
+}
+
+bool clm_tokenizer_roles(const clm_tokenizer *tok, int *user, int *assistant)
+{
+    *user = tok->user;
+    *assistant = tok->assistant;
+    return tok->user > 0 && tok->assistant > 0;
 }
 
 bool clm_tokenizer_is_control(const clm_tokenizer *tok, int id)

@@ -26,10 +26,17 @@
  * Returns CLM_OK, CLM_E_MODEL or CLM_E_NOMEM. */
 clm_status clm_tokenizer_create(const clm_vocab *vocab, clm_tokenizer **out, clm_err *err);
 
+/* The tokenizer of a whole model, which must fit its embeddings: a tokenizer.model may have fewer
+ * pieces, since tables are padded, but not by much. Returns CLM_OK, CLM_E_MODEL (the text names the
+ * file) or CLM_E_NOMEM. */
+clm_status clm_tokenizer_of_model(const clm_model_file *mf, clm_tokenizer **out, clm_err *err);
+
 size_t clm_tokenizer_size(const clm_tokenizer *tok); /* number of ids */
 int clm_tokenizer_bos(const clm_tokenizer *tok);     /* -1: none */
 int clm_tokenizer_eos(const clm_tokenizer *tok);
 bool clm_tokenizer_add_bos(const clm_tokenizer *tok); /* the file asks for BOS in front */
+/* Ids that stand before what each side says, when the model's files state both. */
+bool clm_tokenizer_roles(const clm_tokenizer *tok, int *user, int *assistant);
 bool clm_tokenizer_is_control(const clm_tokenizer *tok, int id);
 /* Whether `id` ends an answer: EOS, what the file names besides, and, in a byte-level vocabulary,
  * control pieces whose text is known to mean it ("<|im_end|>", "<|eot_id|>" ...). */
