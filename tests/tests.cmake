@@ -48,8 +48,6 @@ set_tests_properties(eval PROPERTIES LABELS e2e TIMEOUT 1200
 add_test(NAME smollm2 COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_smollm2.py)
 set_tests_properties(smollm2 PROPERTIES LABELS e2e TIMEOUT 1200 SKIP_RETURN_CODE 77
     ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>")
-add_test(NAME compare_peers COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_compare_peers.py)
-set_tests_properties(compare_peers PROPERTIES LABELS e2e)
 add_test(NAME quantize COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_quantize.py)
 set_tests_properties(quantize PROPERTIES LABELS e2e TIMEOUT 1200
     ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>;CLM_GOLDEN=${CLM_GOLDEN}")
@@ -61,3 +59,5 @@ set_tests_properties(gguf_peers PROPERTIES LABELS e2e TIMEOUT 1200 SKIP_RETURN_C
 add_test(NAME tune COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_tune.py)
 set_tests_properties(tune PROPERTIES LABELS e2e TIMEOUT 1200 RUN_SERIAL ON
     ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>;CLM_GOLDEN=${CLM_GOLDEN}")
+add_test(NAME compare_peers COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_compare_peers.py)
+set_tests_properties(compare_peers PROPERTIES LABELS e2e)
