@@ -83,6 +83,10 @@ void clm_buffer_destroy(clm_buffer *buf)
     free(buf);
 }
 
+clm_device *clm_buffer_device(const clm_buffer *buf)
+{
+    return buf->dev;
+}
 clm_elem clm_buffer_type(const clm_buffer *buf)
 {
     return buf->type;

@@ -29,6 +29,7 @@ clm_status clm_buffer_create(clm_device *dev, clm_elem type, size_t count, clm_b
 void clm_buffer_destroy(clm_buffer *buf);
 
 clm_elem clm_buffer_type(const clm_buffer *buf);
+clm_device *clm_buffer_device(const clm_buffer *buf);
 size_t clm_buffer_count(const clm_buffer *buf);
 
 /* Copies `count` elements from `first` on; blocking. A range outside the buffer is CLM_E_INTERNAL. */

@@ -37,6 +37,7 @@ static clm_status create_backend(clm_engine *e, const clm_settings *s, const clm
         .selector = s->n_devices > 0 ? s->devices[0].select : "auto",
         .activations = s->activations,
         .kernels = s->kernels,
+        .tuning = s->tuning_mode,
     };
 
     if (s->backend == CLM_BACKEND_REF || strcmp(options.selector, "ref") == 0)

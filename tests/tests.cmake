@@ -18,6 +18,7 @@ function(clm_tests folder label)
 endfunction()
 
 clm_tests(host unit clm_host)
+clm_tests(tuning unit clm_tuning m)
 clm_tests(formats unit clm_formats PkgConfig::JANSSON)
 clm_tests(text unit clm_text PkgConfig::JANSSON)
 clm_tests(quantize unit clm_runtime m)
@@ -54,4 +55,7 @@ set_tests_properties(quantize PROPERTIES LABELS e2e TIMEOUT 1200
 set(CLM_PEER_PYTHON python3 CACHE FILEPATH "Python that has gguf and llama-cpp-python")
 add_test(NAME gguf_peers COMMAND ${CLM_PEER_PYTHON} ${CMAKE_SOURCE_DIR}/tests/cli/test_gguf_peers.py)
 set_tests_properties(gguf_peers PROPERTIES LABELS e2e TIMEOUT 1200 SKIP_RETURN_CODE 77
+    ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>;CLM_GOLDEN=${CLM_GOLDEN}")
+add_test(NAME tune COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_tune.py)
+set_tests_properties(tune PROPERTIES LABELS e2e TIMEOUT 1200 RUN_SERIAL ON
     ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>;CLM_GOLDEN=${CLM_GOLDEN}")

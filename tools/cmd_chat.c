@@ -210,7 +210,7 @@ static clm_status run(const clm_args *args, clm_err *err)
 
     if (st != CLM_OK) goto out;
     s = clm_config_settings(c.config);
-    st = clm_engine_create(s, clm_cli_observer(), &c.engine, err);
+    st = clm_cli_engine(s, &c.engine, err);
     if (st == CLM_OK) st = clm_session_create(c.engine, s->system, s->seed, &c.session, err);
     clm_cli_end_progress();
     if (st != CLM_OK) goto out;
@@ -230,6 +230,6 @@ const clm_command clm_cmd_chat = {
     .synopsis = "[--config FILE.yaml] [-m MODEL] [-p TEXT]",
     .summary = "have a conversation; with -p, or standard input not a terminal, give one answer",
     .groups = CLM_FLAGS_CONFIG | CLM_FLAGS_MODEL | CLM_FLAGS_DEVICE | CLM_FLAGS_CONTEXT |
-              CLM_FLAGS_PROMPT | CLM_FLAGS_CHAT | CLM_FLAGS_SAMPLING,
+              CLM_FLAGS_PROMPT | CLM_FLAGS_CHAT | CLM_FLAGS_SAMPLING | CLM_FLAGS_TUNING,
     .run = run,
 };

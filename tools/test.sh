@@ -30,8 +30,8 @@ step()
     fi
 }
 
-# Kernel caches of the tests live and die with the build folder.
-export XDG_CACHE_HOME="$work/cache" POCL_CACHE_DIR="$work/cache/pocl"
+# Kernel caches and tuned values of the tests live and die with the build folder.
+export XDG_CACHE_HOME="$work/cache" XDG_DATA_HOME="$work/data" POCL_CACHE_DIR="$work/cache/pocl"
 mkdir -p "$POCL_CACHE_DIR"
 
 # ---- Intel's OpenCL runtime for CPUs, from PyPI, beside the drivers of the system ----

@@ -17,6 +17,7 @@
 #include "host/log.h"
 #include "runtime/clm.h"
 #include "runtime/formats/model_file.h"
+#include "tuning/op_desc.h"
 
 typedef struct clm_backend clm_backend;
 typedef struct clm_weight clm_weight;
@@ -118,10 +119,18 @@ typedef struct clm_cl_options {
     const char *selector; /* device, see clm_device_select */
     clm_activations activations;
     clm_kernels kernels;
+    clm_tuning_mode tuning; /* whether tuned values are looked up */
 } clm_cl_options;
 
 clm_status clm_backend_cl_create(const clm_cl_options *options, const clm_observer *obs,
                                  clm_backend **out, clm_err *err);
+/* What such a backend would launch for the model, as it tells its kernels before they are built; to
+ * be called in place of prepare(). `visit` gets each distinct operator and shape. */
+clm_status clm_backend_cl_plans(clm_backend *base, const clm_model_file *mf, const clm_kv_shape *kv,
+                                size_t batch,
+                                void (*visit)(void *user, const clm_op_desc *op,
+                                              const clm_shape *shape),
+                                void *user, clm_err *err);
 clm_status clm_backend_ref_create(clm_backend **out, clm_err *err);
 
 #endif

@@ -5,6 +5,7 @@
 #include "host/gemm.h"
 #include "runtime/model/backend_cl_impl.h"
 #include "runtime/model/shapes.h"
+#include "runtime/model/tune_dirs.h"
 #include "runtime/ops/act.h"
 #include "runtime/ops/op_add.h"
 #include "runtime/ops/op_argmax.h"
@@ -15,6 +16,7 @@
 #include "runtime/ops/op_rmsnorm.h"
 #include "runtime/ops/op_rope.h"
 #include "runtime/ops/op_swiglu.h"
+#include "runtime/ops/op_xgemm.h"
 
 /* The weights are expanded for CLBlast this many bytes at a time. */
 enum { BLAST_SCRATCH_BYTES = 64 << 20 };
@@ -46,6 +48,7 @@ static void cl_destroy(clm_backend *base)
     clm__cl_plan_destroy(b->plan);
     clm_buffer_destroy(b->gathered.buf);
     clm_cl_kernels_destroy(b->kernels);
+    clm_tuning_close(b->tuning);
     clm_device_close(b->dev);
     free(b);
 }
@@ -67,7 +70,7 @@ static void cl_usage(const clm_backend *base, uint64_t *weight_bytes, uint64_t *
 static clm_shape embed_shape(const clm_weight_layout *l, size_t m, size_t row0, size_t rows,
                              size_t k)
 {
-    clm_shape s = {{0}, {0}};
+    clm_shape s = {.v = {0}};
 
     s.v[CLM_EMBED_M] = (int)m;
     s.v[CLM_EMBED_ROW0] = (int)row0;
@@ -106,14 +109,16 @@ static clm_status plan_matrices(clm_backend_cl *b, const clm_model_file *mf, siz
 
 static clm_status plan_rest(clm_backend_cl *b, clm_err *err)
 {
-    const clm_qkv qkv = {0};
+    const size_t q = b->kv.n_heads * b->kv.head_dim, kv = b->kv.n_kv_heads * b->kv.head_dim;
+    const clm_qkv qkv = {.ld = q + 2 * kv, .k_off = q, .v_off = q + kv};
+    const size_t last = b->kv.ctx < 512 ? b->kv.ctx - 1 : 511; /* of a short conversation */
     const struct {
         const clm_op_desc *op;
         clm_shape shape;
     } all[] = {
         {&clm_op_rmsnorm, clm_shape_rmsnorm(1, b->hp->width, 0, b->hp->rms_eps)},
         {&clm_op_kv_store, clm_shape_kv_store(&b->kv, &qkv, 1, 0)},
-        {&clm_op_attention, clm_shape_attention(&b->kv, &qkv, 1, 0)},
+        {&clm_op_attention, clm_shape_attention(&b->kv, &qkv, 1, last)},
         {&clm_op_swiglu, clm_shape_swiglu(1, b->hp->ffn, false)},
         {&clm_op_swiglu, clm_shape_swiglu(1, b->hp->ffn, true)},
         {&clm_op_add, clm_shape_add(b->hp->width)},
@@ -180,6 +185,55 @@ out:
     return st;
 }
 
+/* CLBlast keeps one set of parameters for the device, and this is the product that it is chosen by. */
+static clm_status plan_blast(clm_backend_cl *b, clm_err *err)
+{
+    clm_shape s = {.v = {0}};
+    int params[CLM_MAX_AXES];
+    clm_err why;
+
+    s.v[CLM_XGEMM_M] = (int)(b->batch < 256 ? b->batch : 256);
+    s.v[CLM_XGEMM_N] = s.v[CLM_XGEMM_K] = (int)b->hp->width;
+    clm_tuning_params(b->tuning, &clm_op_xgemm, &s, clm_device_caps(b->dev), params);
+    if (clm_xgemm_apply(b->dev, params, &why) != CLM_OK)
+        clm_log(b->obs, CLM_LOG_DEBUG, "%s: its own parameters stay", why.text);
+    return clm_cl_kernels_plan(b->kernels, &clm_op_xgemm, &s, err);
+}
+
+/* Everything that will be launched, told to the kernels. */
+static clm_status plan_all(clm_backend_cl *b, const clm_model_file *mf, const clm_kv_shape *kv,
+                           size_t batch, size_t *largest, clm_err *err)
+{
+    clm_status st;
+
+    b->hp = clm_model_file_hparams(mf);
+    b->kv = *kv;
+    b->batch = batch;
+    b->blast = clm_gemm_available() && batch >= CLM_CL_BLAST_TOKENS;
+    st = plan_matrices(b, mf, largest, err);
+    if (st == CLM_OK) st = clm__cl_plan_decode(b, mf, err);
+    if (st == CLM_OK) st = plan_rest(b, err);
+    if (st == CLM_OK && b->blast) st = plan_blast(b, err);
+    return st;
+}
+
+clm_status clm_backend_cl_plans(clm_backend *base, const clm_model_file *mf, const clm_kv_shape *kv,
+                                size_t batch,
+                                void (*visit)(void *user, const clm_op_desc *op,
+                                              const clm_shape *shape),
+                                void *user, clm_err *err)
+{
+    clm_backend_cl *b = self(base);
+    size_t largest = 0;
+    const clm_op_desc *op;
+    clm_shape shape;
+    clm_status st = plan_all(b, mf, kv, batch, &largest, err);
+
+    for (size_t i = 0; st == CLM_OK && clm_cl_kernels_planned(b->kernels, i, &op, &shape); i++)
+        visit(user, op, &shape);
+    return st;
+}
+
 static clm_status cl_prepare(clm_backend *base, const clm_model_file *mf, const clm_kv_shape *kv,
                              size_t batch, clm_err *err)
 {
@@ -187,13 +241,7 @@ static clm_status cl_prepare(clm_backend *base, const clm_model_file *mf, const 
     size_t largest = 0, scratch = BLAST_SCRATCH_BYTES / sizeof(float), panel = (size_t)b->panel;
     clm_status st;
 
-    b->hp = clm_model_file_hparams(mf);
-    b->kv = *kv;
-    b->batch = batch;
-    b->blast = clm_gemm_available() && batch >= CLM_CL_BLAST_TOKENS;
-    st = plan_matrices(b, mf, &largest, err);
-    if (st == CLM_OK) st = clm__cl_plan_decode(b, mf, err);
-    if (st == CLM_OK) st = plan_rest(b, err);
+    st = plan_all(b, mf, kv, batch, &largest, err);
     if (st == CLM_OK) st = clm_cl_kernels_build(b->kernels, err);
     if (st == CLM_OK) st = create_tables(b, err);
     if (st == CLM_OK) st = create_cache(b, err);
@@ -484,7 +532,9 @@ clm_status clm_backend_cl_create(const clm_cl_options *options, const clm_observ
     b->base.ops = &ops;
     b->obs = obs;
     st = clm_device_open(&list[index], obs, &b->dev, err);
-    if (st == CLM_OK) st = clm_cl_kernels_create(b->dev, &b->kernels, err);
+    if (st == CLM_OK && options->tuning != CLM_TUNING_OFF)
+        st = clm__tuning_load(clm_device_caps(b->dev), obs, &b->tuning, err);
+    if (st == CLM_OK) st = clm_cl_kernels_create(b->dev, b->tuning, &b->kernels, err);
     if (st != CLM_OK) goto out;
     b->plain = options->kernels == CLM_KERNELS_PLAIN;
     b->int8 = choose_int8(options, clm_device_caps(b->dev));

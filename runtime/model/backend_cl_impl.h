@@ -33,6 +33,7 @@ typedef struct clm_backend_cl {
     clm_backend base;
     clm_device *dev;
     const clm_observer *obs;
+    clm_tuning *tuning; /* NULL: the operators' defaults */
     clm_cl_kernels *kernels;
     const clm_hparams *hp;
     clm_kv_shape kv;

@@ -17,17 +17,27 @@ typedef struct entry {
     clm_kernel *kernel;
 } entry;
 
+typedef struct plan {
+    const clm_op_desc *op;
+    clm_shape shape;
+} plan;
+
 struct clm_cl_kernels {
     clm_device *dev;
+    const clm_tuning *tuning;
     entry *entries;
     size_t n, room;
+    plan *plans;
+    size_t n_plans, plan_room;
 };
 
-clm_status clm_cl_kernels_create(clm_device *dev, clm_cl_kernels **out, clm_err *err)
+clm_status clm_cl_kernels_create(clm_device *dev, const clm_tuning *tuning, clm_cl_kernels **out,
+                                 clm_err *err)
 {
     *out = calloc(1, sizeof **out);
     if (*out == NULL) return clm_fail(err, CLM_E_NOMEM, "kernels: no memory");
     (*out)->dev = dev;
+    (*out)->tuning = tuning;
     return CLM_OK;
 }
 
@@ -39,6 +49,7 @@ void clm_cl_kernels_destroy(clm_cl_kernels *k)
         clm_program_destroy(k->entries[i].prog);
     }
     free(k->entries);
+    free(k->plans);
     free(k);
 }
 
@@ -51,13 +62,18 @@ static bool same_defines(const entry *a, const entry *b)
     return true;
 }
 
+static bool same_shape(const clm_shape *a, const clm_shape *b)
+{
+    return memcmp(a->v, b->v, sizeof a->v) == 0 && memcmp(a->f, b->f, sizeof a->f) == 0;
+}
+
 /* The entry that serves `op` at `shape`, made if there is none. */
 static clm_status find_entry(clm_cl_kernels *k, const clm_op_desc *op, const clm_shape *shape,
                              entry **out, clm_err *err)
 {
     entry wanted = {.op = op, .shape = *shape};
 
-    op->defaults(shape, clm_device_caps(k->dev), wanted.params);
+    clm_tuning_params(k->tuning, op, shape, clm_device_caps(k->dev), wanted.params);
     wanted.n_defs = op->defines(shape, wanted.params, wanted.defs);
     for (size_t i = 0; i < k->n; i++)
         if (same_defines(&k->entries[i], &wanted)) {
@@ -76,11 +92,39 @@ static clm_status find_entry(clm_cl_kernels *k, const clm_op_desc *op, const clm
     return CLM_OK;
 }
 
+static clm_status add_plan(clm_cl_kernels *k, const clm_op_desc *op, const clm_shape *shape,
+                           clm_err *err)
+{
+    for (size_t i = 0; i < k->n_plans; i++)
+        if (k->plans[i].op == op && same_shape(&k->plans[i].shape, shape)) return CLM_OK;
+    if (k->n_plans == k->plan_room) {
+        const size_t room = 2 * k->plan_room + 16;
+        plan *grown = realloc(k->plans, room * sizeof *grown);
+
+        if (grown == NULL) return clm_fail(err, CLM_E_NOMEM, "kernels: no memory");
+        k->plans = grown;
+        k->plan_room = room;
+    }
+    k->plans[k->n_plans++] = (plan){op, *shape};
+    return CLM_OK;
+}
+
 clm_status clm_cl_kernels_plan(clm_cl_kernels *k, const clm_op_desc *op, const clm_shape *shape,
                                clm_err *err)
 {
     entry *e;
-    return find_entry(k, op, shape, &e, err);
+    clm_status st = add_plan(k, op, shape, err);
+
+    return st != CLM_OK ? st : find_entry(k, op, shape, &e, err);
+}
+
+bool clm_cl_kernels_planned(const clm_cl_kernels *k, size_t index, const clm_op_desc **op,
+                            clm_shape *shape)
+{
+    if (index >= k->n_plans) return false;
+    *op = k->plans[index].op;
+    *shape = k->plans[index].shape;
+    return true;
 }
 
 static clm_status build(clm_cl_kernels *k, entry *e, clm_err *err)

@@ -48,7 +48,7 @@ bool clm__cl_takes_int8(const clm_backend_cl *b, const clm_weight_layout *l)
 static clm_shape gemv_shape(const clm_weight_layout *l, size_t m, size_t rows, size_t ldy,
                             size_t y_off)
 {
-    clm_shape s = {{0}, {0}};
+    clm_shape s = {.v = {0}};
 
     s.v[CLM_GEMV_M] = (int)m;
     s.v[CLM_GEMV_N] = (int)rows;
@@ -67,7 +67,7 @@ static clm_shape gemv_shape(const clm_weight_layout *l, size_t m, size_t rows, s
 static clm_shape gemm_shape(const clm_weight_layout *l, size_t m, size_t rows, size_t ldy,
                             size_t y_off, int panel)
 {
-    clm_shape s = {{0}, {0}};
+    clm_shape s = {.v = {0}};
 
     s.v[CLM_GEMM_M] = (int)m;
     s.v[CLM_GEMM_N] = (int)rows;
@@ -83,7 +83,7 @@ static clm_shape gemm_shape(const clm_weight_layout *l, size_t m, size_t rows, s
 
 clm_shape clm__cl_linear_shape(const clm_weight_layout *l, size_t rows, size_t row0, bool int8)
 {
-    clm_shape s = {{0}, {0}};
+    clm_shape s = {.v = {0}};
 
     s.v[CLM_LINEAR_N] = (int)rows;
     s.v[CLM_LINEAR_K] = (int)l->columns;
@@ -97,7 +97,7 @@ clm_shape clm__cl_linear_shape(const clm_weight_layout *l, size_t rows, size_t r
 
 clm_shape clm__cl_act_shape(size_t m, size_t columns, size_t t)
 {
-    clm_shape s = {{0}, {0}};
+    clm_shape s = {.v = {0}};
 
     s.v[CLM_ACT_QUANT_M] = (int)m;
     s.v[CLM_ACT_QUANT_K] = (int)columns;
@@ -108,7 +108,7 @@ clm_shape clm__cl_act_shape(size_t m, size_t columns, size_t t)
 
 static clm_shape dequant_shape(const clm_weight_layout *l, size_t row0, size_t rows)
 {
-    clm_shape s = {{0}, {0}};
+    clm_shape s = {.v = {0}};
 
     s.v[CLM_DEQUANT_ROW0] = (int)row0;
     s.v[CLM_DEQUANT_ROWS] = (int)rows;

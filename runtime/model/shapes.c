@@ -12,7 +12,7 @@
 
 clm_shape clm_shape_rmsnorm(size_t m, size_t dim, size_t x_row0, float eps)
 {
-    clm_shape s = {{0}, {eps}};
+    clm_shape s = {.f = {eps}};
 
     s.v[CLM_RMSNORM_ROWS] = (int)m;
     s.v[CLM_RMSNORM_DIM] = (int)dim;
@@ -23,7 +23,7 @@ clm_shape clm_shape_rmsnorm(size_t m, size_t dim, size_t x_row0, float eps)
 clm_shape clm_shape_rope(const clm_kv_shape *kv, size_t rope_dims, const clm_qkv *qkv, size_t m,
                          size_t off, size_t n_heads, size_t pos0)
 {
-    clm_shape s = {{0}, {0}};
+    clm_shape s = {.v = {0}};
 
     s.v[CLM_ROPE_M] = (int)m;
     s.v[CLM_ROPE_LD] = (int)qkv->ld;
@@ -37,7 +37,7 @@ clm_shape clm_shape_rope(const clm_kv_shape *kv, size_t rope_dims, const clm_qkv
 
 clm_shape clm_shape_kv_store(const clm_kv_shape *kv, const clm_qkv *qkv, size_t m, size_t pos0)
 {
-    clm_shape s = {{0}, {0}};
+    clm_shape s = {.v = {0}};
 
     s.v[CLM_KV_STORE_M] = (int)m;
     s.v[CLM_KV_STORE_LD] = (int)qkv->ld;
@@ -53,7 +53,7 @@ clm_shape clm_shape_kv_store(const clm_kv_shape *kv, const clm_qkv *qkv, size_t 
 
 clm_shape clm_shape_attention(const clm_kv_shape *kv, const clm_qkv *qkv, size_t m, size_t pos0)
 {
-    clm_shape s = {{0}, {0}};
+    clm_shape s = {.v = {0}};
 
     s.v[CLM_ATTENTION_M] = (int)m;
     s.v[CLM_ATTENTION_LD] = (int)qkv->ld;
@@ -70,7 +70,7 @@ clm_shape clm_shape_attention(const clm_kv_shape *kv, const clm_qkv *qkv, size_t
 
 clm_shape clm_shape_swiglu(size_t m, size_t ffn, bool tiled)
 {
-    clm_shape s = {{0}, {0}};
+    clm_shape s = {.v = {0}};
 
     s.v[CLM_SWIGLU_M] = (int)m;
     s.v[CLM_SWIGLU_LD] = (int)(tiled ? (ffn + 15) / 16 * 32 : 2 * ffn);
@@ -83,7 +83,7 @@ clm_shape clm_shape_swiglu(size_t m, size_t ffn, bool tiled)
 
 clm_shape clm_shape_gather(size_t m, size_t columns)
 {
-    clm_shape s = {{0}, {0}};
+    clm_shape s = {.v = {0}};
 
     s.v[CLM_GATHER_M] = (int)m;
     s.v[CLM_GATHER_K] = (int)columns;

@@ -40,5 +40,6 @@ void clm_ref_linear(clm_case *c);
 void clm_ref_rmsnorm(clm_case *c);
 void clm_ref_rope(clm_case *c);
 void clm_ref_swiglu(clm_case *c);
+void clm_ref_xgemm(clm_case *c);
 
 #endif
