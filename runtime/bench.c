@@ -101,8 +101,7 @@ static void describe_model(clm_bench *b, const clm_model_file *mf)
         info->model_bytes += tensors[i].bytes;
     }
     billions = info->n_params >= 1000000000u;
-    snprintf(info->weights, sizeof info->weights, "%s",
-             clm_qtype_name(clm_model_file_weight(mf, CLM_W_DOWN, 0)->type));
+    clm_tensor_type_name(clm_model_file_weight(mf, CLM_W_DOWN, 0), info->weights);
     snprintf(info->model_type, sizeof info->model_type, "%s %.2f %s %s", hp->arch,
              (double)info->n_params * (billions ? 1e-9 : 1e-6), billions ? "B" : "M",
              info->weights);

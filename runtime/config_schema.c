@@ -60,14 +60,15 @@ static const clm_key keys[] = {
     {"kv_cache_type", CLM_KEY_CHOICE, AT(kv_cache_type), "f16", .choices = kv_choices,
      .aliases = {"cache_type"}, .doc = "f32: exact | f16 | int8"},
     {"temperature", CLM_KEY_REAL, AT(temperature), "0.35", .max = 100, .aliases = {"temp"},
-     .doc = "0: always the most likely token"},
-    {"top_k", CLM_KEY_U32, AT(top_k), "0", .max = 2147483647, .doc = "0: off"},
-    {"top_p", CLM_KEY_REAL, AT(top_p), "0.95", .max = 1, .above = true, .doc = "1: off"},
-    {"min_p", CLM_KEY_REAL, AT(min_p), "0", .max = 1, .doc = "0: off"},
+     .advised = true, .doc = "0: always the most likely token"},
+    {"top_k", CLM_KEY_U32, AT(top_k), "0", .max = 2147483647, .advised = true, .doc = "0: off"},
+    {"top_p", CLM_KEY_REAL, AT(top_p), "0.95", .max = 1, .above = true, .advised = true,
+     .doc = "1: off"},
+    {"min_p", CLM_KEY_REAL, AT(min_p), "0", .max = 1, .advised = true, .doc = "0: off"},
     {"repetition_penalty", CLM_KEY_REAL, AT(repetition_penalty), "1.1", .max = 10, .above = true,
-     .aliases = {"repeat_penalty"}, .doc = "1: off"},
+     .aliases = {"repeat_penalty"}, .advised = true, .doc = "1: off"},
     {"max_new_tokens", CLM_KEY_U32, AT(max_new_tokens), "2048", .min = 1, .max = 1048576,
-     .aliases = {"max_tokens", "n_predict", "predict", "max_completion_tokens"},
+     .aliases = {"max_tokens", "n_predict", "predict", "max_completion_tokens"}, .advised = true,
      .doc = "length of an answer at most"},
     {"seed", CLM_KEY_U64, AT(seed), "0", .doc = "0: from the system, and printed"},
     {"stop", CLM_KEY_TEXTS, AT(stop), "[]", .max = 1024, .aliases = {"reverse_prompt"},
@@ -86,10 +87,17 @@ static const clm_key keys[] = {
      .aliases = {"server.n_parallel"}, .doc = "conversations served at once"},
 };
 
+_Static_assert(sizeof keys / sizeof keys[0] <= 64, "clm_settings.given has 64 bits");
+
 const clm_key *clm__keys(size_t *n)
 {
     *n = sizeof keys / sizeof keys[0];
     return keys;
+}
+
+uint64_t clm__key_bit(const clm_key *key)
+{
+    return (uint64_t)1 << (key - keys);
 }
 
 const clm_key *clm__key_find(const char *name)

@@ -18,6 +18,7 @@ struct clm_engine {
     clm_backend *backend;
     clm_transformer *model;
     clm_template chat_template;
+    char *default_system; /* of the file's template, when that is the one in use; or NULL */
 
     /* Ids whose keys and values are in the cache: the next prompt keeps the common beginning. */
     int *cached;

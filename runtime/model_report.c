@@ -76,6 +76,7 @@ clm_status clm_model_report_create(const char *path, clm_model_report **out, clm
 {
     clm_model_file *mf = NULL;
     clm_model_report *r = NULL;
+    clm_tokenizer *tok = NULL;
     const clm_vocab *vocab;
     clm_status st;
 
@@ -88,13 +89,16 @@ clm_status clm_model_report_create(const char *path, clm_model_report **out, clm
         goto out;
     }
     vocab = clm_model_file_vocab(mf);
+    if (vocab->sp_model != NULL) st = clm_tokenizer_of_model(mf, &tok, err);
+    if (st != CLM_OK) goto out;
     snprintf(r->format, sizeof r->format, "%s", clm_model_file_format(mf));
     fill_hparams(clm_model_file_hparams(mf), r);
     r->has_weights = clm_model_file_has_weights(mf);
     if (r->has_weights) r->device_weight_bytes = device_weight_bytes(mf);
     r->file_bytes = clm_model_file_bytes(mf);
     snprintf(r->tokenizer, sizeof r->tokenizer, "%s, %zu pieces",
-             vocab->model_name != NULL ? vocab->model_name : "SentencePiece", vocab->n_pieces);
+             vocab->model_name != NULL ? vocab->model_name : "SentencePiece",
+             tok != NULL ? clm_tokenizer_size(tok) : vocab->n_pieces);
     snprintf(r->chat_template, sizeof r->chat_template, "%s",
              clm_template_name(clm_template_detect(clm_model_file_hparams(mf), vocab)));
     r->bos = vocab->bos;
@@ -105,6 +109,7 @@ clm_status clm_model_report_create(const char *path, clm_model_report **out, clm
     r = NULL;
 out:
     clm_model_report_destroy(r);
+    clm_tokenizer_destroy(tok);
     clm_model_file_close(mf);
     return st;
 }

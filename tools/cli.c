@@ -218,6 +218,11 @@ void clm_cli_catch_interrupt(clm_session *s)
     sigaction(SIGINT, &action, NULL); /* no SA_RESTART: a read of the terminal ends */
 }
 
+const volatile sig_atomic_t *clm_cli_interrupt_flag(void)
+{
+    return &interrupt_count;
+}
+
 int clm_cli_interrupts(void)
 {
     int n = interrupt_count;
@@ -225,24 +230,7 @@ int clm_cli_interrupts(void)
     return n;
 }
 
-const volatile sig_atomic_t *clm_cli_interrupt_flag(void)
-{
-    return &interrupt_count;
-}
-
 /* ---- answers --------------------------------------------------------------------------------- */
-
-clm_sampling clm_cli_sampling(const clm_settings *s)
-{
-    return (clm_sampling){.temperature = s->temperature,
-                          .top_p = s->top_p,
-                          .min_p = s->min_p,
-                          .repetition_penalty = s->repetition_penalty,
-                          .top_k = s->top_k,
-                          .max_new_tokens = s->max_new_tokens,
-                          .stop = (const char *const *)s->stop,
-                          .n_stop = s->n_stop};
-}
 
 static double rate(size_t n, double seconds)
 {

@@ -73,15 +73,49 @@ static clm_status add_test(plan *p, size_t prompt, size_t gen, size_t depth, clm
     return CLM_OK;
 }
 
+/* A number behind `prefix`; moves `*text` past both. */
+static bool take_number(const char **text, const char *prefix, size_t *value)
+{
+    const size_t n = strlen(prefix);
+    char *end;
+    unsigned long number;
+
+    if (strncmp(*text, prefix, n) != 0 || (*text)[n] < '0' || (*text)[n] > '9') return false;
+    errno = 0;
+    number = strtoul(*text + n, &end, 10);
+    if (errno != 0 || number > MAX_TOKENS) return false;
+    *value = (size_t)number;
+    *text = end;
+    return true;
+}
+
+/* One test by its name in the table, without spaces: "pp512", "tg16@d64", "pp512+tg128@d4096". */
+static clm_status add_named_test(plan *p, const char *name, clm_err *err)
+{
+    const char *at = name;
+    size_t prompt = 0, gen = 0, depth = 0;
+    const bool with_prompt = take_number(&at, "pp", &prompt);
+    const bool with_gen = take_number(&at, with_prompt ? "+tg" : "tg", &gen);
+
+    if (*at == '@' && !take_number(&at, "@d", &depth)) at = "?";
+    if (*at != '\0' || (with_prompt && prompt == 0) || (with_gen && gen == 0) || prompt + gen == 0)
+        return clm_fail(err, CLM_E_USAGE,
+                        "--test: '%s' is no test such as pp512, tg16@d64 or pp512+tg128", name);
+    return add_test(p, prompt, gen, depth, err);
+}
+
 /* All prompts, then all generations, then the pairs, at every depth. */
 static clm_status plan_tests(const clm_args *args, plan *p, clm_err *err)
 {
     size_t prompts[MAX_VALUES], gens[MAX_VALUES], depths[MAX_VALUES], pair[MAX_VALUES];
     size_t n_prompts, n_gens, n_depths, n_pair;
     const char *given;
-    clm_status st = get_list(args, "bench_prompt", "-p", "512", prompts, &n_prompts, err);
+    const bool named = clm_args_has(args, "bench_test");
+    clm_status st =
+        get_list(args, "bench_prompt", "-p", named ? "0" : "512", prompts, &n_prompts, err);
 
-    if (st == CLM_OK) st = get_list(args, "bench_gen", "-n", "128", gens, &n_gens, err);
+    if (st == CLM_OK)
+        st = get_list(args, "bench_gen", "-n", named ? "0" : "128", gens, &n_gens, err);
     if (st == CLM_OK) st = get_list(args, "bench_depth", "-d", "0", depths, &n_depths, err);
     for (size_t d = 0; st == CLM_OK && d < n_depths; d++) {
         for (size_t i = 0; i < n_prompts && st == CLM_OK; i++)
@@ -96,6 +130,9 @@ static clm_status plan_tests(const clm_args *args, plan *p, clm_err *err)
             if (st == CLM_OK) st = add_test(p, pair[0], pair[1], depths[d], err);
         }
     }
+    for (size_t i = 0; st == CLM_OK && (given = clm_args_get_nth(args, "bench_test", i)) != NULL;
+         i++)
+        st = add_named_test(p, given, err);
     return st;
 }
 
@@ -242,6 +279,10 @@ static const clm_flag flags[] = {
      .value = "N,...",
      .id = "bench_depth",
      .help = "tokens that stand in the context before (default 0)"},
+    {.names = "--test",
+     .value = "NAME",
+     .id = "bench_test",
+     .help = "one test by its name, instead of lists: pp512, tg16@d64; may be repeated"},
     {.names = "-r, --repetitions",
      .value = "N",
      .id = "bench_repetitions",

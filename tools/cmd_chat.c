@@ -24,7 +24,7 @@ typedef struct chat {
 
 static clm_status answer(chat *c, const char *text, size_t size, clm_err *err)
 {
-    clm_sampling sampling = clm_cli_sampling(clm_config_settings(c->config));
+    clm_sampling sampling = clm_engine_sampling(c->engine, clm_config_settings(c->config));
     clm_status st;
 
     clm_cli_catch_interrupt(c->session);
@@ -67,7 +67,7 @@ static const char help[] =
 
 static void print_stats(const chat *c)
 {
-    const clm_settings *s = clm_config_settings(c->config);
+    const clm_sampling s = clm_engine_sampling(c->engine, clm_config_settings(c->config));
     clm_engine_report about;
     size_t rounds, tokens;
     char weights[32], cache[32];
@@ -83,7 +83,7 @@ static void print_stats(const chat *c)
     fprintf(stderr,
             "  sampling     temperature %g, top_k %u, top_p %g, min_p %g, repetition_penalty %g, "
             "seed %llu\n",
-            s->temperature, s->top_k, s->top_p, s->min_p, s->repetition_penalty,
+            s.temperature, s.top_k, s.top_p, s.min_p, s.repetition_penalty,
             (unsigned long long)clm_session_seed(c->session));
     if (c->asked) clm_cli_print_reply(&c->reply);
 }

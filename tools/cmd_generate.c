@@ -24,7 +24,7 @@ static clm_status run(const clm_args *args, clm_err *err)
     if (st == CLM_OK)
         st = clm_session_create(engine, "", clm_config_settings(config)->seed, &session, err);
     if (st != CLM_OK) goto out;
-    sampling = clm_cli_sampling(clm_config_settings(config));
+    sampling = clm_engine_sampling(engine, clm_config_settings(config));
     if (sampling.temperature > 0.0)
         fprintf(stderr, "clm: seed %llu\n", (unsigned long long)clm_session_seed(session));
     clm_cli_catch_interrupt(session);

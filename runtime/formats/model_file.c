@@ -36,6 +36,8 @@ void clm_model_file_close(clm_model_file *mf)
     free(mf->maps);
     free(mf->path);
     free(mf->vocab.model_name);
+    free(mf->vocab.pre);
+    free(mf->merges);
     free(mf->pieces);
     free(mf->piece_text);
     free(mf->chat_template);
@@ -87,6 +89,11 @@ const clm_vocab *clm_model_file_vocab(const clm_model_file *mf)
     return &mf->vocab;
 }
 
+void clm_model_file_drop_pages(const clm_model_file *mf)
+{
+    for (size_t i = 0; i < mf->n_maps; i++) clm_map_drop(&mf->maps[i]);
+}
+
 /* clm_fail makes text printable, and its limit leaves the last character whole. */
 void clm__model_set_name(clm_hparams *hp, const char *name, size_t size)
 {
@@ -119,10 +126,15 @@ bool clm_model_file_has_weights(const clm_model_file *mf)
 /* Only what lies in a mapped file: the values of a synthetic model cannot be fetched again. */
 void clm_model_file_drop(const clm_model_file *mf, const clm_tensor *tensor)
 {
+    const clm_gptq *gptq = tensor->gptq;
+    const uint8_t *data = gptq != NULL ? gptq->qweight : tensor->data;
+    const size_t bytes =
+        gptq != NULL ? tensor->cols * (size_t)gptq->bits / 8 * gptq->stride : tensor->bytes;
+
     for (size_t i = 0; i < mf->n_maps; i++) {
         const clm_map *map = &mf->maps[i];
-        if (tensor->data >= map->data && tensor->data < map->data + map->size)
-            clm_map_drop_range(map, (size_t)(tensor->data - map->data), tensor->bytes);
+        if (data >= map->data && data < map->data + map->size)
+            clm_map_drop_range(map, (size_t)(data - map->data), bytes);
     }
 }
 

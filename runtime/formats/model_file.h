@@ -62,11 +62,18 @@ typedef enum clm_piece_type {
 } clm_piece_type;
 
 typedef struct clm_piece {
-    const char *text; /* NUL-terminated UTF-8 (not checked to be valid), U+2581 for a space */
+    const char *text; /* NUL-terminated UTF-8 (not checked to be valid). "llama": U+2581 for a
+                       * space; "gpt2": a character for each byte, see runtime/text/bpe_model.h */
     size_t size;      /* bytes without the NUL; a piece with NUL inside is refused at loading */
     float score;
     clm_piece_type type;
 } clm_piece;
+
+/* A merge of a byte-level BPE vocabulary, as written: two pieces with a space between. */
+typedef struct clm_merge {
+    const char *data; /* not NUL-terminated, not checked */
+    size_t size;
+} clm_merge;
 
 /* The vocabulary as the file states it. Scores are finite. Ids are -1 when the file has none (or,
  * with a warning, one outside the vocabulary); GGUF files that lack the keys have theirs found by
@@ -76,12 +83,18 @@ typedef struct clm_vocab {
     const clm_piece *pieces; /* NULL: the vocabulary is in `sp_model` */
     size_t n_pieces;
     char *model_name;        /* "llama" (SentencePiece BPE), "gpt2" ... as stated */
-    const uint8_t *sp_model; /* a SentencePiece model as read from disk, or NULL */
+    const clm_merge *merges; /* "gpt2" only, the rank is the index; else NULL */
+    size_t n_merges;
+    char *pre;               /* "gpt2" only: name of the pre-tokenizer, or NULL */
+    const uint8_t *sp_model; /* a SentencePiece model as read from disk, or NULL; says more than the
+                              * pieces where both are there */
     size_t sp_model_bytes;
     const char *sp_path; /* its file, for messages */
     bool add_space_prefix, add_bos, add_eos;
     int bos, eos, unk, pad;
-    int user, assistant;       /* ids that stand before what each says; 0: not stated */
+    int user, assistant; /* ids that stand before what each says; 0: not stated */
+    int ends[2];         /* what ends an answer besides eos: end of turn, end of message */
+    size_t n_ends;
     const char *chat_template; /* as stated, or NULL */
 } clm_vocab;
 
@@ -110,6 +123,10 @@ const clm_vocab *clm_model_file_vocab(const clm_model_file *mf);
 /* What was found and passed over at opening, one sentence; NULL: nothing. */
 const char *clm_model_file_warning(const clm_model_file *mf);
 bool clm_model_file_has_weights(const clm_model_file *mf);
+
+/* Gives back the memory that reading weights has taken (they are mapped); what is read again comes
+ * from the files again. May be called while other threads read. */
+void clm_model_file_drop_pages(const clm_model_file *mf);
 
 /* The weight of a role; `layer` is ignored for those that are not per layer. Never NULL for an
  * opened file that has weights: missing tensors are refused at opening. */

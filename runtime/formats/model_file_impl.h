@@ -25,6 +25,7 @@ struct clm_model_file {
     clm_vocab vocab;
     clm_piece *pieces; /* owner of vocab.pieces, and so on */
     char *piece_text, *chat_template;
+    clm_merge *merges;
     clm_tensor *tensors;
     size_t n_tensors;
     char *tensor_names;

@@ -116,6 +116,8 @@ static clm_status set_items(clm__pickle *p, size_t first, bool marked)
     for (size_t i = first; i < p->n_stack && st == CLM_OK; i += 2) {
         uint32_t cell;
 
+        if (p->stack[i] == CLM__MARK || p->stack[i + 1] == CLM__MARK)
+            return clm__pickle_fail(p, "a mark stands in place of an item");
         st = clm__pickle_link(p, p->stack[i], p->stack[i + 1], p->values[dict].first, &cell);
         if (st == CLM_OK) p->values[dict].first = cell;
     }

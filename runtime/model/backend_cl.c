@@ -506,13 +506,11 @@ static const clm_backend_ops ops = {
 };
 
 /* Int8 activations where they are asked for, or where the device has more than plain multiplications
- * for them. Intel's runtime for CPUs has the extension, and is slower with it than with floats. */
+ * for them. */
 static bool choose_int8(const clm_cl_options *options, const clm_caps *caps)
 {
     if (options->kernels == CLM_KERNELS_PLAIN || options->activations == CLM_ACT_F32) return false;
-    if (options->activations == CLM_ACT_INT8) return true;
-    if (caps->type == CLM_DEVICE_CPU) return caps->dot == CLM_DOT_VNNI || caps->dot == CLM_DOT_AVX2;
-    return caps->dot != CLM_DOT_PLAIN;
+    return options->activations == CLM_ACT_INT8 || caps->dot != CLM_DOT_PLAIN;
 }
 
 clm_status clm_backend_cl_create(const clm_cl_options *options, const clm_observer *obs,

@@ -5,9 +5,6 @@
 
 #include "host/clock.h"
 
-/* Rows of logits computed at a time, which bounds their memory: 4 MB for 64,000 words. */
-enum { LOGIT_ROWS = 16 };
-
 /* Rows of stacked matrices are filled up to this multiple. */
 enum { STACK_ROWS = 16 };
 
@@ -32,7 +29,7 @@ struct clm_transformer {
     clm_vec *att;     /* [batch][n_heads * head_dim] */
     clm_vec *gate_up; /* [batch][2 * ffn] */
     clm_vec *act;     /* [batch][ffn] */
-    clm_vec *logits;  /* [LOGIT_ROWS][vocab] */
+    clm_vec *logits;  /* [CLM_LOGIT_ROWS][vocab] */
     clm_vec *best;    /* [1] id */
     clm_qkv qkv;      /* [batch][(n_heads + 2 n_kv_heads) * head_dim] */
 };
@@ -79,6 +76,8 @@ static void load_stack(loader *l, const clm_weight_role *roles, size_t n, size_t
         l->st = ops->load_stack(l->t->b, parts, n, tiled, stack, l->err);
         if (l->st != CLM_OK) clm_fail_context(l->err, l->st, "tensor %s", parts[0]->name);
         if (*stack != NULL) {
+            for (size_t i = 0; i < n && !ops->keeps_tensors; i++)
+                clm_model_file_drop(l->mf, parts[i]);
             l->done += n;
             clm_progress(l->obs, "loading weights", l->done, l->total);
             return;
@@ -134,7 +133,7 @@ static clm_status create_activations(clm_transformer *t, clm_err *err)
         {&t->att, t->batch * q_dim, false},
         {&t->gate_up, t->batch * 2 * ffn_room, false},
         {&t->act, t->batch * hp->ffn, false},
-        {&t->logits, LOGIT_ROWS * hp->vocab, false},
+        {&t->logits, CLM_LOGIT_ROWS * hp->vocab, false},
         {&t->best, 1, true},
     };
 
@@ -287,7 +286,7 @@ static clm_status run_layers(clm_transformer *t, size_t n, size_t pos0, clm_err 
     return st;
 }
 
-/* Logits of rows row0 .. row0 + m - 1 of the residual stream, m <= LOGIT_ROWS. */
+/* Logits of rows row0 .. row0 + m - 1 of the residual stream, m <= CLM_LOGIT_ROWS. */
 static clm_status run_head(clm_transformer *t, size_t row0, size_t m, clm_err *err)
 {
     const clm_backend_ops *ops = t->b->ops;
@@ -298,6 +297,19 @@ static clm_status run_head(clm_transformer *t, size_t row0, size_t m, clm_err *e
     return st;
 }
 
+clm_status clm_transformer_logits(clm_transformer *t, size_t row0, size_t n, float *logits,
+                                  clm_err *err)
+{
+    clm_status st = CLM_OK;
+
+    if (n == 0 || n > CLM_LOGIT_ROWS || row0 > t->batch || n > t->batch - row0)
+        return clm_fail(err, CLM_E_INTERNAL, "model: logits of %zu rows from %zu (batch %zu)", n,
+                        row0, t->batch);
+    STEP(run_head(t, row0, n, err));
+    STEP(t->b->ops->read(t->b, t->logits, 0, n * t->hp->vocab, logits, err));
+    return st;
+}
+
 static clm_status read_outputs(clm_transformer *t, size_t n, const clm_outputs *want, clm_err *err)
 {
     const clm_backend_ops *ops = t->b->ops;
@@ -305,7 +317,7 @@ static clm_status read_outputs(clm_transformer *t, size_t n, const clm_outputs *
     clm_status st = CLM_OK;
 
     for (size_t row = from; row < n && st == CLM_OK; row += rows) {
-        rows = n - row < LOGIT_ROWS ? n - row : LOGIT_ROWS;
+        rows = n - row < CLM_LOGIT_ROWS ? n - row : CLM_LOGIT_ROWS;
         STEP(run_head(t, row, rows, err));
         if (want->logits != NULL)
             STEP(ops->read(t->b, t->logits, 0, rows * vocab, want->logits + (row - from) * vocab,

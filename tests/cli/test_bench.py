@@ -55,6 +55,10 @@ class Rows(unittest.TestCase):
             self.assertGreater(row["device_weight_bytes"], 5e6)
             self.assertGreater(row["host_peak_bytes"], 1e7)
 
+    def test_named(self):
+        rows = json.loads(self.rows("--test", "tg2@d5", "--test", "pp3", "--test", "pp4+tg1@d2", "-r", "1", "-o", "json"))
+        self.assertEqual([(r["n_prompt"], r["n_gen"], r["n_depth"]) for r in rows], [(0, 2, 5), (3, 0, 0), (4, 1, 2)])
+
     def test_table(self):
         out = self.rows("-p", "4", "-n", "2", "-d", "7", "-r", "1")
         lines = out.splitlines()
@@ -121,6 +125,8 @@ class Refusals(unittest.TestCase):
             self.check("-r", *DEMO, "-r", value)
         for value in ("4", "0,4", "4,0", "4,4,4", "4;4"):
             self.check("-pg", *DEMO, "-pg", value)
+        for value in ("", "pp", "pp0", "tg0", "tg-1", "pp4tg2", "tg4@5", "tg4@d", "pp4+", "xx4", "pp4 ", "@d4", "tg99999999"):
+            self.check("--test", *DEMO, "--test", value)
         self.check("nothing to measure", *DEMO, "-p", "0", "-n", "0")
         self.check("1048576", *DEMO, "-p", "1000000", "-d", "100000")
         self.check("-o", *DEMO, "-o", "xml")
