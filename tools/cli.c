@@ -225,11 +225,6 @@ int clm_cli_interrupts(void)
     return n;
 }
 
-const volatile sig_atomic_t *clm_cli_interrupt_flag(void)
-{
-    return &interrupt_count;
-}
-
 /* ---- answers --------------------------------------------------------------------------------- */
 
 static double rate(size_t n, double seconds)

@@ -40,7 +40,8 @@ clm_status clm_cli_prompt(const clm_args *args, char **text, size_t *size, clm_e
 void clm_cli_catch_interrupt(clm_session *s);
 /* How often Ctrl+C was pressed since the last call. */
 int clm_cli_interrupts(void);
-/* Non-zero from the first Ctrl+C on until clm_cli_interrupts is called. */
+/* Non-zero from the first Ctrl+C on, once clm_cli_catch_interrupt was called, until clm_cli_interrupts
+ * is. */
 const volatile sig_atomic_t *clm_cli_interrupt_flag(void);
 
 /* Creates the engine; before that, tunes a device that is new where clm_tune_auto finds it worth it

@@ -50,7 +50,7 @@ static double limit_ms(const clm_tune_device *d, const clm_tune_entry *e)
     return share * e->ms;
 }
 
-enum { WIDTH = 900, LEFT = 76, RIGHT = 760 };
+enum { WIDTH = 900, LEFT = 76, RIGHT = 690 };
 
 static void put_bar(FILE *f, int row, const char *name, const char *class, double ms, double most,
                     const char *label)

@@ -30,6 +30,7 @@ void clm_tune_rate(const clm_tune_device *device, double bytes, double flops, do
     if (s <= 0.0) return;
     *rate = 1e-9 * (*arithmetic ? flops : bytes) / s;
     *share = (*arithmetic ? math_s : memory_s) / s;
+    if (*share > 1.1) *share = 0.0;
 }
 
 const clm_op_desc *clm_op_find(const clm_op_table *table, const char *name)

@@ -13,7 +13,7 @@ typedef struct clm_trial_case clm_trial_case; /* an operator at a shape: data on
 
 /* Fills the case, computes what is right, and puts copies of the buffers onto the device: so many
  * that one round over them does not fit its caches. A shape whose reference would take more than a
- * second or so is checked with fewer tokens (a dimension called M), all else as it is.
+ * fraction of a second is checked with fewer tokens (a dimension called M), all else as it is.
  * `params`: the operator's defaults, which decide what is legal. */
 clm_status clm_trial_case_create(clm_device *dev, const clm_op_desc *op, const clm_shape *shape,
                                  const int *params, clm_trial_case **out, clm_err *err);

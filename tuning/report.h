@@ -96,7 +96,8 @@ typedef struct clm_tune_progress {
 } clm_tune_progress;
 
 /* How fast an entry is, and against which limit of the device: the one that leaves it the longer
- * time. `share` is 0 when that limit was not measured. */
+ * time. `share` is 0 when that limit was not measured, or is clearly exceeded, as by small buffers that
+ * come from a cache. */
 void clm_tune_rate(const clm_tune_device *device, double bytes, double flops, double ms,
                    double *rate, bool *arithmetic, double *share);
 

@@ -10,7 +10,7 @@
 #include "host/clock.h"
 #include "host/file.h"
 #include "tuning/db.h"
-#include "tuning/trial_journal.h"
+#include "tuning/tune_log.h"
 #include "tuning/worker.h"
 
 /* Limits of one candidate, seconds. A candidate that takes LIMIT_FACTOR times as long as the default
@@ -29,7 +29,7 @@
 typedef struct tuner {
     const clm_tuner_config *c;
     clm_worker *worker;
-    clm_trial_journal *journal;
+    clm_tune_log *log;
     clm_tune_db db;
     clm_tuner_summary *sum;
     double start, deadline;
@@ -162,15 +162,14 @@ static void note_result(tuner *t, const int *params, const clm_trial_result *r)
     line.error = r->error;
     line.build_s = r->build_s;
     snprintf(line.text, sizeof line.text, "%.199s", r->err.text);
-    t->st = clm_trial_journal_end(t->journal, &line, t->err);
+    t->st = clm_tune_log_end(t->log, &line, t->err);
 }
 
 /* A result from the log. Failures count always, times only of this run when `again` was asked for. */
 static bool take_logged(tuner *t, clm_candidate *c)
 {
     const clm_tune_try wanted = make_try(t, c->params);
-    const clm_tune_try *old =
-        clm_trial_journal_find(t->journal, &t->key, wanted.params, wanted.n_params);
+    const clm_tune_try *old = clm_tune_log_find(t->log, &t->key, wanted.params, wanted.n_params);
     const bool timed = old != NULL && (old->reason == CLM_TUNE_OK || old->reason == CLM_TUNE_SLOW);
 
     if (old == NULL || (timed && t->c->again && old->when < t->began)) return false;
@@ -225,7 +224,7 @@ static bool eval(void *user, clm_candidate *c)
         return false;
     if (!prepare_worker(t)) return false;
     line = make_try(t, c->params);
-    t->st = clm_trial_journal_begin(t->journal, &line, t->err);
+    t->st = clm_tune_log_begin(t->log, &line, t->err);
     if (t->st != CLM_OK || !run_candidate(t, c->params, best != NULL ? best->ms : 0.0, &r))
         return false;
     note_result(t, c->params, &r);
@@ -499,14 +498,14 @@ clm_status clm_tuner_run(const clm_tuner_config *config, const clm_subject *subj
     memset(out, 0, sizeof *out);
     t.deadline = t.start + config->budget_s;
     st = open_db(&t);
-    if (st == CLM_OK) st = clm_trial_journal_open(config->log_path, &t.journal, err);
+    if (st == CLM_OK) st = clm_tune_log_open(config->log_path, &t.log, err);
     if (st == CLM_OK) st = clm_worker_create(config->worker_argv, config->stop, &t.worker, err);
     if (st == CLM_OK) {
         measure_limits(&t);
         st = tune_all(&t, subjects, n);
     }
     clm_worker_destroy(t.worker);
-    clm_trial_journal_close(t.journal);
+    clm_tune_log_close(t.log);
     clm_tune_db_clear(&t.db);
     out->stopped = stopped(&t);
     out->elapsed_s = clm_clock_seconds() - t.start;

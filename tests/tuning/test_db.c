@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "host/file.h"
-#include "tuning/trial_journal.h"
+#include "tuning/tune_log.h"
 #include "tuning/lookup.h"
 
 static const int k_wg[] = {16, 64, 256};
@@ -370,37 +370,37 @@ static void log_comes_back(void **state)
     const clm_tune_try ok = make_try(16, CLM_TUNE_OK), hang = make_try(64, CLM_TUNE_HANG),
                        lost = make_try(256, CLM_TUNE_OK);
     const clm_tune_try *back;
-    clm_trial_journal *j, *second;
+    clm_tune_log *j, *second;
     clm_err err;
     FILE *f;
 
     (void)state;
-    assert_int_equal(clm_trial_journal_open(path, &j, &err), CLM_OK);
-    assert_int_equal(clm_trial_journal_open(path, &second, &err), CLM_E_LIMIT); /* one at a time */
-    assert_int_equal(clm_trial_journal_begin(j, &ok, &err), CLM_OK);
-    assert_int_equal(clm_trial_journal_end(j, &ok, &err), CLM_OK);
-    assert_int_equal(clm_trial_journal_begin(j, &hang, &err), CLM_OK);
-    assert_int_equal(clm_trial_journal_end(j, &hang, &err), CLM_OK);
-    assert_int_equal(clm_trial_journal_begin(j, &lost, &err), CLM_OK); /* killed here */
-    clm_trial_journal_close(j);
+    assert_int_equal(clm_tune_log_open(path, &j, &err), CLM_OK);
+    assert_int_equal(clm_tune_log_open(path, &second, &err), CLM_E_LIMIT); /* one at a time */
+    assert_int_equal(clm_tune_log_begin(j, &ok, &err), CLM_OK);
+    assert_int_equal(clm_tune_log_end(j, &ok, &err), CLM_OK);
+    assert_int_equal(clm_tune_log_begin(j, &hang, &err), CLM_OK);
+    assert_int_equal(clm_tune_log_end(j, &hang, &err), CLM_OK);
+    assert_int_equal(clm_tune_log_begin(j, &lost, &err), CLM_OK); /* killed here */
+    clm_tune_log_close(j);
     f = fopen(path, "a");
     fputs("- {op: made, shape: \"M=1", f);
     fclose(f);
 
-    assert_int_equal(clm_trial_journal_open(path, &j, &err), CLM_OK);
-    back = clm_trial_journal_find(j, &ok.key, ok.params, 1);
+    assert_int_equal(clm_tune_log_open(path, &j, &err), CLM_OK);
+    back = clm_tune_log_find(j, &ok.key, ok.params, 1);
     assert_non_null(back);
     assert_true(back->reason == CLM_TUNE_OK && back->ms == 1.5 && back->when == ok.when);
-    back = clm_trial_journal_find(j, &hang.key, hang.params, 1);
+    back = clm_tune_log_find(j, &hang.key, hang.params, 1);
     assert_non_null(back);
     assert_int_equal(back->reason, CLM_TUNE_HANG);
     assert_string_equal(back->text, hang.text);
-    assert_null(clm_trial_journal_find(j, &lost.key, lost.params, 1));
-    assert_int_equal(clm_trial_journal_end(j, &lost, &err), CLM_OK); /* behind the half line */
-    clm_trial_journal_close(j);
-    assert_int_equal(clm_trial_journal_open(path, &j, &err), CLM_OK);
-    assert_non_null(clm_trial_journal_find(j, &lost.key, lost.params, 1));
-    clm_trial_journal_close(j);
+    assert_null(clm_tune_log_find(j, &lost.key, lost.params, 1));
+    assert_int_equal(clm_tune_log_end(j, &lost, &err), CLM_OK); /* behind the half line */
+    clm_tune_log_close(j);
+    assert_int_equal(clm_tune_log_open(path, &j, &err), CLM_OK);
+    assert_non_null(clm_tune_log_find(j, &lost.key, lost.params, 1));
+    clm_tune_log_close(j);
     free(path);
 }
 
@@ -409,7 +409,7 @@ static void machine_went_down(void **state)
 {
     char *path = in_dir("a.log");
     const clm_tune_try t = make_try(16, CLM_TUNE_OK);
-    clm_trial_journal *j;
+    clm_tune_log *j;
     clm_err err;
 
     (void)state;
@@ -417,10 +417,10 @@ static void machine_went_down(void **state)
         const clm_tune_try *back;
         FILE *f;
 
-        assert_int_equal(clm_trial_journal_open(path, &j, &err), CLM_OK);
-        back = clm_trial_journal_find(j, &t.key, t.params, 1);
+        assert_int_equal(clm_tune_log_open(path, &j, &err), CLM_OK);
+        back = clm_tune_log_find(j, &t.key, t.params, 1);
         assert_true(n < 2 ? back == NULL : back != NULL && back->reason == CLM_TUNE_CRASH);
-        clm_trial_journal_close(j);
+        clm_tune_log_close(j);
         f = fopen(path, "a");
         fprintf(f,
                 "- {op: made, shape: \"%s\", source: \"%s\", params: {WG: 16}, result: begin, "

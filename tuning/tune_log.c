@@ -1,5 +1,5 @@
-/* tuning/trial_journal.c: see tuning/trial_journal.h. */
-#include "tuning/trial_journal.h"
+/* tuning/tune_log.c: see tuning/tune_log.h. */
+#include "tuning/tune_log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +28,7 @@ typedef struct records {
     size_t n, room;
 } records;
 
-struct clm_trial_journal {
+struct clm_tune_log {
     int fd;
     records all;
     char boot[40];
@@ -232,9 +232,9 @@ static char *format_line(const clm_tune_try *t, const char *word, size_t *size)
 
 /* ---- The file -------------------------------------------------------------------------------- */
 
-clm_status clm_trial_journal_open(const char *path, clm_trial_journal **out, clm_err *err)
+clm_status clm_tune_log_open(const char *path, clm_tune_log **out, clm_err *err)
 {
-    clm_trial_journal *j = calloc(1, sizeof *j);
+    clm_tune_log *j = calloc(1, sizeof *j);
     off_t size;
     char last = '\n';
     clm_status st = CLM_OK;
@@ -256,14 +256,14 @@ clm_status clm_trial_journal_open(const char *path, clm_trial_journal **out, clm
             st = clm_fail(err, CLM_E_IO, "%s: %s", path, strerror(errno));
     }
     if (st != CLM_OK) {
-        clm_trial_journal_close(j);
+        clm_tune_log_close(j);
         return st;
     }
     *out = j;
     return CLM_OK;
 }
 
-void clm_trial_journal_close(clm_trial_journal *j)
+void clm_tune_log_close(clm_tune_log *j)
 {
     if (j == NULL) return;
     if (j->fd >= 0) close(j->fd);
@@ -282,16 +282,15 @@ static bool settle(record *r)
     return true;
 }
 
-const clm_tune_try *clm_trial_journal_find(const clm_trial_journal *j, const clm_tune_key *key,
-                                           const clm_tune_param *params, size_t n)
+const clm_tune_try *clm_tune_log_find(const clm_tune_log *j, const clm_tune_key *key,
+                                      const clm_tune_param *params, size_t n)
 {
     record *r = find(&j->all, key, params, n);
 
     return r != NULL && settle(r) ? &r->t : NULL;
 }
 
-static clm_status append(clm_trial_journal *j, const clm_tune_try *t, const char *word,
-                         clm_err *err)
+static clm_status append(clm_tune_log *j, const clm_tune_try *t, const char *word, clm_err *err)
 {
     size_t size;
     char *line = format_line(t, word, &size);
@@ -305,7 +304,7 @@ static clm_status append(clm_trial_journal *j, const clm_tune_try *t, const char
     return st;
 }
 
-clm_status clm_trial_journal_begin(clm_trial_journal *j, const clm_tune_try *t, clm_err *err)
+clm_status clm_tune_log_begin(clm_tune_log *j, const clm_tune_try *t, clm_err *err)
 {
     clm_tune_try begun = *t;
     clm_status st;
@@ -319,7 +318,7 @@ clm_status clm_trial_journal_begin(clm_trial_journal *j, const clm_tune_try *t, 
     return st;
 }
 
-clm_status clm_trial_journal_end(clm_trial_journal *j, const clm_tune_try *t, clm_err *err)
+clm_status clm_tune_log_end(clm_tune_log *j, const clm_tune_try *t, clm_err *err)
 {
     return append(j, t, clm_tune_reason_text(t->reason), err);
 }
