@@ -218,6 +218,11 @@ void clm_cli_catch_interrupt(clm_session *s)
     sigaction(SIGINT, &action, NULL); /* no SA_RESTART: a read of the terminal ends */
 }
 
+const volatile sig_atomic_t *clm_cli_interrupt_flag(void)
+{
+    return &interrupt_count;
+}
+
 int clm_cli_interrupts(void)
 {
     int n = interrupt_count;
