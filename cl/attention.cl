@@ -417,8 +417,8 @@ void attention(ARGUMENTS)
             float top = m[i], each[8];
 
             for (int g = 0; g < KEY_GROUPS; g++) top = fmax(top, part[g * QUERIES + row0 + i]);
-            const float old = native_exp(m[i] - top);
-            const float8 e = native_exp(s[i] - top);
+            const float old = exp(m[i] - top);
+            const float8 e = exp(s[i] - top);
             m[i] = top;
             vstore8(e, 0, each);
             l[i] = l[i] * old + clm_sum8(e);

@@ -35,7 +35,7 @@ CLM_INLINE float combined(__global const float *splits, const int d)
 #pragma unroll
     for (int s = 0; s < SPLITS; s++) {
         __global const float *one = splits + s * (HEAD_DIM + 2);
-        const float w = native_exp(one[0] - top);
+        const float w = exp(one[0] - top);
 
         l += w * one[1];
         sum += w * one[2 + d];

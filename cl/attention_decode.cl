@@ -431,11 +431,11 @@ void attention_decode(ARGUMENTS)
         barrier(CLK_LOCAL_MEM_FENCE); /* s is there; and red was read */
         float top = m;
         for (int c = 0; c < CHUNK; c++) top = fmax(top, s[c]);
-        const float keep = native_exp(m - top);
+        const float keep = exp(m - top);
         l *= keep;
         m = top;
         for (int c = lid; c < CHUNK; c += WG) {
-            const float e = native_exp(s[c] - top);
+            const float e = exp(s[c] - top);
 
             l += e;
             p[c] = c < count ? e * KV_SCALE(base + (size_t)(first + c), vs) : 0.0f;
@@ -477,7 +477,7 @@ void attention_decode(ARGUMENTS)
     }
     if (lid == 0) {
         to[0] = m;
-        to[1] = l + (split == 0 ? native_exp(own - m) : 0.0f);
+        to[1] = l + (split == 0 ? exp(own - m) : 0.0f);
     }
     if (split == 0 && h % heads_per_kv == 0) {
         for (int d = lid; d < HEAD_DIM; d += WG) {
