@@ -72,8 +72,11 @@ static clm_status open_output(const char *path, FILE **out, clm_err *err)
 
 static clm_status close_output(const char *path, FILE *f, clm_err *err)
 {
+    bool failed;
+
     if (path == NULL) return CLM_OK; /* the program looks at standard output at its end */
-    if ((ferror(f) != 0) | (fclose(f) != 0))
+    failed = ferror(f) != 0;
+    if (fclose(f) != 0 || failed)
         return clm_fail(err, CLM_E_IO, "%s could not be written", path);
     return CLM_OK;
 }

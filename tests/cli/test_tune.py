@@ -72,7 +72,7 @@ class Tune(unittest.TestCase):
     # ---- candidates --------------------------------------------------------------------------
 
     def test_broken_candidates(self):
-        budget = 60
+        budget = 150  # it ends when all are tried; this is for a busy machine
         start = time.monotonic()
         code, out, err = self.clm("tune", *own(BROKEN), "--strategy", "exhaustive", "--budget", str(budget))
         spent = time.monotonic() - start
@@ -101,7 +101,8 @@ class Tune(unittest.TestCase):
         files = [mark, os.path.join(self.folder, "transpose.yaml")]
         shutil.copyfile(EXAMPLE[0], files[0])
         with open(files[1], "w", encoding="utf-8") as file:
-            file.write(read(EXAMPLE[1]).replace("N: 2048", "N: 256"))
+            text = read(EXAMPLE[1]).replace("N: 2048", "N: 256").replace("[1, 2, 4, 8, 16, 32]", "[1, 4]")
+            file.write(text.replace("[1, 8, 16]", "[1, 8]"))
         before = {}
         for _ in range(5):
             run = subprocess.Popen([CLM, "tune", *own(files), "--budget", "60"], env=self.env,
@@ -118,11 +119,12 @@ class Tune(unittest.TestCase):
                 break
             time.sleep(0.1)
         self.assertEqual(workers(mark), [], "a worker outlives its parent")
-        code, out, err = self.clm("tune", *own(files), "--budget", "40")
+        code, out, err = self.clm("tune", *own(files), "--budget", "150")
         self.assertEqual(code, 0, err)
         for params in before:
             self.assertEqual(self.log()[params], before[params])
-        self.assertEqual(self.clm("tune", "show", "--own")[0], 0)
+        self.assertIn("transpose N=256", self.clm("tune", "show", "--own")[1], out)
+        self.assertGreaterEqual(len(self.log()), 10)
 
     def test_interrupt(self):
         run = subprocess.Popen([CLM, "tune", *own(EXAMPLE), "--budget", "100"], env=self.env, stdout=subprocess.PIPE,
@@ -140,7 +142,7 @@ class Tune(unittest.TestCase):
     # ---- files -------------------------------------------------------------------------------
 
     def tuned_file(self):
-        code, _, err = self.clm("tune", "--ops", "add", "--synthetic", "7b", "--budget", "20")
+        code, _, err = self.clm("tune", "--ops", "add", "--synthetic", "7b", "--budget", "60")
         self.assertEqual(code, 0, err)
         files = glob.glob(self.dir + "/*.yaml")
         self.assertEqual(len(files), 1)
@@ -196,7 +198,7 @@ class Tune(unittest.TestCase):
             self.assertIn("set aside", err)
             code, _, err = self.clm("chat", "--config", DEMO, "-p", "春", "-n", "4", "--temp", "0")
             self.assertEqual((code, "set aside" in err), (0, False), err)
-        self.assertEqual(self.clm("tune", "--ops", "add", "--synthetic", "7b", "--budget", "20")[0], 0)
+        self.assertEqual(self.clm("tune", "--ops", "add", "--synthetic", "7b", "--budget", "60")[0], 0)
 
     def test_golden_bad_files(self):
         files = sorted(glob.glob(os.path.join(GOLDEN, "bad", "tuning", "*.yaml")))
@@ -219,7 +221,7 @@ class Tune(unittest.TestCase):
         if not there or not here:
             print("SKIPPED: only one CPU runtime is installed (tools/test.sh brings a second)", file=sys.stderr)
             self.skipTest("one CPU runtime")
-        code, _, err = self.clm("tune", "--ops", "add", "--synthetic", "7b", "--budget", "20", "--device",
+        code, _, err = self.clm("tune", "--ops", "add", "--synthetic", "7b", "--budget", "60", "--device",
                                 str(here[0]["index"]))
         self.assertEqual(code, 0, err)
         exported = os.path.join(self.folder, "pocl.yaml")
@@ -243,16 +245,16 @@ class Tune(unittest.TestCase):
         model = os.path.join(self.folder, "large.gguf")
         shutil.copyfile(os.path.join(ROOT, "configs", "demo.gguf"), model)
         os.truncate(model, 600 << 20)  # a hole: large in name only
-        ask = ["generate", "-m", model, "-p", "春", "-n", "4", "--temp", "0"]
+        ask = ["generate", "-m", model, "-p", "春", "-n", "4", "--temp", "0", "-b", "16"]
         self.assertEqual(self.clm(*ask, "--tuning", "off")[0], 0)
         self.assertFalse(os.path.exists(self.dir))
         start = time.monotonic()
-        code, first, err = self.clm(*ask, "--budget", "15")
+        code, first, err = self.clm(*ask, "--budget", "40")
         self.assertEqual(code, 0, err)
         self.assertIn("tuning its kernels, once", err)
         self.assertTrue(glob.glob(self.dir + "/*.yaml"))
-        self.assertLess(time.monotonic() - start, 60)
-        code, second, err = self.clm(*ask, "--budget", "15")
+        self.assertLess(time.monotonic() - start, 90)
+        code, second, err = self.clm(*ask, "--budget", "40")
         self.assertEqual((code, "tuning its kernels" in err, second), (0, False, first), err)
 
     def test_usage(self):
