@@ -2,7 +2,7 @@
  *
  * Reference  clm_ref_dequant() in runtime/ops/ref_dequant.c
  * Buffers    q, scale, minimum: runtime/ops/weight.h; scale is read for 4 and 8 bits only, minimum
- *            with HAS_MIN 1 only. out: [rows][columns] f32 row-major.
+ *            not with HAS_MIN 0. out: [rows][columns] f32 row-major.
  * Launch     dimension 0 = rows rounded up to 16, local 16 (the rows of a tile lie side by side);
  *            dimension 1 = columns / 8 rounded up, local KL.
  * Build      FORMAT (clm_weight_format), GROUP (0: a whole row), HAS_MIN
@@ -24,8 +24,8 @@
 #if FORMAT != 0 && FORMAT != 1 && FORMAT != 2 && FORMAT != 4 && FORMAT != 8
 #error "dequant: FORMAT must be 0, 1, 2, 4 or 8"
 #endif
-#if GROUP < 0 || (HAS_MIN != 0 && HAS_MIN != 1) || KL < 1
-#error "dequant: GROUP must be 0 or more, HAS_MIN 0 or 1, KL 1 or more"
+#if GROUP < 0 || HAS_MIN < 0 || HAS_MIN > 2 || KL < 1
+#error "dequant: GROUP must be 0 or more, HAS_MIN 0, 1 or 2, KL 1 or more"
 #endif
 
 __kernel __attribute__((reqd_work_group_size(16, KL, 1)))

@@ -5,7 +5,7 @@
  *
  * Reference  clm_ref_embed() in runtime/ops/ref_embed.c
  * Buffers    q, scale, minimum: runtime/ops/weight.h; scale is read for 4 and 8 bits only, minimum
- *            with HAS_MIN 1 only. ids: [tokens]. out: [tokens][columns] f32.
+ *            not with HAS_MIN 0. ids: [tokens]. out: [tokens][columns] f32.
  * Launch     dimension 0 = columns / 8 rounded up, local WG; dimension 1 = token, local 1.
  * Build      FORMAT (clm_weight_format), GROUP (0: a whole row), HAS_MIN
  * Tunables   WG  work-items per group (space: runtime/ops/op_embed.c)
@@ -26,8 +26,8 @@
 #if FORMAT != 0 && FORMAT != 1 && FORMAT != 2 && FORMAT != 4 && FORMAT != 8
 #error "embed: FORMAT must be 0, 1, 2, 4 or 8"
 #endif
-#if GROUP < 0 || (HAS_MIN != 0 && HAS_MIN != 1) || WG < 1
-#error "embed: GROUP must be 0 or more, HAS_MIN 0 or 1, WG 1 or more"
+#if GROUP < 0 || HAS_MIN < 0 || HAS_MIN > 2 || WG < 1
+#error "embed: GROUP must be 0 or more, HAS_MIN 0, 1 or 2, WG 1 or more"
 #endif
 
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1)))

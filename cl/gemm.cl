@@ -1,9 +1,7 @@
 /* gemm.cl: what the kernels gemm_q4 and gemm_q8 share: products of a weight matrix with int8
  * activations of many tokens, for prompts.
  *
- *     v[m][n] = sum_k w[n][k] x[m][k]
- *     ADD 0   y[m][y_off + n] = v[m][n]
- *     ADD 1   y[m][y_off + n] += v[m][n], the residual stream
+ *     y[m][y_off + n] = sum_k w[n][k] x[m][k]
  *
  * Reference  clm_ref_gemm() in runtime/ops/ref_gemm.c
  * Buffers    q, scale, minimum: runtime/ops/weight.h.  x, xd, xs: q, d, s of runtime/ops/act.h in
@@ -14,7 +12,7 @@
  *            FAMILY 1 (GPU): 2-D, local (T / LANE_T, 16 * TILES / LANE_N), a group per panel
  *            (dimension 0) and per TILES tiles of rows (dimension 1); each work-item makes LANE_T
  *            tokens x LANE_N rows.
- * Build      T tokens per panel;  ADD;  DOT: dot.cl;  GROUP, HAS_MIN: the weights'
+ * Build      T tokens per panel;  DOT: dot.cl;  GROUP, HAS_MIN: the weights'
  * Tunables   FAMILY;  TILES, LANE_T, LANE_N (multiples of 4) of FAMILY 1
  * Limits     rows and tokens: any number.  columns a multiple of 32 and of GROUP.  FAMILY 1: T a
  *            multiple of LANE_T.
@@ -23,9 +21,6 @@
 
 #ifndef T
 #define T 12
-#endif
-#ifndef ADD
-#define ADD 0
 #endif
 #ifndef FAMILY
 #define FAMILY 0
@@ -36,8 +31,8 @@
 #ifndef HAS_MIN
 #define HAS_MIN 0
 #endif
-#if T < 1 || T > 64 || ADD < 0 || ADD > 1 || HAS_MIN < 0 || HAS_MIN > 1
-#error "gemm: T must be 1 to 64, ADD and HAS_MIN 0 or 1"
+#if T < 1 || T > 64 || HAS_MIN < 0 || HAS_MIN > 2
+#error "gemm: T must be 1 to 64, HAS_MIN 0 to 2"
 #endif
 
 #define GEMM_ARGS                                                                                  \
@@ -54,16 +49,8 @@ CLM_INLINE void gemm_store(__global float *y, const float16 v[T], const int rows
 {
 #pragma unroll
     for (int t = 0; t < T; t++) {
-        __global float *to = y + (size_t)t * (size_t)ldy;
-
         /* No break: the loop would not be unrolled, and v not be held in registers. */
-        if (t < tokens) {
-#if ADD
-            clm_store_tile(to, clm_load_tile(to, rows) + v[t], rows);
-#else
-            clm_store_tile(to, v[t], rows);
-#endif
-        }
+        if (t < tokens) clm_store_tile(y + (size_t)t * (size_t)ldy, v[t], rows);
     }
 }
 #else
@@ -177,15 +164,8 @@ CLM_INLINE void gemm_store_quads(__global float *y, const float4 acc[LANE_T][ROW
             vstore4(acc[t][i], 0, v);
 #pragma unroll
             for (int r = 0; r < 4; r++) {
-                __global float *to = y + (size_t)token * (size_t)ldy + (ROW_QUAD(i) + r);
-
-                if (token < tokens && ROW_QUAD(i) + r < rows) {
-#if ADD
-                    *to += v[r];
-#else
-                    *to = v[r];
-#endif
-                }
+                if (token < tokens && ROW_QUAD(i) + r < rows)
+                    y[(size_t)token * (size_t)ldy + (size_t)(ROW_QUAD(i) + r)] = v[r];
             }
         }
     }

@@ -48,7 +48,8 @@ void gemm_q4(GEMM_ARGS)
         }
         const float16 s = vload_half16(groups + (size_t)GROUP_OF(b), scale);
 #if HAS_MIN
-        const float16 low = vload_half16(groups + (size_t)GROUP_OF(b), minimum);
+        const float16 low =
+            CLM_MINIMUM(HAS_MIN, s, vload_half16(groups + (size_t)GROUP_OF(b), minimum));
 #endif
 #pragma unroll
         for (int t = 0; t < T; t++) {
@@ -121,8 +122,9 @@ void gemm_q4(GEMM_ARGS)
 #if HAS_MIN
 #pragma unroll
         for (int i = 0; i < ROW_QUADS; i++) {
-            const float4 low =
+            const float4 stored =
                 gemm_scales(minimum, first * 16 + ROW_QUAD(i), rows, groups, GROUP_OF(b));
+            const float4 low = CLM_MINIMUM(HAS_MIN, scales[i], stored);
 
 #pragma unroll
             for (int t = 0; t < LANE_T; t++) acc[t][i] += low * (d[t] * (float)s[t]);

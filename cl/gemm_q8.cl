@@ -68,7 +68,8 @@ void gemm_q8(GEMM_ARGS)
             for (int t = 0; t < T; t++) {
                 acc[t] += convert_float16(c[t]) * (s * d[t]);
 #if HAS_MIN
-                acc[t] += vload_half16(groups + (size_t)GROUP_OF(b, p), minimum) *
+                acc[t] += CLM_MINIMUM(HAS_MIN, s,
+                                      vload_half16(groups + (size_t)GROUP_OF(b, p), minimum)) *
                           (d[t] * (float)part[t]);
 #endif
             }
@@ -152,8 +153,9 @@ void gemm_q8(GEMM_ARGS)
 #endif
 #pragma unroll
             for (int i = 0; i < ROW_QUADS; i++) {
-                const float4 low =
+                const float4 stored =
                     gemm_scales(minimum, first * 16 + ROW_QUAD(i), rows, groups, GROUP_OF(b, p));
+                const float4 low = CLM_MINIMUM(HAS_MIN, scales[i], stored);
 
 #pragma unroll
                 for (int t = 0; t < LANE_T; t++) acc[t][i] += low * (d[t] * (float)s[t]);

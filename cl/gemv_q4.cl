@@ -1,7 +1,7 @@
 /* gemv_q4.cl: y[m][y_off + n] = sum_k x[m][k] * w[n][k], w in 4-bit blocks
  *
  * Reference  clm_ref_gemv_q4() in runtime/ops/ref_gemv_q4.c
- * Buffers    q, scale, minimum: runtime/ops/weight.h; minimum is read with HAS_MIN 1 only.
+ * Buffers    q, scale, minimum: runtime/ops/weight.h; minimum is not read with HAS_MIN 0.
  *            x: [tokens][columns] f32. y: [tokens][ldy] f32; other columns stay as they are.
  * Launch     dimension 1 = token, local 1.
  *            FAMILY 0 (CPU): dimension 0 = tiles of 16 rows / TILES, local 1; lanes = rows.
@@ -30,8 +30,8 @@
 #if GROUP != 0 && GROUP != 16 && (GROUP < 0 || GROUP % 32 != 0)
 #error "gemv_q4: GROUP must be 0, 16 or a multiple of 32"
 #endif
-#if HAS_MIN != 0 && HAS_MIN != 1
-#error "gemv_q4: HAS_MIN must be 0 or 1"
+#if HAS_MIN < 0 || HAS_MIN > 2
+#error "gemv_q4: HAS_MIN must be 0, 1 or 2"
 #endif
 #if FAMILY != 0 && FAMILY != 1
 #error "gemv_q4: FAMILY must be 0 or 1"
@@ -117,7 +117,7 @@ void gemv_q4(__global const uint *restrict q, __global const half *restrict scal
                     part_sum(q + (tile[t] * blocks + (size_t)b) * 64 + p * 32, xp);
 
 #if HAS_MIN
-                acc[t] += s * (sum - 8.0f * sum_x) + vload_half16(g, minimum) * sum_x;
+                acc[t] += s * (sum - 8.0f * sum_x) + CLM_MINIMUM(HAS_MIN, s, vload_half16(g, minimum)) * sum_x;
 #else
                 acc[t] += s * (sum - 8.0f * sum_x);
 #endif
@@ -154,6 +154,7 @@ void gemv_q4(__global const uint *restrict q, __global const half *restrict scal
 #pragma unroll
         for (int p = 0; p < PARTS; p++) {
             const size_t g = s_off + (size_t)GROUP_AT(b, p) * 16;
+            const float s = vload_half(g, scale);
             float4 sum = 0.0f, sum_x = 0.0f;
 
 #pragma unroll
@@ -166,10 +167,10 @@ void gemv_q4(__global const uint *restrict q, __global const half *restrict scal
                 sum_x += x0 + x1;
             }
 #if HAS_MIN
-            acc += vload_half(g, scale) * clm_sum4(sum - 8.0f * sum_x) +
-                   vload_half(g, minimum) * clm_sum4(sum_x);
+            acc += s * clm_sum4(sum - 8.0f * sum_x) +
+                   CLM_MINIMUM(HAS_MIN, s, vload_half(g, minimum)) * clm_sum4(sum_x);
 #else
-            acc += vload_half(g, scale) * clm_sum4(sum - 8.0f * sum_x);
+            acc += s * clm_sum4(sum - 8.0f * sum_x);
 #endif
         }
     }

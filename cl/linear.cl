@@ -25,7 +25,8 @@
  * Tunables   FAMILY;  STREAMS tiles that a work-item reads side by side: memory delivers more to
  *            several streams than to one;  WG work-items of a group, MAGIC 1: integers become floats
  *            by way of bit patterns (both FAMILY 1)
- * Limits     row0 a multiple of 32. EPILOGUE 2: rows a multiple of 32. ACT 1: columns a multiple of 32.
+ * Limits     EPILOGUE 1 and 2: row0 a multiple of 32. EPILOGUE 2: rows a multiple of 32. ACT 1:
+ *            columns a multiple of 32.
  *            OUT_ACT 1: rows a multiple of 32, of 64 with EPILOGUE 2.
  */
 #include "act.cl"

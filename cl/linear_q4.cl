@@ -10,8 +10,8 @@
 #ifndef HAS_MIN
 #define HAS_MIN 0
 #endif
-#if GROUP < 0 || GROUP % 32 != 0 || HAS_MIN < 0 || HAS_MIN > 1
-#error "linear_q4: GROUP must be 0 or a multiple of 32, HAS_MIN 0 or 1"
+#if GROUP < 0 || GROUP % 32 != 0 || HAS_MIN < 0 || HAS_MIN > 2
+#error "linear_q4: GROUP must be 0 or a multiple of 32, HAS_MIN 0 to 2"
 #endif
 #if GROUP == 0
 #define GROUPS(columns) 1
@@ -93,9 +93,11 @@ void linear_q4(__global const uint *restrict q, __global const half *restrict sc
 #else
             const float16 v = block_sum(words[t] + b * 64, x + b * 8, sum_x);
 #endif
-            acc[t] += v * (vload_half16(g, scale) * d);
+            const float16 s = vload_half16(g, scale);
+
+            acc[t] += v * (s * d);
 #if HAS_MIN
-            acc[t] += vload_half16(g, minimum) * (d * (float)sum_x);
+            acc[t] += CLM_MINIMUM(HAS_MIN, s, vload_half16(g, minimum)) * (d * (float)sum_x);
 #endif
         }
     }
@@ -184,10 +186,11 @@ void linear_q4(__global const uint *restrict q, __global const half *restrict sc
         LINEAR_BLOCK(b)
 #pragma unroll
         for (int t = 0; t < STREAMS; t++) {
-            float4 sum = quad_sum(v[t], xb, sum_x) * (clm_half4(scales[t][GROUP_OF(b) * 4]) * d);
+            const float4 s = clm_half4(scales[t][GROUP_OF(b) * 4]);
+            float4 sum = quad_sum(v[t], xb, sum_x) * (s * d);
 
 #if HAS_MIN
-            sum += clm_half4(minima[t][GROUP_OF(b) * 4]) * (d * (float)sum_x);
+            sum += CLM_MINIMUM(HAS_MIN, s, clm_half4(minima[t][GROUP_OF(b) * 4])) * (d * (float)sum_x);
 #endif
             vstore4(vload4(t, acc) + sum, t, acc);
         }

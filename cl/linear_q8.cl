@@ -8,8 +8,8 @@
 #ifndef HAS_MIN
 #define HAS_MIN 0
 #endif
-#if GROUP < 0 || (GROUP != 16 && GROUP % 32 != 0) || HAS_MIN < 0 || HAS_MIN > 1
-#error "linear_q8: GROUP must be 0, 16 or a multiple of 32, HAS_MIN 0 or 1"
+#if GROUP < 0 || (GROUP != 16 && GROUP % 32 != 0) || HAS_MIN < 0 || HAS_MIN > 2
+#error "linear_q8: GROUP must be 0, 16 or a multiple of 32, HAS_MIN 0 to 2"
 #endif
 
 /* A block of 32 columns is taken in PARTS, each under one scale. */
@@ -112,9 +112,11 @@ void linear_q8(__global const uint *restrict q, __global const half *restrict sc
 #else
                 const float16 v = part_sum(words[t] + b * 128 + p * 64, xp, sum_x);
 #endif
-                acc[t] += v * (vload_half16(g, scale) * d);
+                const float16 s = vload_half16(g, scale);
+
+                acc[t] += v * (s * d);
 #if HAS_MIN
-                acc[t] += vload_half16(g, minimum) * (d * (float)sum_x);
+                acc[t] += CLM_MINIMUM(HAS_MIN, s, vload_half16(g, minimum)) * (d * (float)sum_x);
 #else
                 (void)sum_x; /* float products need it for a minimum only */
 #endif
@@ -207,10 +209,11 @@ void linear_q8(__global const uint *restrict q, __global const half *restrict sc
         LINEAR_BLOCK(p)
 #pragma unroll
         for (int t = 0; t < STREAMS; t++) {
-            float4 sum = quad_sum(v[t], xb, sum_x) * (clm_half4(scales[t][group]) * d);
+            const float4 s = clm_half4(scales[t][group]);
+            float4 sum = quad_sum(v[t], xb, sum_x) * (s * d);
 
 #if HAS_MIN
-            sum += clm_half4(minima[t][group]) * (d * (float)sum_x);
+            sum += CLM_MINIMUM(HAS_MIN, s, clm_half4(minima[t][group])) * (d * (float)sum_x);
 #endif
             vstore4(vload4(t, acc) + sum, t, acc);
         }

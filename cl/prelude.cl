@@ -59,16 +59,16 @@ CLM_INLINE float clm_sum16(const float16 v)
     return clm_sum8(vload8(0, half_of) + vload8(1, half_of));
 }
 
-/* The largest component. */
+/* The largest component; NaN is ignored. */
 CLM_INLINE float clm_max16(const float16 v)
 {
-    float part[16];
+    float of[16];
 
-    vstore16(v, 0, part);
-    const float8 a = fmax(vload8(0, part), vload8(1, part));
-    vstore8(a, 0, part);
-    const float4 b = fmax(vload4(0, part), vload4(1, part));
-    return fmax(fmax(b.s0, b.s2), fmax(b.s1, b.s3));
+    vstore16(v, 0, of);
+    const float8 v8 = fmax(vload8(0, of), vload8(1, of));
+    vstore8(v8, 0, of);
+    const float4 v4 = fmax(vload4(0, of), vload4(1, of));
+    return fmax(fmax(v4.s0, v4.s2), fmax(v4.s1, v4.s3));
 }
 
 /* Sum and maximum over a 1-D work-group of `wg` items, a power of two; all items get the result.
@@ -99,6 +99,9 @@ CLM_INLINE float clm_group_max(__local float *part, const int lid, const int wg,
 }
 
 /* ---- weight matrices (layouts: runtime/ops/weight.h) ---- */
+
+/* The minimum of a group from what is stored: with HAS_MIN 2 that is a number of scales. */
+#define CLM_MINIMUM(has_min, scale, stored) ((has_min) == 2 ? (scale) * (stored) : (stored))
 
 /* Element [row][k] of a matrix with `columns` columns. `format` (CLM_FORMAT_*), `group` (elements
  * per scale, 0: a whole row) and `has_min` are build constants, so that one branch remains.
@@ -134,7 +137,8 @@ CLM_INLINE float clm_weight_at(__global const uchar *q, __global const half *sca
 
         level = (float)((int)(word << (24 - 8 * (k % 4))) >> 24);
     }
-    return has_min ? s * level + vload_half(si, minimum) : s * level;
+    if (has_min == 0) return s * level;
+    return s * level + CLM_MINIMUM(has_min, s, vload_half(si, minimum));
 }
 
 /* The first `rows` (1 to 16 or more) floats at x; zeros in place of the others. */

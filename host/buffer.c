@@ -4,6 +4,10 @@
 #include <stdlib.h>
 
 #include "host/cl_util.h"
+#include "host/process.h"
+
+/* From this size on a buffer in host memory gets large pages. */
+enum { LARGE_BYTES = 4 << 20 };
 
 struct clm_buffer {
     clm_device *dev;
@@ -26,6 +30,18 @@ size_t clm_elem_bytes(clm_elem type)
         return 4;
     }
     return 0;
+}
+
+/* PoCL and its like allocate when a buffer is first used; mapping it is such a use. */
+static void use_large_pages(clm_buffer *buf)
+{
+    void *data = NULL;
+
+    if (buf->count * clm_elem_bytes(buf->type) < LARGE_BYTES ||
+        clm_buffer_map(buf, &data, NULL) != CLM_OK)
+        return;
+    clm_memory_large_pages(data, buf->count * clm_elem_bytes(buf->type));
+    clm_buffer_unmap(buf, data, NULL);
 }
 
 clm_status clm_buffer_create(clm_device *dev, clm_elem type, size_t count, clm_buffer **out,
@@ -55,6 +71,7 @@ clm_status clm_buffer_create(clm_device *dev, clm_elem type, size_t count, clm_b
         clm_buffer_destroy(buf);
         return clm_fail_context(err, st, "%s: %zu MiB", caps->name, count * unit >> 20);
     }
+    if (caps->type == CLM_DEVICE_CPU) use_large_pages(buf);
     *out = buf;
     return CLM_OK;
 }
@@ -66,6 +83,10 @@ void clm_buffer_destroy(clm_buffer *buf)
     free(buf);
 }
 
+clm_device *clm_buffer_device(const clm_buffer *buf)
+{
+    return buf->dev;
+}
 clm_elem clm_buffer_type(const clm_buffer *buf)
 {
     return buf->type;
@@ -110,6 +131,38 @@ clm_status clm_buffer_read(const clm_buffer *buf, size_t first, size_t count, vo
     rc = clEnqueueReadBuffer(clm__device_queue(buf->dev), buf->mem, CL_TRUE, first * unit,
                              count * unit, data, 0, NULL, NULL);
     return rc == CL_SUCCESS ? CLM_OK : clm__fail_cl(err, "clEnqueueReadBuffer", rc);
+}
+
+clm_status clm_buffer_map(clm_buffer *buf, void **data, clm_err *err)
+{
+    cl_int rc;
+
+    *data = clEnqueueMapBuffer(clm__device_queue(buf->dev), buf->mem, CL_TRUE,
+                               CL_MAP_WRITE_INVALIDATE_REGION, 0,
+                               buf->count * clm_elem_bytes(buf->type), 0, NULL, NULL, &rc);
+    if (rc == CL_SUCCESS && *data != NULL) return CLM_OK;
+    *data = NULL;
+    return clm__fail_cl(err, "clEnqueueMapBuffer", rc);
+}
+
+clm_status clm_buffer_unmap(clm_buffer *buf, void *data, clm_err *err)
+{
+    cl_int rc = clEnqueueUnmapMemObject(clm__device_queue(buf->dev), buf->mem, data, 0, NULL, NULL);
+
+    if (rc == CL_SUCCESS) rc = clFinish(clm__device_queue(buf->dev));
+    return rc == CL_SUCCESS ? CLM_OK : clm__fail_cl(err, "clEnqueueUnmapMemObject", rc);
+}
+
+clm_status clm_buffer_set_i32(clm_buffer *buf, int32_t value, clm_err *err)
+{
+    cl_int rc;
+
+    if (buf->type != CLM_ELEM_I32)
+        return clm_fail(err, CLM_E_INTERNAL, "buffer: not of 32-bit integers");
+    /* A fill keeps its pattern: a write would have to wait, or the value to stay. */
+    rc = clEnqueueFillBuffer(clm__device_queue(buf->dev), buf->mem, &value, sizeof value, 0,
+                             sizeof value, 0, NULL, NULL);
+    return rc == CL_SUCCESS ? CLM_OK : clm__fail_cl(err, "clEnqueueFillBuffer", rc);
 }
 
 clm_status clm_buffer_fill(clm_buffer *buf, unsigned char byte, clm_err *err)

@@ -1,6 +1,7 @@
 /* host/file.c: see host/file.h. */
 #include "host/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -48,6 +49,19 @@ void clm_map_close(clm_map *map)
     munmap((void *)map->data, map->size);
     map->data = NULL;
     map->size = 0;
+}
+
+void clm_map_drop_range(const clm_map *map, size_t offset, size_t size)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), first = offset / page * page;
+
+    if (offset < map->size && size <= map->size - offset)
+        madvise((void *)(map->data + first), offset + size - first, MADV_DONTNEED);
+}
+
+void clm_map_drop(const clm_map *map)
+{
+    if (map->size > 0) clm_map_drop_range(map, 0, map->size);
 }
 
 clm_status clm_file_read(const char *path, size_t limit, char **data, size_t *size, clm_err *err)
@@ -143,6 +157,86 @@ bool clm_file_is_dir(const char *path)
 {
     struct stat info;
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+clm_status clm_file_remove(const char *path, clm_err *err)
+{
+    if (unlink(path) == 0 || errno == ENOENT) return CLM_OK;
+    return clm_fail(err, CLM_E_IO, "%s: %s", path, strerror(errno));
+}
+
+/* Whether files of this name make up models. */
+static int is_model_part(const struct dirent *entry)
+{
+    static const char *const endings[] = {".bin", ".safetensors", ".json", ".model"};
+    const char *ending = strrchr(entry->d_name, '.');
+
+    for (size_t i = 0; ending != NULL && i < sizeof endings / sizeof *endings; i++)
+        if (strcmp(ending, endings[i]) == 0) return 1;
+    return 0;
+}
+
+static clm_status identify_one(int folder, const char *name, clm_hash *h, clm_err *err)
+{
+    struct stat info;
+
+    if (fstatat(folder, name, &info, 0) != 0)
+        return clm_fail(err, CLM_E_IO, "%s: %s", name, strerror(errno));
+    const int64_t facts[] = {info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec};
+
+    clm_hash_add_text(h, name);
+    clm_hash_add(h, facts, sizeof facts);
+    return CLM_OK;
+}
+
+clm_status clm_file_identify(const char *path, clm_hash *h, clm_err *err)
+{
+    clm_status st = CLM_OK;
+    struct dirent **names = NULL;
+    char *whole = realpath(path, NULL);
+    int folder = -1, n = 0;
+
+    if (whole == NULL) return clm_fail(err, CLM_E_IO, "%s: %s", path, strerror(errno));
+    clm_hash_add_text(h, whole);
+    if (!clm_file_is_dir(whole)) {
+        st = identify_one(AT_FDCWD, whole, h, err);
+        goto out;
+    }
+    folder = open(whole, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    n = folder < 0 ? -1 : scandir(whole, &names, is_model_part, alphasort);
+    if (n < 0) st = clm_fail(err, CLM_E_IO, "%s: %s", path, strerror(errno));
+    for (int i = 0; i < n && st == CLM_OK; i++) st = identify_one(folder, names[i]->d_name, h, err);
+out:
+    for (int i = 0; i < n; i++) free(names[i]);
+    free(names);
+    if (folder >= 0) close(folder);
+    free(whole);
+    return st;
+}
+
+clm_status clm_dir_find(const char *path, const char *ending, size_t *count, char **name,
+                        clm_err *err)
+{
+    const size_t ending_size = strlen(ending);
+    clm_status st = CLM_OK;
+    DIR *dir = opendir(path);
+
+    *count = 0;
+    *name = NULL;
+    if (dir == NULL) return clm_fail(err, CLM_E_IO, "%s: %s", path, strerror(errno));
+    for (const struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+        const size_t size = strlen(entry->d_name);
+
+        if (size < ending_size || strcmp(entry->d_name + size - ending_size, ending) != 0) continue;
+        if (++*count > 1) continue;
+        *name = strdup(entry->d_name);
+        if (*name == NULL) {
+            st = clm_fail(err, CLM_E_NOMEM, "%s: no memory", path);
+            break;
+        }
+    }
+    closedir(dir);
+    return st;
 }
 
 clm_status clm_dir_create(const char *path, clm_err *err)

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "host/hash.h"
 #include "host/status.h"
 
 /* A file mapped read-only. */
@@ -21,6 +22,11 @@ typedef struct clm_map {
 /* Maps `path`. An empty file gives {NULL, 0}. Returns CLM_OK or CLM_E_IO (text names the path). */
 clm_status clm_map_open(const char *path, clm_map *out, clm_err *err);
 void clm_map_close(clm_map *map);
+/* Gives back the memory that reading `size` bytes from `offset` on has taken; reading on fetches it from
+ * the file again. May be called while other threads read. */
+void clm_map_drop_range(const clm_map *map, size_t offset, size_t size);
+/* The same for all of it. */
+void clm_map_drop(const clm_map *map);
 
 /* Reads a whole file of at most `limit` bytes into malloc'd memory, with a NUL appended that
  * `*size` does not count. Returns CLM_OK, CLM_E_IO, CLM_E_LIMIT or CLM_E_NOMEM. */
@@ -32,6 +38,20 @@ clm_status clm_file_replace(const char *path, const void *data, size_t size, clm
 
 bool clm_file_exists(const char *path);
 bool clm_file_is_dir(const char *path);
+
+/* Adds to `h` what tells whether the file `path`, or any file of a model directly in the folder
+ * `path`, was changed: absolute path, names, sizes, times of modification. Of a folder's files only
+ * those count that models consist of (.bin, .safetensors, .json, .model).
+ * Returns CLM_OK, CLM_E_IO or CLM_E_NOMEM. */
+clm_status clm_file_identify(const char *path, clm_hash *h, clm_err *err);
+
+/* Removes a file; one that does not exist is not an error. */
+clm_status clm_file_remove(const char *path, clm_err *err);
+
+/* Counts the entries of folder `path` whose names end in `ending`. `*name` is one of them, malloc'd,
+ * or NULL when there is none. Returns CLM_OK, CLM_E_IO or CLM_E_NOMEM. */
+clm_status clm_dir_find(const char *path, const char *ending, size_t *count, char **name,
+                        clm_err *err);
 
 /* Creates `path` and its missing parents with mode 0700. */
 clm_status clm_dir_create(const char *path, clm_err *err);

@@ -22,4 +22,10 @@ clm_status clm_gemm_nt(clm_device *dev, size_t m, size_t n, size_t k, const clm_
                        size_t a_off, const clm_buffer *b, clm_buffer *c, size_t c_off, size_t ldc,
                        clm_err *err);
 
+/* Sets parameters of CLBlast's Xgemm for the device, as CLBlastOverrideParameters does, for the rest
+ * of the process; the next product compiles anew. All 16 must be there; the same values again cost
+ * nothing. Returns CLM_OK, CLM_E_CL (CLBlast does not take them) or CLM_E_INTERNAL (built without). */
+clm_status clm_gemm_override(clm_device *dev, const char *const *names, const int *values, size_t n,
+                             clm_err *err);
+
 #endif

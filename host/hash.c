@@ -48,3 +48,38 @@ void clm_hash_hex(const clm_hash *h, char out[33])
 
     snprintf(out, 33, "%016" PRIx64 "%016" PRIx64, (uint64_t)value.high64, (uint64_t)value.low64);
 }
+
+struct clm_checksum {
+    XXH3_state_t state;
+};
+
+clm_status clm_checksum_create(clm_checksum **out, clm_err *err)
+{
+    XXH3_state_t *state = XXH3_createState();
+
+    *out = NULL;
+    if (state == NULL || XXH3_64bits_reset(state) != XXH_OK) {
+        XXH3_freeState(state);
+        return clm_fail(err, CLM_E_NOMEM, "checksum: no memory");
+    }
+    *out = (clm_checksum *)state;
+    return CLM_OK;
+}
+
+void clm_checksum_destroy(clm_checksum *c)
+{
+    if (c != NULL) XXH3_freeState(&c->state);
+}
+
+void clm_checksum_add(clm_checksum *c, const void *data, size_t size)
+{
+    XXH3_64bits_update(&c->state, data, size);
+}
+
+uint64_t clm_checksum_take(clm_checksum *c)
+{
+    const uint64_t sum = XXH3_64bits_digest(&c->state);
+
+    XXH3_64bits_reset(&c->state);
+    return sum;
+}

@@ -7,6 +7,7 @@
 #define CLM_HOST_HASH_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include "host/status.h"
 
 typedef struct clm_hash clm_hash; /* running hash */
@@ -20,5 +21,14 @@ void clm_hash_add_text(clm_hash *h, const char *text);
 
 /* Writes 32 hexadecimal digits and a NUL. */
 void clm_hash_hex(const clm_hash *h, char out[33]);
+
+/* A plain 64-bit XXH3 of bytes that come in pieces, as other programs compute it (xxhsum -H3). */
+typedef struct clm_checksum clm_checksum;
+
+clm_status clm_checksum_create(clm_checksum **out, clm_err *err);
+void clm_checksum_destroy(clm_checksum *c);
+void clm_checksum_add(clm_checksum *c, const void *data, size_t size);
+/* The sum of all that was added; begins anew. */
+uint64_t clm_checksum_take(clm_checksum *c);
 
 #endif

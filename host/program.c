@@ -163,38 +163,86 @@ static clm_status compile(const build *b, cl_program *out, clm_err *err)
     return CLM_OK;
 }
 
-clm_status clm_program_create(clm_device *dev, const char *name, const clm_define *defs,
-                              size_t count, clm_program **out, clm_err *err)
+/* The program of b->text, from the cache or compiled. */
+static clm_status create(build *b, const clm_define *defs, size_t count, clm_program **out,
+                         clm_err *err)
 {
-    clm_status st = CLM_OK;
     clm_program *prog = NULL;
-    build b = {.dev = dev, .name = name};
+    clm_status st = write_options(b, defs, count, err);
 
-    *out = NULL;
-    st = clm__kernel_source_expand(name, &b.text, &b.size, err);
-    if (st == CLM_OK) st = write_options(&b, defs, count, err);
-    if (st == CLM_OK) st = write_key(&b, err);
-    if (st != CLM_OK) goto out;
-
+    if (st == CLM_OK) st = write_key(b, err);
+    if (st != CLM_OK) return st;
     prog = calloc(1, sizeof *prog);
-    if (prog == NULL) {
-        st = clm_fail(err, CLM_E_NOMEM, "program %s: no memory", name);
-        goto out;
-    }
-    prog->dev = dev;
-    prog->handle = load_cached(&b);
+    if (prog == NULL) return clm_fail(err, CLM_E_NOMEM, "program %s: no memory", b->name);
+    prog->dev = b->dev;
+    prog->handle = load_cached(b);
     prog->cached = prog->handle != NULL;
     if (prog->handle == NULL) {
-        st = compile(&b, &prog->handle, err);
+        st = compile(b, &prog->handle, err);
         if (st != CLM_OK) goto out;
-        store_binary(&b, prog->handle);
+        store_binary(b, prog->handle);
     }
     *out = prog;
     prog = NULL;
 out:
-    free(b.text);
     clm_program_destroy(prog);
     return st;
+}
+
+clm_status clm_program_create(clm_device *dev, const char *name, const clm_define *defs,
+                              size_t count, clm_program **out, clm_err *err)
+{
+    build b = {.dev = dev, .name = name};
+    clm_status st = clm__kernel_source_expand(name, &b.text, &b.size, err);
+
+    *out = NULL;
+    if (st == CLM_OK) st = create(&b, defs, count, out, err);
+    free(b.text);
+    return st;
+}
+
+clm_status clm_program_create_text(clm_device *dev, const char *name, const char *text,
+                                   const clm_define *defs, size_t count, clm_program **out,
+                                   clm_err *err)
+{
+    build b = {.dev = dev, .name = name, .text = strdup(text), .size = strlen(text)};
+    clm_status st;
+
+    *out = NULL;
+    if (b.text == NULL) return clm_fail(err, CLM_E_NOMEM, "program %s: no memory", name);
+    st = create(&b, defs, count, out, err);
+    free(b.text);
+    return st;
+}
+
+static clm_status hash_text(const char *text, size_t size, char out[33], clm_err *err)
+{
+    clm_hash *hash;
+    clm_status st = clm_hash_create(&hash, err);
+
+    out[0] = '\0';
+    if (st != CLM_OK) return st;
+    clm_hash_add(hash, text, size);
+    clm_hash_hex(hash, out);
+    clm_hash_destroy(hash);
+    return CLM_OK;
+}
+
+clm_status clm_program_hash(const char *name, char out[33], clm_err *err)
+{
+    char *text = NULL;
+    size_t size = 0;
+    clm_status st = clm__kernel_source_expand(name, &text, &size, err);
+
+    out[0] = '\0';
+    if (st == CLM_OK) st = hash_text(text, size, out, err);
+    free(text);
+    return st;
+}
+
+clm_status clm_program_hash_text(const char *text, char out[33], clm_err *err)
+{
+    return hash_text(text, strlen(text), out, err);
 }
 
 void clm_program_destroy(clm_program *prog)

@@ -31,10 +31,20 @@ typedef struct clm_program clm_program;
  * line of the build log), CLM_E_CL or CLM_E_NOMEM. */
 clm_status clm_program_create(clm_device *dev, const char *name, const clm_define *defs,
                               size_t count, clm_program **out, clm_err *err);
+/* The same with `text` (NUL-terminated, without prelude and includes) in place of a file of cl/;
+ * `name` stands for it in messages. */
+clm_status clm_program_create_text(clm_device *dev, const char *name, const char *text,
+                                   const clm_define *defs, size_t count, clm_program **out,
+                                   clm_err *err);
 void clm_program_destroy(clm_program *prog);
 
 /* Whether the binary came from the cache. */
 bool clm_program_cached(const clm_program *prog);
+
+/* 32 hexadecimal digits for all text that cl/<name>.cl is compiled from, or for `text`: what was
+ * measured with one text says nothing about another. */
+clm_status clm_program_hash(const char *name, char out[33], clm_err *err);
+clm_status clm_program_hash_text(const char *text, char out[33], clm_err *err);
 
 /* Text of an embedded file of cl/ (stem, without .cl), or NULL. */
 const char *clm_kernel_source(const char *name, size_t *size);

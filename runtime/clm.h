@@ -9,6 +9,7 @@
 #ifndef CLM_RUNTIME_CLM_H
 #define CLM_RUNTIME_CLM_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,6 +28,8 @@ typedef enum clm_weights {
     CLM_WEIGHTS_INT4
 } clm_weights;
 typedef enum clm_activations { CLM_ACT_AUTO, CLM_ACT_F32, CLM_ACT_INT8 } clm_activations;
+/* PLAIN: the straightforward kernels, one per operation, to measure the others against. */
+typedef enum clm_kernels { CLM_KERNELS_AUTO, CLM_KERNELS_PLAIN } clm_kernels;
 typedef enum clm_backend_kind { CLM_BACKEND_OPENCL, CLM_BACKEND_REF } clm_backend_kind;
 typedef enum clm_tuning_mode { CLM_TUNING_AUTO, CLM_TUNING_OFF } clm_tuning_mode;
 
@@ -47,6 +50,7 @@ typedef struct clm_settings {
     size_t n_devices;
     clm_backend_kind backend;
     clm_activations activations;
+    clm_kernels kernels;
     uint32_t ctx_size;   /* tokens; 0: what the model was trained with, at most 4096 */
     uint32_t batch_size; /* prompt tokens processed at once */
     clm_kv_type kv_cache_type;
@@ -65,6 +69,7 @@ typedef struct clm_settings {
     uint32_t server_port;
     char *server_api_key_file;
     uint32_t server_parallel;
+    uint64_t given; /* bit i: key i, in the order of the dump, has been set by somebody */
 } clm_settings;
 
 typedef struct clm_config clm_config;
@@ -109,7 +114,8 @@ const char *clm_word_nearest(const char *word, const char *const *words, size_t 
 const clm_settings *clm_config_settings(const clm_config *c);
 
 /* The effective configuration as YAML that clm_config_load reads back to the same values, from any
- * folder: paths that exist are written as absolute ones. `*text` is malloc'd. */
+ * folder: paths that exist are written as absolute ones. Keys for which the model may recommend
+ * something are comments while nobody has set them. `*text` is malloc'd. */
 clm_status clm_config_dump(const clm_config *c, char **text, clm_err *err);
 
 /* ---- Devices ------------------------------------------------------------------------------- */
@@ -137,7 +143,7 @@ clm_status clm_devices_report(const char *selector, clm_device_report **list, si
 
 typedef struct clm_tensor_report {
     char *name;
-    const char *type; /* "Q4_0" */
+    char type[24]; /* "Q4_0", "GPTQ4 g128" */
     size_t rows, cols;
     uint64_t bytes;
 } clm_tensor_report;
@@ -164,6 +170,51 @@ typedef struct clm_model_report {
 clm_status clm_model_report_create(const char *path, clm_model_report **out, clm_err *err);
 void clm_model_report_destroy(clm_model_report *r);
 
+/* Compares the data of a file that clm_quantize wrote with the checksums in it. Returns CLM_OK,
+ * CLM_E_MODEL (the first damaged tensor, or that the file has no checksums), CLM_E_NOMEM. */
+clm_status clm_model_verify(const char *path, const clm_observer *obs, clm_err *err);
+
+/* ---- Quantising ------------------------------------------------------------------------------ */
+
+typedef struct clm_quantize_options {
+    const char *source; /* a model file or folder of any format that can be read */
+    const char *target; /* the GGUF file to write */
+    const char *type;   /* int4, int8, q4_0, q4_1, q8_0, f16, f32 */
+    const char *head_type, *embedding_type; /* the same words; NULL: as `type` has it */
+    bool force;                             /* replace an existing target */
+    size_t threads;                         /* 0: one for each processor */
+    const volatile sig_atomic_t *stop;      /* may be NULL; not 0: stop soon */
+} clm_quantize_options;
+
+typedef struct clm_quantize_tensor {
+    char name[64];
+    const char *type; /* "Q8_0" */
+    size_t rows, cols;
+    uint64_t bytes;
+    double mean_squared_error; /* against the source */
+    double relative_error;     /* ||difference|| / ||source|| */
+} clm_quantize_tensor;
+
+typedef struct clm_quantize_report {
+    uint64_t source_bytes, bytes; /* of the tensors read, of the file written */
+    double seconds;
+    double relative_error; /* root of the mean square over the matrices, by their size */
+    size_t n_kept;         /* tensors that an interrupted run had finished */
+    size_t n_fallbacks;    /* tensors whose rows do not divide into the type's blocks */
+    clm_quantize_tensor *tensors;
+    size_t n_tensors;
+} clm_quantize_report;
+
+/* Writes a model in another type, with a bounded amount of memory. The target appears when it is
+ * complete; until then "<target>.part" and "<target>.part.journal" hold what is done, and the same
+ * call goes on from there, with the same bytes as the result. Progress is in MB of the source.
+ * Returns CLM_OK, CLM_E_USAGE (unknown type, target exists), CLM_E_MODEL (also values that are not
+ * finite, with the tensor's name), CLM_E_IO, CLM_E_NOMEM, CLM_E_INTERRUPTED. `report` is to be
+ * cleared in every case. */
+clm_status clm_quantize(const clm_quantize_options *options, const clm_observer *obs,
+                        clm_quantize_report *report, clm_err *err);
+void clm_quantize_report_clear(clm_quantize_report *report);
+
 /* ---- Tokenizer ------------------------------------------------------------------------------ */
 
 typedef struct clm_tokenizer clm_tokenizer;
@@ -173,6 +224,10 @@ clm_status clm_tokenizer_load(const char *path, clm_tokenizer **out, clm_err *er
 void clm_tokenizer_destroy(clm_tokenizer *tok);
 clm_status clm_tokenizer_encode(const clm_tokenizer *tok, const char *text, size_t size, int **ids,
                                 size_t *count, clm_err *err);
+/* The same, but control pieces that are spelled out in the text ("<|im_end|>") become their ids,
+ * which the text of a user must not. CLM_E_USAGE for a SentencePiece vocabulary. */
+clm_status clm_tokenizer_encode_special(const clm_tokenizer *tok, const char *text, size_t size,
+                                        int **ids, size_t *count, clm_err *err);
 clm_status clm_tokenizer_decode(const clm_tokenizer *tok, const int *ids, size_t count, char **text,
                                 size_t *size, clm_err *err);
 
@@ -203,17 +258,53 @@ const clm_tokenizer *clm_engine_tokenizer(const clm_engine *e); /* borrowed */
 clm_status clm_engine_logits(clm_engine *e, const int *ids, size_t count, size_t from, size_t batch,
                              float *logits, clm_err *err);
 
+/* Receives the logits [vocab] of one position, which are valid during the call. Another status than
+ * CLM_OK ends the run and is its result. */
+typedef clm_status (*clm_logits_fn)(void *user, size_t position, const float *logits, size_t vocab,
+                                    clm_err *err);
+
+/* The same, but the logits are handed to `fn` position by position: a few rows of memory, however
+ * many they are. */
+clm_status clm_engine_stream_logits(clm_engine *e, const int *ids, size_t count, size_t from,
+                                    size_t batch, clm_logits_fn fn, void *user, clm_err *err);
+
+typedef struct clm_perplexity {
+    size_t n_tokens;  /* of the text, a BOS in front included */
+    size_t n_windows; /* processed, each by itself */
+    size_t n_counted; /* tokens whose probability counts */
+    double nll;       /* mean of -log p of these, in nats */
+    double nll_error; /* its standard error, as if they were independent */
+    double ppl, ppl_error;
+    double seconds; /* of processing n_windows * window tokens */
+} clm_perplexity;
+
+/* Perplexity of a text. It is tokenised as a whole, with BOS in front when the vocabulary wants one,
+ * and cut into windows of `window` tokens; in a vocabulary with BOS the first token of each window is
+ * replaced by it. A rest that fills no window is left out.
+ *   stride 0   windows do not overlap; of each the tokens window/2 + 1 .. window - 1 count (what
+ *              llama.cpp's llama-perplexity does)
+ *   stride S   windows begin S tokens apart; of each the last S count (1 <= S < window)
+ * Reports windows to `obs` (may be NULL). Returns CLM_OK, CLM_E_USAGE (window below 4 or larger than
+ * the context, bad stride, text shorter than a window) or what the engine returns. */
+clm_status clm_engine_perplexity(clm_engine *e, const char *text, size_t size, size_t window,
+                                 size_t stride, const clm_observer *obs, clm_perplexity *out,
+                                 clm_err *err);
+
 /* ---- Session: a conversation or a completion on an engine ------------------------------------- */
 
 typedef struct clm_session clm_session;
 
-/* Sampling and length limits of one answer; take them from clm_settings. */
+/* Sampling and length limits of one answer; clm_engine_sampling fills it. */
 typedef struct clm_sampling {
     double temperature, top_p, min_p, repetition_penalty;
     uint32_t top_k, max_new_tokens;
     const char *const *stop;
     size_t n_stop;
 } clm_sampling;
+
+/* The sampling of `s`; for keys that nobody has set, what the publisher of the engine's model
+ * recommends (generation_config.json), else the defaults. `stop` is borrowed from `s`. */
+clm_sampling clm_engine_sampling(const clm_engine *e, const clm_settings *s);
 
 typedef enum clm_finish {
     CLM_FINISH_EOS,     /* the model ended its answer */
@@ -235,7 +326,8 @@ typedef struct clm_reply {
 /* Receives the answer as it is made: whole UTF-8 characters. */
 typedef void (*clm_text_fn)(void *user, const char *text, size_t size);
 
-/* One session at a time per engine. `seed` 0 takes one from the system. The engine must outlive
+/* One session at a time per engine. `system` NULL or "": what the template of the file states, if
+ * anything. `seed` 0 takes one from the system. The engine must outlive
  * the session. */
 clm_status clm_session_create(clm_engine *e, const char *system, uint64_t seed, clm_session **out,
                               clm_err *err);

@@ -45,6 +45,7 @@ static clm_status settings_copy(const clm_settings *from, clm_settings *to, clm_
     clm_status st = CLM_OK;
 
     memset(to, 0, sizeof *to);
+    to->given = from->given;
     for (size_t i = 0; i < n && st == CLM_OK; i++) st = clm__key_copy(&keys[i], from, to, err);
     return st;
 }
@@ -77,6 +78,7 @@ clm_status clm_config_create(clm_config **out, clm_err *err)
     if (c == NULL) return clm_fail(err, CLM_E_NOMEM, "configuration: no memory");
     for (size_t i = 0; i < n && st == CLM_OK; i++)
         st = set_text(&c->s, &keys[i], keys[i].preset, keys[i].name, err);
+    c->s.given = 0;
     if (st == CLM_OK) {
         *out = c;
         c = NULL;

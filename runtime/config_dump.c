@@ -118,9 +118,13 @@ static clm_status put_all(FILE *f, const clm_settings *s, clm_err *err)
             fprintf(f, "%.*s:\n", (int)len, keys[i].name);
         section = keys[i].name;
         section_len = len;
-        fprintf(f, "%s%s: ", dot != NULL ? "  " : "", dot != NULL ? dot + 1 : keys[i].name);
+        bool open = keys[i].advised && (s->given & clm__key_bit(&keys[i])) == 0;
+
+        fprintf(f, "%s%s%s: ", open ? "#" : "", dot != NULL ? "  " : "",
+                dot != NULL ? dot + 1 : keys[i].name);
         st = put_value(f, &keys[i], s, err);
-        fprintf(f, "  # %s\n", keys[i].doc);
+        fprintf(f, "  # %s%s\n", keys[i].doc,
+                open ? "; not set: the model's own value comes first" : "");
     }
     return st;
 }

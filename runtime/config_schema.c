@@ -19,6 +19,7 @@ static const char *const template_choices[] = {"auto",          "baichuan-instru
                                                "none",          NULL};
 static const char *const backend_choices[] = {"opencl", "ref", NULL};
 static const char *const activation_choices[] = {"auto", "f32", "int8", NULL};
+static const char *const kernels_choices[] = {"auto", "plain", NULL};
 static const char *const kv_choices[] = {"f32", "f16", "int8", NULL};
 static const char *const tuning_choices[] = {"auto", "off", NULL};
 
@@ -28,6 +29,7 @@ _Static_assert(CLM_WEIGHTS_KEEP == 0 && CLM_WEIGHTS_F16 == 1 && CLM_WEIGHTS_INT8
                "weights_choices");
 _Static_assert(CLM_BACKEND_OPENCL == 0 && CLM_BACKEND_REF == 1, "backend_choices");
 _Static_assert(CLM_ACT_AUTO == 0 && CLM_ACT_F32 == 1 && CLM_ACT_INT8 == 2, "activation_choices");
+_Static_assert(CLM_KERNELS_AUTO == 0 && CLM_KERNELS_PLAIN == 1, "kernels_choices");
 _Static_assert(CLM_KV_F32 == 0 && CLM_KV_F16 == 1 && CLM_KV_INT8 == 2, "kv_choices");
 _Static_assert(CLM_TUNING_AUTO == 0 && CLM_TUNING_OFF == 1, "tuning_choices");
 
@@ -49,6 +51,8 @@ static const clm_key keys[] = {
      .doc = "opencl | ref: plain C, slow, needs no device"},
     {"activations", CLM_KEY_CHOICE, AT(activations), "auto", .choices = activation_choices,
      .doc = "auto | f32: exact | int8: faster where the device can"},
+    {"kernels", CLM_KEY_CHOICE, AT(kernels), "auto", .choices = kernels_choices,
+     .doc = "auto | plain: one straightforward kernel per operation, for comparison"},
     {"ctx_size", CLM_KEY_U32, AT(ctx_size), "4096", .max = 1048576, .aliases = {"n_ctx"},
      .doc = "tokens of context; 0: what the model was trained with, at most 4096"},
     {"batch_size", CLM_KEY_U32, AT(batch_size), "512", .min = 1, .max = 65536,
@@ -56,14 +60,15 @@ static const clm_key keys[] = {
     {"kv_cache_type", CLM_KEY_CHOICE, AT(kv_cache_type), "f16", .choices = kv_choices,
      .aliases = {"cache_type"}, .doc = "f32: exact | f16 | int8"},
     {"temperature", CLM_KEY_REAL, AT(temperature), "0.35", .max = 100, .aliases = {"temp"},
-     .doc = "0: always the most likely token"},
-    {"top_k", CLM_KEY_U32, AT(top_k), "0", .max = 2147483647, .doc = "0: off"},
-    {"top_p", CLM_KEY_REAL, AT(top_p), "0.95", .max = 1, .above = true, .doc = "1: off"},
-    {"min_p", CLM_KEY_REAL, AT(min_p), "0", .max = 1, .doc = "0: off"},
+     .advised = true, .doc = "0: always the most likely token"},
+    {"top_k", CLM_KEY_U32, AT(top_k), "0", .max = 2147483647, .advised = true, .doc = "0: off"},
+    {"top_p", CLM_KEY_REAL, AT(top_p), "0.95", .max = 1, .above = true, .advised = true,
+     .doc = "1: off"},
+    {"min_p", CLM_KEY_REAL, AT(min_p), "0", .max = 1, .advised = true, .doc = "0: off"},
     {"repetition_penalty", CLM_KEY_REAL, AT(repetition_penalty), "1.1", .max = 10, .above = true,
-     .aliases = {"repeat_penalty"}, .doc = "1: off"},
+     .aliases = {"repeat_penalty"}, .advised = true, .doc = "1: off"},
     {"max_new_tokens", CLM_KEY_U32, AT(max_new_tokens), "2048", .min = 1, .max = 1048576,
-     .aliases = {"max_tokens", "n_predict", "predict", "max_completion_tokens"},
+     .aliases = {"max_tokens", "n_predict", "predict", "max_completion_tokens"}, .advised = true,
      .doc = "length of an answer at most"},
     {"seed", CLM_KEY_U64, AT(seed), "0", .doc = "0: from the system, and printed"},
     {"stop", CLM_KEY_TEXTS, AT(stop), "[]", .max = 1024, .aliases = {"reverse_prompt"},
@@ -82,10 +87,17 @@ static const clm_key keys[] = {
      .aliases = {"server.n_parallel"}, .doc = "conversations served at once"},
 };
 
+_Static_assert(sizeof keys / sizeof keys[0] <= 64, "clm_settings.given has 64 bits");
+
 const clm_key *clm__keys(size_t *n)
 {
     *n = sizeof keys / sizeof keys[0];
     return keys;
+}
+
+uint64_t clm__key_bit(const clm_key *key)
+{
+    return (uint64_t)1 << (key - keys);
 }
 
 const clm_key *clm__key_find(const char *name)

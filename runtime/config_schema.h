@@ -33,6 +33,7 @@ typedef struct clm_key {
     double min, max; /* numbers: bounds; texts: max = bytes */
     bool above;      /* numbers: `min` itself is refused */
     bool nullable;   /* null means "" */
+    bool advised;    /* a model's generation_config.json may recommend a value */
     const char *const *choices;
     const char *aliases[CLM_KEY_ALIASES];
     const char *doc;
@@ -40,6 +41,8 @@ typedef struct clm_key {
 
 /* The table and its length. */
 const clm_key *clm__keys(size_t *n);
+/* The key's bit in clm_settings.given. */
+uint64_t clm__key_bit(const clm_key *key);
 /* By name or alias; NULL when there is none. */
 const clm_key *clm__key_find(const char *name);
 /* Whether some key is "<name>.something". */
@@ -47,7 +50,7 @@ bool clm__key_is_section(const char *name);
 /* Canonical name nearest to `name` (aliases and keys of other sections count), or NULL. */
 const char *clm__key_nearest(const char *name);
 
-/* Reads one value into its field. `folder` (may be NULL) is the configuration file's. The field
+/* Reads one value into its field and marks it as given. `folder` (may be NULL) is the configuration file's. The field
  * keeps its value on failure. */
 clm_status clm__key_apply(const clm_key *key, const clm_yaml_node *value, const char *folder,
                           clm_settings *s, clm_err *err);

@@ -13,7 +13,7 @@
 
 /* The enums are read and written as int through memcpy. */
 _Static_assert(sizeof(clm_weights) == sizeof(int) && sizeof(clm_kv_type) == sizeof(int) &&
-                   sizeof(clm_activations) == sizeof(int) &&
+                   sizeof(clm_activations) == sizeof(int) && sizeof(clm_kernels) == sizeof(int) &&
                    sizeof(clm_backend_kind) == sizeof(int) &&
                    sizeof(clm_tuning_mode) == sizeof(int),
                "enums of clm_settings");
@@ -293,8 +293,8 @@ static clm_status apply_devices(const clm_key *key, const clm_yaml_node *value, 
 
 /* ---- By type ---------------------------------------------------------------------------------- */
 
-clm_status clm__key_apply(const clm_key *key, const clm_yaml_node *value, const char *folder,
-                          clm_settings *s, clm_err *err)
+static clm_status apply(const clm_key *key, const clm_yaml_node *value, const char *folder,
+                        clm_settings *s, clm_err *err)
 {
     switch (key->type) {
     case CLM_KEY_TEXT:
@@ -313,6 +313,15 @@ clm_status clm__key_apply(const clm_key *key, const clm_yaml_node *value, const 
         return apply_texts(key, value, s, err);
     }
     return clm_fail(err, CLM_E_INTERNAL, "configuration: no such type of key");
+}
+
+clm_status clm__key_apply(const clm_key *key, const clm_yaml_node *value, const char *folder,
+                          clm_settings *s, clm_err *err)
+{
+    const clm_status st = apply(key, value, folder, s, err);
+
+    if (st == CLM_OK) s->given |= clm__key_bit(key);
+    return st;
 }
 
 void clm__key_clear(const clm_key *key, clm_settings *s)

@@ -5,25 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/weights_cache.h"
+
 /* Used when neither the configuration nor the model says something usable. */
 enum { DEFAULT_CTX = 4096 };
 
 static clm_status check_settings(const clm_settings *s, clm_err *err)
 {
-    if (s->model[0] == '\0')
-        return clm_fail(err, CLM_E_USAGE,
-                        "no model: give one with -m FILE or `model:` in the configuration");
     if (s->n_devices > 1)
         return clm_fail(err, CLM_E_CONFIG,
                         "device: several devices at once are not supported yet, name one");
-    if (s->weights != CLM_WEIGHTS_KEEP)
-        return clm_fail(
-            err, CLM_E_CONFIG,
-            "weights: only `keep` is supported so far: the weights are used as the file "
-            "has them (4-bit files stay 4-bit)");
-    if (s->activations == CLM_ACT_INT8)
-        return clm_fail(err, CLM_E_CONFIG,
-                        "activations: int8 is not supported yet, use auto or f32");
     return CLM_OK;
 }
 
@@ -32,20 +23,26 @@ static clm_status choose_template(clm_engine *e, const clm_settings *s, clm_err 
     e->chat_template = clm_template_find(s->chat_template);
     if (e->chat_template == CLM_TEMPLATE_COUNT)
         return clm_fail(err, CLM_E_CONFIG, "template: '%s' is not known", s->chat_template);
-    if (e->chat_template == CLM_TEMPLATE_AUTO)
-        e->chat_template =
-            clm_template_detect(clm_model_file_hparams(e->file), clm_model_file_vocab(e->file));
-    return CLM_OK;
+    if (e->chat_template != CLM_TEMPLATE_AUTO) return CLM_OK;
+    e->chat_template =
+        clm_template_detect(clm_model_file_hparams(e->file), clm_model_file_vocab(e->file));
+    if (e->chat_template != CLM_TEMPLATE_CHATML) return CLM_OK;
+    return clm_template_default_system(clm_model_file_vocab(e->file), &e->default_system, err);
 }
 
 static clm_status create_backend(clm_engine *e, const clm_settings *s, const clm_observer *obs,
                                  clm_err *err)
 {
-    const char *select = s->n_devices > 0 ? s->devices[0].select : "auto";
+    const clm_cl_options options = {
+        .selector = s->n_devices > 0 ? s->devices[0].select : "auto",
+        .activations = s->activations,
+        .kernels = s->kernels,
+        .tuning = s->tuning_mode,
+    };
 
-    if (s->backend == CLM_BACKEND_REF || strcmp(select, "ref") == 0)
+    if (s->backend == CLM_BACKEND_REF || strcmp(options.selector, "ref") == 0)
         return clm_backend_ref_create(&e->backend, err);
-    return clm_backend_cl_create(select, obs, &e->backend, err);
+    return clm_backend_cl_create(&options, obs, &e->backend, err);
 }
 
 /* Context of the engine: what is asked for, at most what the model was trained with. */
@@ -64,28 +61,50 @@ static size_t choose_ctx(const clm_hparams *hp, const clm_settings *s, const clm
 clm_status clm_engine_create(const clm_settings *s, const clm_observer *obs, clm_engine **out,
                              clm_err *err)
 {
-    clm_engine *e = NULL;
-    size_t ctx;
+    clm_model_file *file = NULL;
+    char *path = NULL; /* what `weights` makes of the model */
     clm_status st = check_settings(s, err);
 
     *out = NULL;
-    if (st != CLM_OK) return st;
-    e = calloc(1, sizeof *e);
-    if (e == NULL) return clm_fail(err, CLM_E_NOMEM, "engine: no memory");
-    st = clm_model_file_open(s->model, &e->file, err);
+    if (st == CLM_OK && s->model[0] == '\0')
+        st = clm_fail(err, CLM_E_USAGE,
+                      "no model: give one with -m FILE or `model:` in the configuration");
+    if (st == CLM_OK) st = clm__weights_prepare(s, obs, &path, err);
+    if (st == CLM_OK) st = clm_model_file_open(path, &file, err);
+    free(path);
+    return st != CLM_OK ? st : clm__engine_create_from(file, true, s, obs, out, err);
+}
+
+static clm_status create_text(clm_engine *e, const clm_settings *s, clm_err *err)
+{
+    clm_status st = clm_tokenizer_of_model(e->file, &e->tokenizer, err);
+
+    return st == CLM_OK ? choose_template(e, s, err) : st;
+}
+
+clm_status clm__engine_create_from(clm_model_file *file, bool text, const clm_settings *s,
+                                   const clm_observer *obs, clm_engine **out, clm_err *err)
+{
+    clm_engine *e = calloc(1, sizeof *e);
+    size_t ctx;
+    clm_status st;
+
+    *out = NULL;
+    if (e == NULL) {
+        clm_model_file_close(file);
+        return clm_fail(err, CLM_E_NOMEM, "engine: no memory");
+    }
+    e->file = file;
+    st = check_settings(s, err);
     if (st != CLM_OK) goto out;
-    if (!clm_model_file_has_weights(e->file)) {
-        st = clm_fail(err, CLM_E_MODEL, "%s: holds a vocabulary only, no weights", s->model);
+    if (!clm_model_file_has_weights(file)) {
+        st = clm_fail(err, CLM_E_MODEL, "%s: holds a vocabulary only, no weights",
+                      clm_model_file_path(file));
         goto out;
     }
-    if (clm_model_file_warning(e->file) != NULL)
-        clm_log(obs, CLM_LOG_WARN, "%s", clm_model_file_warning(e->file));
-    st = clm_tokenizer_create(clm_model_file_vocab(e->file), &e->tokenizer, err);
-    if (st != CLM_OK) {
-        clm_fail_context(err, st, "%s", s->model);
-        goto out;
-    }
-    st = choose_template(e, s, err);
+    if (clm_model_file_warning(file) != NULL)
+        clm_log(obs, CLM_LOG_WARN, "%s", clm_model_file_warning(file));
+    if (text) st = create_text(e, s, err);
     if (st == CLM_OK) st = create_backend(e, s, obs, err);
     if (st != CLM_OK) goto out;
 
@@ -112,6 +131,7 @@ void clm_engine_destroy(clm_engine *e)
     if (e->backend != NULL) e->backend->ops->destroy(e->backend);
     clm_tokenizer_destroy(e->tokenizer);
     clm_model_file_close(e->file);
+    free(e->default_system);
     free(e->cached);
     free(e);
 }
@@ -177,11 +197,28 @@ clm_status clm__engine_feed(clm_engine *e, const int *ids, size_t n, const clm_o
     return CLM_OK;
 }
 
-clm_status clm_engine_logits(clm_engine *e, const int *ids, size_t count, size_t from, size_t batch,
-                             float *logits, clm_err *err)
+/* Positions first .. first + n - 1 of the last run, of which row 0 is position `at`. */
+static clm_status hand_out(clm_engine *e, size_t at, size_t first, size_t n, float *rows,
+                           clm_logits_fn fn, void *user, clm_err *err)
+{
+    size_t vocab = clm_model_file_hparams(e->file)->vocab;
+    clm_status st = CLM_OK;
+
+    for (size_t m = 0; n > 0 && st == CLM_OK; first += m, n -= m) {
+        m = n < CLM_LOGIT_ROWS ? n : CLM_LOGIT_ROWS;
+        st = clm_transformer_logits(e->model, first - at, m, rows, err);
+        for (size_t i = 0; i < m && st == CLM_OK; i++)
+            st = fn(user, first + i, rows + i * vocab, vocab, err);
+    }
+    return st;
+}
+
+clm_status clm_engine_stream_logits(clm_engine *e, const int *ids, size_t count, size_t from,
+                                    size_t batch, clm_logits_fn fn, void *user, clm_err *err)
 {
     size_t vocab = clm_model_file_hparams(e->file)->vocab,
            largest = clm_transformer_batch(e->model);
+    float *rows;
     clm_status st = CLM_OK;
 
     if (count == 0 || from >= count)
@@ -191,14 +228,42 @@ clm_status clm_engine_logits(clm_engine *e, const int *ids, size_t count, size_t
         return clm_fail(err, CLM_E_LIMIT,
                         "%zu tokens do not fit the context of %zu: raise ctx_size", count,
                         clm_transformer_ctx(e->model));
+    rows = malloc(CLM_LOGIT_ROWS * vocab * sizeof *rows);
+    if (rows == NULL) return clm_fail(err, CLM_E_NOMEM, "logits: no memory");
     if (batch == 0 || batch > largest) batch = largest;
     e->n_cached = 0;
     for (size_t at = 0; at < count && st == CLM_OK; at += batch) {
         size_t m = count - at < batch ? count - at : batch;
-        size_t first = from > at ? from - at : 0; /* within this batch */
-        clm_outputs want = {.from = first, .logits = NULL, .best = NULL};
-        if (first < m) want.logits = logits + (at + first - from) * vocab;
-        st = clm_transformer_run(e->model, ids + at, m, at, &want, err);
+        size_t first = from > at ? from : at;
+        st = clm_transformer_run(e->model, ids + at, m, at, NULL, err);
+        if (st == CLM_OK && first < at + m)
+            st = hand_out(e, at, first, at + m - first, rows, fn, user, err);
     }
+    free(rows);
     return st;
+}
+
+/* Where clm_engine_logits puts them. */
+typedef struct destination {
+    float *logits;
+    size_t from;
+} destination;
+
+/* clm_logits_fn */
+static clm_status keep_logits(void *user, size_t position, const float *logits, size_t vocab,
+                              clm_err *err)
+{
+    const destination *to = user;
+
+    (void)err;
+    memcpy(to->logits + (position - to->from) * vocab, logits, vocab * sizeof *logits);
+    return CLM_OK;
+}
+
+clm_status clm_engine_logits(clm_engine *e, const int *ids, size_t count, size_t from, size_t batch,
+                             float *logits, clm_err *err)
+{
+    destination to = {logits, from};
+
+    return clm_engine_stream_logits(e, ids, count, from, batch, keep_logits, &to, err);
 }

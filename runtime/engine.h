@@ -18,11 +18,17 @@ struct clm_engine {
     clm_backend *backend;
     clm_transformer *model;
     clm_template chat_template;
+    char *default_system; /* of the file's template, when that is the one in use; or NULL */
 
     /* Ids whose keys and values are in the cache: the next prompt keeps the common beginning. */
     int *cached;
     size_t n_cached;
 };
+
+/* As clm_engine_create, for a model that is open; it is the engine's from then on, also on failure.
+ *   text  false: no tokenizer is made, and the engine is for clm_transformer_run only */
+clm_status clm__engine_create_from(clm_model_file *file, bool text, const clm_settings *s,
+                                   const clm_observer *obs, clm_engine **out, clm_err *err);
 
 /* Brings the cache to hold exactly ids[0 .. n-1] and gives the outputs for the last one, if `want`
  * is not NULL. Only what differs from the cache is processed; `*kept` (may be NULL) says how many

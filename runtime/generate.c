@@ -84,7 +84,9 @@ static clm_status emit(run *r, int id, bool *stopped, clm_err *err)
 
     if (r->first_piece && size > 0) {
         r->first_piece = false;
-        if (r->g->drop_leading_space && piece[0] == ' ') piece++, size--;
+        if (r->g->drop_leading_space && clm_tokenizer_pads(r->g->engine->tokenizer) &&
+            piece[0] == ' ')
+            piece++, size--;
     }
     chars = malloc(3 * (size + 3));
     if (chars == NULL) return clm_fail(err, CLM_E_NOMEM, "answer: no memory");
@@ -114,7 +116,7 @@ static clm_status emit_rest(run *r, clm_err *err)
 
 static bool ends_answer(const run *r, int id)
 {
-    if (id == clm_tokenizer_eos(r->g->engine->tokenizer)) return true;
+    if (clm_tokenizer_is_end(r->g->engine->tokenizer, id)) return true;
     for (size_t i = 0; i < r->g->n_end_ids; i++)
         if (r->g->end_ids[i] == id) return true;
     return false;
@@ -133,12 +135,13 @@ static clm_status next_token(run *r, int *id, size_t *kept, clm_err *err)
     st = clm__engine_feed(r->g->engine, r->ids, r->n_ids, &want, r->g->stop, kept, err);
     if (st != CLM_OK) return st;
     if (r->logits != NULL)
-        return clm_sampler_choose(r->g->sampler, r->g->sampling, r->logits, r->ids, r->n_ids, id,
-                                  err);
-    if (*id < 0)
-        return clm_fail(err, CLM_E_MODEL,
-                        "the model gives no number for any next token: its weights are damaged");
-    return CLM_OK;
+        st =
+            clm_sampler_choose(r->g->sampler, r->g->sampling, r->logits, r->ids, r->n_ids, id, err);
+    else if (*id < 0)
+        st = clm_fail(err, CLM_E_MODEL,
+                      "the model gives no number for any next token: its weights are damaged");
+    if (st == CLM_E_MODEL) clm_fail_context(err, st, "%s", clm_model_file_path(r->g->engine->file));
+    return st;
 }
 
 /* Replaces the prompt by a shorter one and keeps what was generated. */

@@ -22,7 +22,7 @@ typedef struct clm_generation {
     clm_engine *engine;
     clm_sampler *sampler;
     const clm_sampling *sampling;
-    const int *end_ids; /* besides the tokenizer's EOS */
+    const int *end_ids; /* besides those of the tokenizer */
     size_t n_end_ids;
     const char *stop_text;   /* of the template, or NULL */
     bool drop_leading_space; /* the answer starts a text of its own */

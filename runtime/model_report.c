@@ -21,7 +21,7 @@ static clm_status fill_tensors(const clm_model_file *mf, clm_model_report *r, cl
         clm_tensor_report *out = &r->tensors[i];
         out->name = strdup(tensors[i].name);
         if (out->name == NULL) return clm_fail(err, CLM_E_NOMEM, "inspect: no memory");
-        out->type = clm_qtype_name(tensors[i].type);
+        clm_tensor_type_name(&tensors[i], out->type);
         out->rows = tensors[i].rows;
         out->cols = tensors[i].cols;
         out->bytes = tensors[i].bytes;
@@ -76,6 +76,7 @@ clm_status clm_model_report_create(const char *path, clm_model_report **out, clm
 {
     clm_model_file *mf = NULL;
     clm_model_report *r = NULL;
+    clm_tokenizer *tok = NULL;
     const clm_vocab *vocab;
     clm_status st;
 
@@ -88,23 +89,27 @@ clm_status clm_model_report_create(const char *path, clm_model_report **out, clm
         goto out;
     }
     vocab = clm_model_file_vocab(mf);
+    if (vocab->sp_model != NULL) st = clm_tokenizer_of_model(mf, &tok, err);
+    if (st != CLM_OK) goto out;
     snprintf(r->format, sizeof r->format, "%s", clm_model_file_format(mf));
     fill_hparams(clm_model_file_hparams(mf), r);
     r->has_weights = clm_model_file_has_weights(mf);
     if (r->has_weights) r->device_weight_bytes = device_weight_bytes(mf);
     r->file_bytes = clm_model_file_bytes(mf);
     snprintf(r->tokenizer, sizeof r->tokenizer, "%s, %zu pieces",
-             vocab->model_name != NULL ? vocab->model_name : "SentencePiece", vocab->n_pieces);
+             vocab->model_name != NULL ? vocab->model_name : "SentencePiece",
+             tok != NULL ? clm_tokenizer_size(tok) : vocab->n_pieces);
     snprintf(r->chat_template, sizeof r->chat_template, "%s",
              clm_template_name(clm_template_detect(clm_model_file_hparams(mf), vocab)));
-    r->bos = vocab->bos;
-    r->eos = vocab->eos;
+    r->bos = tok != NULL ? clm_tokenizer_bos(tok) : vocab->bos;
+    r->eos = tok != NULL ? clm_tokenizer_eos(tok) : vocab->eos;
     st = fill_tensors(mf, r, err);
     if (st != CLM_OK) goto out;
     *out = r;
     r = NULL;
 out:
     clm_model_report_destroy(r);
+    clm_tokenizer_destroy(tok);
     clm_model_file_close(mf);
     return st;
 }

@@ -27,6 +27,8 @@ clm_status clm_session_create(clm_engine *e, const char *system, uint64_t seed, 
     if (s == NULL) return clm_fail(err, CLM_E_NOMEM, "session: no memory");
     s->engine = e;
     s->seed = seed != 0 ? seed : clm_seed_from_system();
+    if ((system == NULL || system[0] == '\0') && e->default_system != NULL)
+        system = e->default_system;
     s->system = strdup(system != NULL ? system : "");
     if (s->system == NULL) st = clm_fail(err, CLM_E_NOMEM, "session: no memory");
     if (st == CLM_OK)

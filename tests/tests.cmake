@@ -18,15 +18,17 @@ function(clm_tests folder label)
 endfunction()
 
 clm_tests(host unit clm_host)
+clm_tests(tuning unit clm_tuning m)
 clm_tests(formats unit clm_formats PkgConfig::JANSSON)
 clm_tests(text unit clm_text PkgConfig::JANSSON)
+clm_tests(quantize unit clm_runtime m)
 # What the operators' tests share.
 add_library(op_harness STATIC tests/ops/op_harness.c)
 target_link_libraries(op_harness PUBLIC clm_ops PkgConfig::CMOCKA)
 clm_tests(ops op op_harness m)
 clm_tests(runtime unit clm_runtime PkgConfig::JANSSON m)
 # Drivers are not built for sanitizers: whole models on devices are no unit test.
-set_tests_properties(test_golden PROPERTIES LABELS e2e)
+set_tests_properties(test_golden test_cl_weight PROPERTIES LABELS e2e)
 # The command line's parser is part of the program, not of a library.
 add_library(clm_args STATIC tools/args.c tools/args_flags.c)
 target_link_libraries(clm_args PUBLIC clm_runtime)
@@ -35,3 +37,27 @@ clm_tests(cli unit clm_args)
 add_test(NAME cli COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_clm.py)
 set_tests_properties(cli PROPERTIES LABELS e2e TIMEOUT 1200
     ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>;CLM_GOLDEN=${CLM_GOLDEN}")
+add_test(NAME cli_bad_files COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_bad_files.py)
+set_tests_properties(cli_bad_files PROPERTIES LABELS e2e TIMEOUT 1200
+    ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>;CLM_GOLDEN=${CLM_GOLDEN}")
+add_test(NAME cli_bench COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_bench.py)
+set_tests_properties(cli_bench PROPERTIES LABELS e2e TIMEOUT 1200 ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>")
+add_test(NAME eval COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_eval.py)
+set_tests_properties(eval PROPERTIES LABELS e2e TIMEOUT 1200
+    ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>;CLM_GOLDEN=${CLM_GOLDEN}")
+add_test(NAME smollm2 COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_smollm2.py)
+set_tests_properties(smollm2 PROPERTIES LABELS e2e TIMEOUT 1200 SKIP_RETURN_CODE 77
+    ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>")
+add_test(NAME quantize COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_quantize.py)
+set_tests_properties(quantize PROPERTIES LABELS e2e TIMEOUT 1200
+    ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>;CLM_GOLDEN=${CLM_GOLDEN}")
+# Other programs on the files that clm writes: a Python with numpy, gguf and llama-cpp-python.
+set(CLM_PEER_PYTHON python3 CACHE FILEPATH "Python that has gguf and llama-cpp-python")
+add_test(NAME gguf_peers COMMAND ${CLM_PEER_PYTHON} ${CMAKE_SOURCE_DIR}/tests/cli/test_gguf_peers.py)
+set_tests_properties(gguf_peers PROPERTIES LABELS e2e TIMEOUT 1200 SKIP_RETURN_CODE 77
+    ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>;CLM_GOLDEN=${CLM_GOLDEN}")
+add_test(NAME tune COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_tune.py)
+set_tests_properties(tune PROPERTIES LABELS e2e TIMEOUT 1200 RUN_SERIAL ON
+    ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>;CLM_GOLDEN=${CLM_GOLDEN}")
+add_test(NAME compare_peers COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_compare_peers.py)
+set_tests_properties(compare_peers PROPERTIES LABELS e2e)

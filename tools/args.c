@@ -470,6 +470,7 @@ void clm_command_print_list(const clm_command *const *commands, size_t n, FILE *
 {
     fputs("Usage: clm COMMAND [options]\n\nCommands\n", stream);
     for (size_t i = 0; i < n; i++)
-        fprintf(stream, "  %-14s %s\n", commands[i]->name, commands[i]->summary);
+        if (commands[i]->summary != NULL) /* others are for clm's own use */
+            fprintf(stream, "  %-14s %s\n", commands[i]->name, commands[i]->summary);
     fputs("\n`clm COMMAND --help` explains one.\n", stream);
 }

@@ -27,6 +27,7 @@ static const clm_flag shared[] = {
      .help = "print the devices and stop"},
     {.names = "--backend", .value = "NAME", .key = "backend", .group = CLM_FLAGS_DEVICE},
     {.names = "--activations", .value = "TYPE", .key = "activations", .group = CLM_FLAGS_DEVICE},
+    {.names = "--kernels", .value = "KIND", .key = "kernels", .group = CLM_FLAGS_DEVICE},
 
     {.names = "-c, --ctx-size", .value = "N", .key = "ctx_size", .group = CLM_FLAGS_CONTEXT},
     {.names = "-b, --batch-size", .value = "N", .key = "batch_size", .group = CLM_FLAGS_CONTEXT},

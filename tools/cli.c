@@ -2,6 +2,7 @@
 #include "tools/cli.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,11 +12,19 @@
 /* ---- messages and progress ------------------------------------------------------------------- */
 
 static bool progress_open; /* a line without its newline is on the terminal */
+static pthread_mutex_t progress_mutex = PTHREAD_MUTEX_INITIALIZER; /* kernels build in threads */
 
-void clm_cli_end_progress(void)
+static void end_progress(void)
 {
     if (progress_open) fputc('\n', stderr);
     progress_open = false;
+}
+
+void clm_cli_end_progress(void)
+{
+    pthread_mutex_lock(&progress_mutex);
+    end_progress();
+    pthread_mutex_unlock(&progress_mutex);
 }
 
 int clm_cli_fail(clm_status st, const clm_err *err)
@@ -30,8 +39,10 @@ static void print_message(void *user, clm_log_level level, const char *text)
 {
     (void)user;
     if (level == CLM_LOG_DEBUG && getenv("CLM_DEBUG") == NULL) return;
-    clm_cli_end_progress();
+    pthread_mutex_lock(&progress_mutex);
+    end_progress();
     fprintf(stderr, "clm: %s%s\n", level == CLM_LOG_WARN ? "warning: " : "", text);
+    pthread_mutex_unlock(&progress_mutex);
 }
 
 static double seconds_now(void)
@@ -43,7 +54,7 @@ static double seconds_now(void)
 
 /* On a terminal one line is rewritten, at most 20 times a second; elsewhere a line is written when a
  * stage begins and every five seconds. */
-static void print_progress(void *user, const char *stage, size_t done, size_t total)
+static void draw_progress(const char *stage, size_t done, size_t total)
 {
     static double last;
     static const char *last_stage;
@@ -51,7 +62,6 @@ static void print_progress(void *user, const char *stage, size_t done, size_t to
     bool terminal = isatty(STDERR_FILENO),
          new_stage = last_stage == NULL || strcmp(stage, last_stage) != 0;
 
-    (void)user;
     if (!new_stage && done < total && now - last < (terminal ? 0.05 : 5.0)) return;
     if (!new_stage && !terminal && done == total && now - last < 5.0) return;
     last = now;
@@ -71,6 +81,14 @@ static void print_progress(void *user, const char *stage, size_t done, size_t to
         last_stage = NULL;
     }
     fflush(stderr);
+}
+
+static void print_progress(void *user, const char *stage, size_t done, size_t total)
+{
+    (void)user;
+    pthread_mutex_lock(&progress_mutex);
+    draw_progress(stage, done, total);
+    pthread_mutex_unlock(&progress_mutex);
 }
 
 const clm_observer *clm_cli_observer(void)
@@ -200,6 +218,11 @@ void clm_cli_catch_interrupt(clm_session *s)
     sigaction(SIGINT, &action, NULL); /* no SA_RESTART: a read of the terminal ends */
 }
 
+const volatile sig_atomic_t *clm_cli_interrupt_flag(void)
+{
+    return &interrupt_count;
+}
+
 int clm_cli_interrupts(void)
 {
     int n = interrupt_count;
@@ -208,18 +231,6 @@ int clm_cli_interrupts(void)
 }
 
 /* ---- answers --------------------------------------------------------------------------------- */
-
-clm_sampling clm_cli_sampling(const clm_settings *s)
-{
-    return (clm_sampling){.temperature = s->temperature,
-                          .top_p = s->top_p,
-                          .min_p = s->min_p,
-                          .repetition_penalty = s->repetition_penalty,
-                          .top_k = s->top_k,
-                          .max_new_tokens = s->max_new_tokens,
-                          .stop = (const char *const *)s->stop,
-                          .n_stop = s->n_stop};
-}
 
 static double rate(size_t n, double seconds)
 {

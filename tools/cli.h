@@ -5,6 +5,7 @@
 #ifndef CLM_TOOLS_CLI_H
 #define CLM_TOOLS_CLI_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -39,9 +40,13 @@ clm_status clm_cli_prompt(const clm_args *args, char **text, size_t *size, clm_e
 void clm_cli_catch_interrupt(clm_session *s);
 /* How often Ctrl+C was pressed since the last call. */
 int clm_cli_interrupts(void);
+/* Non-zero from the first Ctrl+C on, once clm_cli_catch_interrupt was called, until clm_cli_interrupts
+ * is. */
+const volatile sig_atomic_t *clm_cli_interrupt_flag(void);
 
-/* Sampling parameters of the settings; strings are borrowed from them. */
-clm_sampling clm_cli_sampling(const clm_settings *s);
+/* Creates the engine; before that, tunes a device that is new where clm_tune_auto finds it worth it
+ * (tools/tune_start.c). Ctrl+C during that goes on with the best so far. */
+clm_status clm_cli_engine(const clm_settings *s, clm_engine **out, clm_err *err);
 
 /* The line after an answer: "[12 prompt tokens (3 cached) 85.1 t/s; 40 tokens 31.2 t/s]" and why it
  * ended, when that is worth knowing. */

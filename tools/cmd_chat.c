@@ -24,7 +24,7 @@ typedef struct chat {
 
 static clm_status answer(chat *c, const char *text, size_t size, clm_err *err)
 {
-    clm_sampling sampling = clm_cli_sampling(clm_config_settings(c->config));
+    clm_sampling sampling = clm_engine_sampling(c->engine, clm_config_settings(c->config));
     clm_status st;
 
     clm_cli_catch_interrupt(c->session);
@@ -67,7 +67,7 @@ static const char help[] =
 
 static void print_stats(const chat *c)
 {
-    const clm_settings *s = clm_config_settings(c->config);
+    const clm_sampling s = clm_engine_sampling(c->engine, clm_config_settings(c->config));
     clm_engine_report about;
     size_t rounds, tokens;
     char weights[32], cache[32];
@@ -83,7 +83,7 @@ static void print_stats(const chat *c)
     fprintf(stderr,
             "  sampling     temperature %g, top_k %u, top_p %g, min_p %g, repetition_penalty %g, "
             "seed %llu\n",
-            s->temperature, s->top_k, s->top_p, s->min_p, s->repetition_penalty,
+            s.temperature, s.top_k, s.top_p, s.min_p, s.repetition_penalty,
             (unsigned long long)clm_session_seed(c->session));
     if (c->asked) clm_cli_print_reply(&c->reply);
 }
@@ -210,7 +210,7 @@ static clm_status run(const clm_args *args, clm_err *err)
 
     if (st != CLM_OK) goto out;
     s = clm_config_settings(c.config);
-    st = clm_engine_create(s, clm_cli_observer(), &c.engine, err);
+    st = clm_cli_engine(s, &c.engine, err);
     if (st == CLM_OK) st = clm_session_create(c.engine, s->system, s->seed, &c.session, err);
     clm_cli_end_progress();
     if (st != CLM_OK) goto out;
@@ -230,6 +230,6 @@ const clm_command clm_cmd_chat = {
     .synopsis = "[--config FILE.yaml] [-m MODEL] [-p TEXT]",
     .summary = "have a conversation; with -p, or standard input not a terminal, give one answer",
     .groups = CLM_FLAGS_CONFIG | CLM_FLAGS_MODEL | CLM_FLAGS_DEVICE | CLM_FLAGS_CONTEXT |
-              CLM_FLAGS_PROMPT | CLM_FLAGS_CHAT | CLM_FLAGS_SAMPLING,
+              CLM_FLAGS_PROMPT | CLM_FLAGS_CHAT | CLM_FLAGS_SAMPLING | CLM_FLAGS_TUNING,
     .run = run,
 };

@@ -20,12 +20,11 @@ static clm_status run(const clm_args *args, clm_err *err)
     clm_status st = clm_args_config(args, &config, err);
 
     if (st == CLM_OK) st = clm_cli_prompt(args, &text, &size, err);
-    if (st == CLM_OK)
-        st = clm_engine_create(clm_config_settings(config), clm_cli_observer(), &engine, err);
+    if (st == CLM_OK) st = clm_cli_engine(clm_config_settings(config), &engine, err);
     if (st == CLM_OK)
         st = clm_session_create(engine, "", clm_config_settings(config)->seed, &session, err);
     if (st != CLM_OK) goto out;
-    sampling = clm_cli_sampling(clm_config_settings(config));
+    sampling = clm_engine_sampling(engine, clm_config_settings(config));
     if (sampling.temperature > 0.0)
         fprintf(stderr, "clm: seed %llu\n", (unsigned long long)clm_session_seed(session));
     clm_cli_catch_interrupt(session);
@@ -50,6 +49,6 @@ const clm_command clm_cmd_generate = {
     .synopsis = "-m MODEL -p TEXT [-n N] [--temp 0]",
     .summary = "continue a text, without a template",
     .groups = CLM_FLAGS_CONFIG | CLM_FLAGS_MODEL | CLM_FLAGS_DEVICE | CLM_FLAGS_CONTEXT |
-              CLM_FLAGS_PROMPT | CLM_FLAGS_SAMPLING,
+              CLM_FLAGS_PROMPT | CLM_FLAGS_SAMPLING | CLM_FLAGS_TUNING,
     .run = run,
 };

@@ -68,9 +68,9 @@ static void print_text(const clm_model_report *r)
     clm_cli_format_bytes((double)(r->device_weight_bytes + r->device_kv_bytes), c);
     printf("%s\non the device  %s of weights + %s of fp16 cache for %zu tokens = %s\n",
            r->tied_head ? ", tied head" : "", a, b, r->device_ctx, c);
-    printf("\n%-36s %-6s %8s %8s %12s\n", "tensor", "type", "rows", "columns", "bytes");
+    printf("\n%-46s %-14s %8s %8s %12s\n", "tensor", "type", "rows", "columns", "bytes");
     for (size_t i = 0; i < r->n_tensors; i++)
-        printf("%-36s %-6s %8zu %8zu %12" PRIu64 "\n", r->tensors[i].name, r->tensors[i].type,
+        printf("%-46s %-14s %8zu %8zu %12" PRIu64 "\n", r->tensors[i].name, r->tensors[i].type,
                r->tensors[i].rows, r->tensors[i].cols, r->tensors[i].bytes);
 }
 
@@ -116,6 +116,11 @@ static clm_status run(const clm_args *args, clm_err *err)
     clm_status st;
 
     if (path == NULL) return clm_fail(err, CLM_E_USAGE, "inspect: which file? (clm inspect FILE)");
+    if (clm_args_has(args, "verify")) {
+        st = clm_model_verify(path, clm_cli_observer(), err);
+        if (st == CLM_OK) printf("%s: all tensors have their checksums\n", path);
+        return st;
+    }
     st = clm_model_report_create(path, &r, err);
     if (st != CLM_OK) return st;
     if (clm_args_has(args, "json"))
@@ -126,11 +131,19 @@ static clm_status run(const clm_args *args, clm_err *err)
     return st;
 }
 
+static const clm_flag flags[] = {
+    {.names = "--verify",
+     .id = "verify",
+     .help = "compare the data with the checksums that clm quantize has put in"},
+    {.names = NULL},
+};
+
 const clm_command clm_cmd_inspect = {
     .name = "inspect",
-    .synopsis = "FILE [--json]",
+    .synopsis = "FILE [--json | --verify]",
     .summary = "say what a model file holds",
     .groups = CLM_FLAGS_MODEL | CLM_FLAGS_JSON,
+    .flags = flags,
     .max_words = 1,
     .run = run,
 };

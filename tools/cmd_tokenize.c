@@ -12,14 +12,16 @@
 
 /* How lines are read and written. */
 typedef struct mode {
-    bool decode, json;
+    bool decode, json, special;
 } mode;
 
-static clm_status print_ids(const clm_tokenizer *tok, const char *text, size_t size, clm_err *err)
+static clm_status print_ids(const clm_tokenizer *tok, mode m, const char *text, size_t size,
+                            clm_err *err)
 {
     int *ids = NULL;
     size_t n = 0;
-    clm_status st = clm_tokenizer_encode(tok, text, size, &ids, &n, err);
+    clm_status st = (m.special ? clm_tokenizer_encode_special
+                               : clm_tokenizer_encode)(tok, text, size, &ids, &n, err);
 
     if (st != CLM_OK) return st;
     putchar('[');
@@ -46,7 +48,8 @@ static clm_status print_text(const clm_tokenizer *tok, const int *ids, size_t n,
     return CLM_OK;
 }
 
-static clm_status encode_json(const clm_tokenizer *tok, const char *line, size_t size, clm_err *err)
+static clm_status encode_json(const clm_tokenizer *tok, mode m, const char *line, size_t size,
+                              clm_err *err)
 {
     json_error_t where;
     json_t *value = json_loadb(line, size, JSON_DECODE_ANY | JSON_ALLOW_NUL, &where);
@@ -56,7 +59,7 @@ static clm_status encode_json(const clm_tokenizer *tok, const char *line, size_t
         st = clm_fail(err, CLM_E_USAGE, "--json: not a JSON string%s%s", value == NULL ? ": " : "",
                       value == NULL ? where.text : "");
     } else {
-        st = print_ids(tok, json_string_value(value), json_string_length(value), err);
+        st = print_ids(tok, m, json_string_value(value), json_string_length(value), err);
     }
     json_decref(value);
     return st;
@@ -97,8 +100,8 @@ static clm_status convert_line(const clm_tokenizer *tok, mode m, const char *lin
                                clm_err *err)
 {
     if (m.decode) return decode_json(tok, line, size, m.json, err);
-    if (m.json) return encode_json(tok, line, size, err);
-    return print_ids(tok, line, size, err);
+    if (m.json) return encode_json(tok, m, line, size, err);
+    return print_ids(tok, m, line, size, err);
 }
 
 static clm_status convert_all(const clm_tokenizer *tok, mode m, const char *text, size_t size,
@@ -119,7 +122,9 @@ static clm_status convert_all(const clm_tokenizer *tok, mode m, const char *text
 
 static clm_status run(const clm_args *args, clm_err *err)
 {
-    mode m = {.decode = clm_args_has(args, "decode"), .json = clm_args_has(args, "json")};
+    mode m = {.decode = clm_args_has(args, "decode"),
+              .json = clm_args_has(args, "json"),
+              .special = clm_args_has(args, "special")};
     clm_config *config = NULL;
     clm_tokenizer *tok = NULL;
     char *text = NULL;
@@ -151,6 +156,9 @@ out:
 }
 
 static const clm_flag flags[] = {
+    {.names = "--special",
+     .id = "special",
+     .help = "control pieces spelled out in the text become their ids"},
     {.names = "--decode", .id = "decode", .help = "lists of ids in, text out"},
     {.names = NULL},
 };

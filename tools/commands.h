@@ -11,8 +11,13 @@ extern const clm_command clm_cmd_chat;
 extern const clm_command clm_cmd_generate;
 extern const clm_command clm_cmd_devices;
 extern const clm_command clm_cmd_inspect;
+extern const clm_command clm_cmd_quantize;
 extern const clm_command clm_cmd_tokenize;
 extern const clm_command clm_cmd_eval_logits;
+extern const clm_command clm_cmd_tune, clm_cmd_tune_show, clm_cmd_tune_export, clm_cmd_tune_import,
+    clm_cmd_tune_merge, clm_cmd_tune_diff, clm_cmd_tune_worker;
+extern const clm_command clm_cmd_bench;
+extern const clm_command clm_cmd_eval_ppl;
 
 /* Also what --list-devices does. */
 clm_status clm_print_devices(const char *selector, bool json, clm_err *err);

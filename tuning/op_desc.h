@@ -13,13 +13,15 @@
 #include "host/kernel.h"
 #include "host/program.h"
 
-enum { CLM_MAX_DIMS = 12, CLM_MAX_AXES = 8, CLM_MAX_BUFFERS = 16, CLM_MAX_DEFINES = 24 };
+enum { CLM_MAX_DIMS = 12, CLM_MAX_AXES = 16, CLM_MAX_BUFFERS = 16, CLM_MAX_DEFINES = 24 };
 
 /* Sizes, offsets and flags of one launch; the operator's header names the indices, its `dims` the
  * names. The model fills a shape per launch just as a test does, so there is one way in. */
 typedef struct clm_shape {
     int v[CLM_MAX_DIMS];
     float f[2]; /* scalars such as epsilon */
+    const void
+        *user; /* what a descriptor made at run time needs (tuning/user_kernel.h), else NULL */
 } clm_shape;
 
 /* One tunable of a kernel: its -D name and the values worth trying. */
@@ -53,6 +55,7 @@ typedef struct clm_op_desc {
     const char
         *name; /* "gemv_q4": stem of cl/<name>.cl, op_<name>.c, ref_<name>.c, test_op_<name>.c */
     const char *entry; /* kernel entry point; usually the name */
+    const char *text;  /* source of a kernel that is no file of cl/; NULL: cl/<name>.cl */
     const char *const *dims;
     size_t n_dims;
     const clm_axis *axes;
@@ -75,6 +78,12 @@ typedef struct clm_op_desc {
     clm_status (*bind)(clm_kernel *kernel, const clm_shape *shape, const int *params,
                        clm_buffer *const *bufs, clm_range *range, clm_err *err);
 
+    /* Instead of a kernel: queues the work through a library. Then there is no `entry` and no `bind`,
+     * and clm_op_build gives no program. Libraries keep parameters for the device as a whole, so
+     * one set serves all shapes. NULL: a kernel. */
+    clm_status (*run)(clm_device *dev, const clm_shape *shape, const int *params,
+                      clm_buffer *const *bufs, clm_err *err);
+
     /* Bytes that must cross the memory bus and arithmetic operations of one launch. */
     double (*bytes_moved)(const clm_shape *shape);
     double (*flops)(const clm_shape *shape);
@@ -94,11 +103,11 @@ void *clm_case_add(clm_case *c, const char *name, clm_elem type, size_t count, c
 
 /* Builds the program of `op` for shape and params and takes its entry point. The program depends
  * only on what `defines` yields, so one kernel serves all launches with the same defines.
- * Both results are the caller's (destroy the kernel first). */
+ * Both results are the caller's (destroy the kernel first), and NULL for an operator with `run`. */
 clm_status clm_op_build(const clm_op_desc *op, clm_device *dev, const clm_shape *shape,
                         const int *params, clm_program **prog, clm_kernel **kernel, clm_err *err);
 
-/* Binds and enqueues: one launch. */
+/* Binds and enqueues: one launch. `kernel` as clm_op_build gave it. */
 clm_status clm_op_launch(const clm_op_desc *op, clm_kernel *kernel, const clm_shape *shape,
                          const int *params, clm_buffer *const *bufs, clm_err *err);
 
@@ -110,7 +119,17 @@ clm_status clm_op_launch(const clm_op_desc *op, clm_kernel *kernel, const clm_sh
 clm_status clm_op_check(const clm_op_desc *op, clm_device *dev, const clm_case *c,
                         const int *params, double *worst, clm_err *err);
 
-/* The same with a kernel from clm_op_build whose defines are those of shape and params, so that
+/* A device buffer for `b` with guard bytes behind outputs, filled as clm_op_check does. */
+clm_status clm_case_stage(clm_device *dev, const clm_case_buffer *b, clm_buffer **out,
+                          clm_err *err);
+/* CLM_E_SELFTEST when memory behind an output of clm_case_stage was written. */
+clm_status clm_case_guards(const clm_op_desc *op, const clm_case_buffer *b, const clm_buffer *buf,
+                           clm_err *err);
+
+/* Hash of all source text that decides the speed of `op`. */
+clm_status clm_op_hash(const clm_op_desc *op, char out[33], clm_err *err);
+
+/* clm_op_check with a kernel from clm_op_build whose defines are those of shape and params, so that
  * one build serves many checks and timings. */
 clm_status clm_op_check_kernel(const clm_op_desc *op, clm_device *dev, clm_kernel *kernel,
                                const clm_case *c, const int *params, double *worst, clm_err *err);

@@ -48,12 +48,15 @@ clm_status clm_op_build(const clm_op_desc *op, clm_device *dev, const clm_shape 
                         const int *params, clm_program **prog, clm_kernel **kernel, clm_err *err)
 {
     clm_define defs[CLM_MAX_DEFINES];
-    const size_t n = op->defines(shape, params, defs);
+    size_t n;
     clm_status st;
 
     *prog = NULL;
     *kernel = NULL;
-    st = clm_program_create(dev, op->name, defs, n, prog, err);
+    if (op->run != NULL) return CLM_OK;
+    n = op->defines(shape, params, defs);
+    st = op->text != NULL ? clm_program_create_text(dev, op->name, op->text, defs, n, prog, err)
+                          : clm_program_create(dev, op->name, defs, n, prog, err);
     if (st == CLM_OK) st = clm_kernel_create(*prog, op->entry, kernel, err);
     if (st != CLM_OK) {
         clm_program_destroy(*prog);
@@ -66,14 +69,22 @@ clm_status clm_op_launch(const clm_op_desc *op, clm_kernel *kernel, const clm_sh
                          const int *params, clm_buffer *const *bufs, clm_err *err)
 {
     clm_range range;
-    const clm_status st = op->bind(kernel, shape, params, bufs, &range, err);
+    clm_status st;
 
+    if (op->run != NULL) return op->run(clm_buffer_device(bufs[0]), shape, params, bufs, err);
+    st = op->bind(kernel, shape, params, bufs, &range, err);
     return st != CLM_OK ? st : clm_kernel_enqueue(kernel, &range, err);
 }
 
+clm_status clm_op_hash(const clm_op_desc *op, char out[33], clm_err *err)
+{
+    if (op->run != NULL) return clm_program_hash_text(op->name, out, err);
+    return op->text != NULL ? clm_program_hash_text(op->text, out, err)
+                            : clm_program_hash(op->name, out, err);
+}
+
 /* Inputs get exactly their size, so that a checker of memory accesses sees reads behind them. */
-static clm_status stage_buffer(clm_device *dev, const clm_case_buffer *b, clm_buffer **out,
-                               clm_err *err)
+clm_status clm_case_stage(clm_device *dev, const clm_case_buffer *b, clm_buffer **out, clm_err *err)
 {
     const size_t guard = b->role == CLM_CASE_IN ? 0 : GUARD_ELEMS;
     unsigned char pattern[GUARD_ELEMS * sizeof(float)];
@@ -136,6 +147,27 @@ static double element_value(clm_elem type, const void *data, size_t i)
     return (double)NAN;
 }
 
+static clm_status check_guard(const clm_op_desc *op, const clm_case_buffer *b,
+                              const unsigned char *guard, clm_err *err)
+{
+    for (size_t i = 0; i < GUARD_ELEMS * clm_elem_bytes(b->type); i++)
+        if (guard[i] != GUARD_BYTE)
+            return clm_fail(err, CLM_E_SELFTEST, "%s wrote %zu bytes behind the end of buffer %s",
+                            op->name, i, b->name);
+    return CLM_OK;
+}
+
+clm_status clm_case_guards(const clm_op_desc *op, const clm_case_buffer *b, const clm_buffer *buf,
+                           clm_err *err)
+{
+    unsigned char guard[GUARD_ELEMS * sizeof(float)];
+    clm_status st = CLM_OK;
+
+    if (b->role == CLM_CASE_IN) return CLM_OK;
+    st = clm_buffer_read(buf, b->count, GUARD_ELEMS, guard, err);
+    return st != CLM_OK ? st : check_guard(op, b, guard, err);
+}
+
 /* Compares one output. Equal bytes are equal whatever they mean (an element left unwritten on
  * purpose); a NaN that the reference computed too is right; any other NaN is wrong. */
 static clm_status compare(const clm_op_desc *op, const clm_case_buffer *b, const void *got,
@@ -159,11 +191,9 @@ static clm_status compare(const clm_op_desc *op, const clm_case_buffer *b, const
         if (ratio <= 1.0) continue;
         if (n_bad++ == 0) bad = i;
     }
-    for (size_t i = b->count * bytes; i < (b->count + GUARD_ELEMS) * bytes; i++) {
-        if (g[i] == GUARD_BYTE) continue;
+    if (check_guard(op, b, g + b->count * bytes, err) != CLM_OK) {
         *worst = (double)INFINITY;
-        return clm_fail(err, CLM_E_SELFTEST, "%s wrote %zu bytes behind the end of buffer %s",
-                        op->name, i - b->count * bytes, b->name);
+        return CLM_E_SELFTEST;
     }
     if (n_bad == 0) return CLM_OK;
     return clm_fail(
@@ -202,7 +232,7 @@ clm_status clm_op_check_kernel(const clm_op_desc *op, clm_device *dev, clm_kerne
     if (worst == NULL) worst = &ignored;
     *worst = 0.0;
     for (size_t i = 0; i < c->n_bufs && st == CLM_OK; i++)
-        st = stage_buffer(dev, &c->bufs[i], &bufs[i], err);
+        st = clm_case_stage(dev, &c->bufs[i], &bufs[i], err);
     if (st == CLM_OK) st = clm_op_launch(op, kernel, &c->shape, params, bufs, err);
     if (st == CLM_OK) st = clm_device_finish(dev, err);
     if (st == CLM_OK) st = check_outputs(op, c, bufs, worst, err);

@@ -73,6 +73,10 @@ unsigned clm_gguf_version(const clm_gguf *g);
 const clm_gguf_tensor *clm_gguf_tensors(const clm_gguf *g, size_t *count);
 /* Index of the tensor of this name in that order; false: there is none. */
 bool clm_gguf_tensor_find(const clm_gguf *g, const char *name, size_t *index);
+/* All keys in the order of the file. */
+const clm_gguf_kv *clm_gguf_kvs(const clm_gguf *g, size_t *count);
+/* Bytes of the value, or of all items, from kv->data on. */
+size_t clm_gguf_kv_bytes(const clm_gguf_kv *kv);
 /* NULL: there is no such key. */
 const clm_gguf_kv *clm_gguf_find(const clm_gguf *g, const char *key);
 

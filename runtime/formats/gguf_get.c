@@ -36,6 +36,21 @@ const clm_gguf_tensor *clm_gguf_tensors(const clm_gguf *g, size_t *count)
     return g->tensors;
 }
 
+const clm_gguf_kv *clm_gguf_kvs(const clm_gguf *g, size_t *count)
+{
+    *count = g->n_kvs;
+    return g->kvs;
+}
+
+size_t clm_gguf_kv_bytes(const clm_gguf_kv *kv)
+{
+    const uint8_t *pos = kv->data;
+
+    if (kv->type != CLM_GGUF_STRING) return kv->count * clm__gguf_type_bytes(kv->type);
+    for (size_t i = 0; i < kv->count; i++) clm_gguf_next_string(&pos);
+    return (size_t)(pos - kv->data);
+}
+
 bool clm_gguf_string_is(clm_gguf_string s, const char *text)
 {
     return s.size == strlen(text) && memcmp(s.data, text, s.size) == 0;

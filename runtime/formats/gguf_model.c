@@ -21,7 +21,6 @@ static const char *arch_key(const clm_model_file *mf, const char *suffix, char k
 static clm_status read_architecture(const clm_gguf *g, clm_model_file *mf, clm_err *err)
 {
     clm_gguf_string arch = {"", 0}, name = {"", 0};
-    clm_err text;
     bool found;
     clm_status st = clm_gguf_get_string(g, "general.architecture", &arch, &found, err);
 
@@ -37,14 +36,7 @@ static clm_status read_architecture(const clm_gguf *g, clm_model_file *mf, clm_e
     }
     snprintf(mf->hparams.arch, sizeof mf->hparams.arch, "%.*s", (int)arch.size, arch.data);
 
-    /* clm_fail makes text printable, and its limit leaves the last character whole. */
-    clm_fail(&text, CLM_OK, "%.*s", name.size < 500 ? (int)name.size : 500, name.data);
-    size_t size = strnlen(text.text, sizeof mf->hparams.name);
-    if (size == sizeof mf->hparams.name) {
-        for (size--; size > 0 && ((unsigned char)text.text[size] & 0xc0) == 0x80;) size--;
-    }
-    memcpy(mf->hparams.name, text.text, size);
-    mf->hparams.name[size] = '\0';
+    clm__model_set_name(&mf->hparams, name.data, name.size);
     return CLM_OK;
 }
 
@@ -275,18 +267,23 @@ static clm_status copy_tensors(const clm_gguf *g, clm_model_file *mf, clm_err *e
     return CLM_OK;
 }
 
+void clm__gguf_tensor_name(clm_weight_role role, size_t layer, char name[CLM_GGUF_MAX_NAME])
+{
+    if (role < CLM_W_ATTN_NORM) {
+        snprintf(name, CLM_GGUF_MAX_NAME, "%s.weight", clm_role_names[role]);
+    } else {
+        snprintf(name, CLM_GGUF_MAX_NAME, "blk.%zu.%s.weight", layer, clm_role_names[role]);
+    }
+}
+
 /* Finds the tensor of a role and marks it as used. */
 static clm_status place_weight(const clm_gguf *g, clm_model_file *mf, clm_weight_role role,
                                size_t layer, bool *used, clm_err *err)
 {
-    char name[64];
+    char name[CLM_GGUF_MAX_NAME];
     size_t i;
 
-    if (role < CLM_W_ATTN_NORM) {
-        snprintf(name, sizeof name, "%s.weight", clm_role_names[role]);
-    } else {
-        snprintf(name, sizeof name, "blk.%zu.%s.weight", layer, clm_role_names[role]);
-    }
+    clm__gguf_tensor_name(role, layer, name);
     if (clm_gguf_tensor_find(g, name, &i)) {
         used[i] = true;
         return clm__model_set_weight(mf, role, layer, &mf->tensors[i], err);
@@ -362,6 +359,7 @@ clm_status clm__model_read_gguf(clm_model_file *mf, clm_err *err)
     if (st == CLM_OK) st = check_features(g, mf, err);
     if (st == CLM_OK) st = clm__gguf_read_vocab(g, mf, err);
     if (st == CLM_OK) st = read_hparams(g, mf, n_tensors > 0, err);
+    if (st == CLM_OK) clm__gguf_read_advice(g, mf);
     if (st == CLM_OK) st = copy_tensors(g, mf, err);
     if (st == CLM_OK && n_tensors > 0) st = read_weights(g, mf, err);
     clm_gguf_destroy(g);

@@ -148,6 +148,16 @@ static clm_status read_id(const clm_gguf *g, const char *key, clm_model_file *mf
     return CLM_OK;
 }
 
+static clm_status read_end(const clm_gguf *g, const char *key, clm_model_file *mf, clm_err *err)
+{
+    clm_vocab *v = &mf->vocab;
+    int id;
+    clm_status st = read_id(g, key, mf, -1, &id, err);
+
+    if (st == CLM_OK && id >= 0) v->ends[v->n_ends++] = id;
+    return st;
+}
+
 /* Ids that the file does not name are found by their piece: a control piece "<s>" or "</s>", the
  * piece of type unknown. */
 static clm_status read_ids(const clm_gguf *g, clm_model_file *mf, clm_err *err)
@@ -160,12 +170,63 @@ static clm_status read_ids(const clm_gguf *g, clm_model_file *mf, clm_err *err)
         st = read_id(g, "tokenizer.ggml.eos_token_id", mf, find_piece(v, CLM_PIECE_CONTROL, "</s>"),
                      &v->eos, err);
     }
+    if (st == CLM_OK) st = read_end(g, "tokenizer.ggml.eot_token_id", mf, err);
+    if (st == CLM_OK) st = read_end(g, "tokenizer.ggml.eom_token_id", mf, err);
     if (st == CLM_OK) {
         st = read_id(g, "tokenizer.ggml.unknown_token_id", mf,
                      find_piece(v, CLM_PIECE_UNKNOWN, NULL), &v->unk, err);
     }
     if (st == CLM_OK) st = read_id(g, "tokenizer.ggml.padding_token_id", mf, -1, &v->pad, err);
+    if (st == CLM_OK) st = read_id(g, CLM_KEY_USER, mf, 0, &v->user, err);
+    if (st == CLM_OK) st = read_id(g, CLM_KEY_ASSISTANT, mf, 0, &v->assistant, err);
+    if (v->user < 0) v->user = 0; /* outside the vocabulary */
+    if (v->assistant < 0) v->assistant = 0;
     return st;
+}
+
+/* What a byte-level BPE vocabulary has besides its pieces. The strings of the merges stay in the
+ * mapped file. */
+static clm_status read_bpe(const clm_gguf *g, clm_model_file *mf, clm_err *err)
+{
+    clm_vocab *v = &mf->vocab;
+    const clm_gguf_kv *merges;
+    clm_gguf_string pre;
+    bool found;
+    clm_status st = clm_gguf_get_string(g, "tokenizer.ggml.pre", &pre, &found, err);
+
+    if (st == CLM_OK && found) st = copy_string(g, "tokenizer.ggml.pre", pre, &v->pre, err);
+    if (st == CLM_OK && !found) {
+        clm__model_warn(mf, "the file names no pre-tokenizer (key 'tokenizer.ggml.pre'): the usual "
+                            "one is taken, and answers suffer if it is the wrong one");
+    }
+    if (st == CLM_OK)
+        st = clm_gguf_get_array(g, "tokenizer.ggml.merges", CLM_GGUF_STRING, &merges, err);
+    if (st != CLM_OK) return st;
+    if (merges == NULL || merges->count == 0) {
+        return clm_fail(err, CLM_E_MODEL,
+                        "%s: key 'tokenizer.ggml.merges' is missing or empty, which a vocabulary "
+                        "of the kind \"gpt2\" needs",
+                        clm_gguf_path(g));
+    }
+    v->merges = mf->merges = calloc(merges->count, sizeof *mf->merges);
+    if (mf->merges == NULL)
+        return clm_fail(err, CLM_E_NOMEM, "%s: no memory for the merges", clm_gguf_path(g));
+    const uint8_t *pos = merges->data;
+    for (; v->n_merges < merges->count; v->n_merges++) {
+        const clm_gguf_string s = clm_gguf_next_string(&pos);
+        mf->merges[v->n_merges] = (clm_merge){s.data, s.size};
+    }
+    return CLM_OK;
+}
+
+/* Llama 3's files leave it to the reader that a text begins with BOS. */
+static bool wants_bos(const clm_model_file *mf, bool sentencepiece)
+{
+    const char *pre = mf->vocab.pre != NULL ? mf->vocab.pre : "";
+
+    if (sentencepiece) return strcmp(mf->hparams.arch, "baichuan") != 0;
+    return strcmp(pre, "llama-bpe") == 0 || strcmp(pre, "llama3") == 0 ||
+           strcmp(pre, "llama-v3") == 0;
 }
 
 static clm_status read_flags(const clm_gguf *g, clm_model_file *mf, bool sentencepiece,
@@ -177,7 +238,7 @@ static clm_status read_flags(const clm_gguf *g, clm_model_file *mf, bool sentenc
     clm_status st;
 
     v->add_space_prefix = sentencepiece;
-    v->add_bos = sentencepiece && strcmp(mf->hparams.arch, "baichuan") != 0;
+    v->add_bos = wants_bos(mf, sentencepiece);
     v->add_eos = false;
     st = clm_gguf_get_bool(g, "tokenizer.ggml.add_space_prefix", &v->add_space_prefix, NULL, err);
     if (st == CLM_OK)
@@ -193,6 +254,18 @@ static clm_status read_flags(const clm_gguf *g, clm_model_file *mf, bool sentenc
     st = copy_string(g, "tokenizer.chat_template", text, &mf->chat_template, err);
     v->chat_template = mf->chat_template;
     return st;
+}
+
+/* The SentencePiece model as it was, which says more than the pieces do. Stays in the mapped file. */
+static clm_status read_sp_model(const clm_gguf *g, clm_model_file *mf, clm_err *err)
+{
+    const clm_gguf_kv *kv;
+    clm_status st = clm_gguf_get_array(g, CLM_KEY_SP_MODEL, CLM_GGUF_U8, &kv, err);
+
+    if (st != CLM_OK || kv == NULL) return st;
+    mf->vocab.sp_model = kv->data;
+    mf->vocab.sp_model_bytes = kv->count;
+    return CLM_OK;
 }
 
 clm_status clm__gguf_read_vocab(const clm_gguf *g, clm_model_file *mf, clm_err *err)
@@ -219,7 +292,9 @@ clm_status clm__gguf_read_vocab(const clm_gguf *g, clm_model_file *mf, clm_err *
     if (st == CLM_OK) st = read_scores(g, mf, sentencepiece, err);
     if (st == CLM_OK) st = read_types(g, mf, sentencepiece, err);
     if (st == CLM_OK) st = read_ids(g, mf, err);
+    if (st == CLM_OK && clm_gguf_string_is(name, "gpt2")) st = read_bpe(g, mf, err);
     if (st == CLM_OK) st = read_flags(g, mf, sentencepiece, err);
+    if (st == CLM_OK) st = read_sp_model(g, mf, err);
     mf->hparams.vocab = mf->vocab.n_pieces;
     return st;
 }

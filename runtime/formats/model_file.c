@@ -1,6 +1,7 @@
 /* model_file.c: opening by format, closing, and what is handed out. See model_file.h. */
 #include "runtime/formats/model_file.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,11 +18,9 @@ clm_status clm_model_file_open(const char *path, clm_model_file **out, clm_err *
         st = clm_fail(err, CLM_E_NOMEM, "%s: no memory", path);
         goto out;
     }
-    if (clm_file_is_dir(path)) {
-        st = clm_fail(err, CLM_E_MODEL, "%s: is a folder; only GGUF files are read so far", path);
-    } else {
-        st = clm__model_read_gguf(mf, err);
-    }
+    mf->hparams_path = mf->path;
+    mf->advice = (clm_advice){NAN, NAN, NAN, NAN, NAN, NAN};
+    st = clm_file_is_dir(path) ? clm__model_read_hf(mf, err) : clm__model_read_gguf(mf, err);
     if (st != CLM_OK) goto out;
     *out = mf;
     mf = NULL;
@@ -37,12 +36,23 @@ void clm_model_file_close(clm_model_file *mf)
     free(mf->maps);
     free(mf->path);
     free(mf->vocab.model_name);
+    free(mf->vocab.pre);
+    free(mf->merges);
     free(mf->pieces);
     free(mf->piece_text);
     free(mf->chat_template);
     free(mf->tensors);
     free(mf->tensor_names);
     free((void *)mf->weights);
+    for (size_t i = 0; i < mf->n_file_names; i++) free(mf->file_names[i]);
+    free(mf->file_names);
+    clm__stored_clear(&mf->stored);
+    free(mf->views);
+    free(mf->gptq);
+    for (size_t i = 0; i < mf->n_column_orders; i++) free(mf->column_orders[i]);
+    free((void *)mf->column_orders);
+    free(mf->made);
+    free(mf->ones);
     free(mf);
 }
 
@@ -64,6 +74,11 @@ const char *clm_model_file_format(const clm_model_file *mf)
     return mf->format;
 }
 
+const clm_advice *clm_model_file_advice(const clm_model_file *mf)
+{
+    return &mf->advice;
+}
+
 const clm_hparams *clm_model_file_hparams(const clm_model_file *mf)
 {
     return &mf->hparams;
@@ -72,6 +87,25 @@ const clm_hparams *clm_model_file_hparams(const clm_model_file *mf)
 const clm_vocab *clm_model_file_vocab(const clm_model_file *mf)
 {
     return &mf->vocab;
+}
+
+void clm_model_file_drop_pages(const clm_model_file *mf)
+{
+    for (size_t i = 0; i < mf->n_maps; i++) clm_map_drop(&mf->maps[i]);
+}
+
+/* clm_fail makes text printable, and its limit leaves the last character whole. */
+void clm__model_set_name(clm_hparams *hp, const char *name, size_t size)
+{
+    clm_err text;
+
+    clm_fail(&text, CLM_OK, "%.*s", size < 500 ? (int)size : 500, name);
+    size = strnlen(text.text, sizeof hp->name);
+    if (size == sizeof hp->name) {
+        for (size--; size > 0 && ((unsigned char)text.text[size] & 0xc0) == 0x80;) size--;
+    }
+    memcpy(hp->name, text.text, size);
+    hp->name[size] = '\0';
 }
 
 void clm__model_warn(clm_model_file *mf, const char *text)
@@ -87,6 +121,21 @@ const char *clm_model_file_warning(const clm_model_file *mf)
 bool clm_model_file_has_weights(const clm_model_file *mf)
 {
     return mf->weights != NULL;
+}
+
+/* Only what lies in a mapped file: the values of a synthetic model cannot be fetched again. */
+void clm_model_file_drop(const clm_model_file *mf, const clm_tensor *tensor)
+{
+    const clm_gptq *gptq = tensor->gptq;
+    const uint8_t *data = gptq != NULL ? gptq->qweight : tensor->data;
+    const size_t bytes =
+        gptq != NULL ? tensor->cols * (size_t)gptq->bits / 8 * gptq->stride : tensor->bytes;
+
+    for (size_t i = 0; i < mf->n_maps; i++) {
+        const clm_map *map = &mf->maps[i];
+        if (data >= map->data && data < map->data + map->size)
+            clm_map_drop_range(map, (size_t)(data - map->data), bytes);
+    }
 }
 
 const clm_tensor *clm_model_file_tensors(const clm_model_file *mf, size_t *count)
@@ -122,8 +171,8 @@ clm_status clm__model_alloc_weights(clm_model_file *mf, clm_err *err)
     return CLM_OK;
 }
 
-/* The shape a role has in a model of these hyperparameters. */
-static void weight_shape(const clm_hparams *hp, clm_weight_role role, size_t *rows, size_t *cols)
+void clm__model_weight_shape(const clm_hparams *hp, clm_weight_role role, size_t *rows,
+                             size_t *cols)
 {
     const size_t q_width = hp->n_heads * hp->head_dim, kv_width = hp->n_kv_heads * hp->head_dim;
 
@@ -158,22 +207,32 @@ static void weight_shape(const clm_hparams *hp, clm_weight_role role, size_t *ro
     }
 }
 
+/* The file that holds a tensor, for messages. */
+static const char *file_of(const clm_model_file *mf, const clm_tensor *t)
+{
+    const clm_stored *s = clm__stored_find(&mf->stored, t->name);
+
+    return s != NULL ? s->file : mf->path;
+}
+
 clm_status clm__model_set_weight(clm_model_file *mf, clm_weight_role role, size_t layer,
                                  const clm_tensor *tensor, clm_err *err)
 {
     const bool norm = role == CLM_W_OUT_NORM || role == CLM_W_ATTN_NORM || role == CLM_W_FFN_NORM;
     size_t rows = 0, cols = 0;
+    clm_qtype_split split;
+    char type[CLM_TENSOR_TYPE_ROOM];
 
-    weight_shape(&mf->hparams, role, &rows, &cols);
+    clm__model_weight_shape(&mf->hparams, role, &rows, &cols);
     if (tensor->rows != rows || tensor->cols != cols) {
         return clm_fail(err, CLM_E_MODEL,
                         "%s: tensor '%s' is %zu x %zu (rows x columns), but must be %zu x %zu",
-                        mf->path, tensor->name, tensor->rows, tensor->cols, rows, cols);
+                        file_of(mf, tensor), tensor->name, tensor->rows, tensor->cols, rows, cols);
     }
-    if (norm && clm_qtype_split_get(tensor->type) != NULL) {
+    if (norm && clm_tensor_split(tensor, &split)) {
         return clm_fail(err, CLM_E_MODEL,
-                        "%s: tensor '%s' is quantised (%s), which norms must not be", mf->path,
-                        tensor->name, clm_qtype_name((uint32_t)tensor->type));
+                        "%s: tensor '%s' is quantised (%s), which norms must not be",
+                        file_of(mf, tensor), tensor->name, clm_tensor_type_name(tensor, type));
     }
     mf->weights[weight_index(role, layer)] = tensor;
     return CLM_OK;
@@ -186,8 +245,8 @@ static clm_status check_count(const clm_model_file *mf, const char *what, size_t
                               bool complete, clm_err *err)
 {
     if ((value == 0 && !complete) || (value >= 1 && value <= max)) return CLM_OK;
-    return clm_fail(err, CLM_E_MODEL, "%s: %s is %zu; 1 to %zu are supported", mf->path, what,
-                    value, max);
+    return clm_fail(err, CLM_E_MODEL, "%s: %s is %zu; 1 to %zu are supported", mf->hparams_path,
+                    what, value, max);
 }
 
 static clm_status check_heads(clm_model_file *mf, clm_err *err)
@@ -197,15 +256,15 @@ static clm_status check_heads(clm_model_file *mf, clm_err *err)
     if (hp->n_heads == 0) return CLM_OK; /* not stated */
     if (hp->head_dim == 0) {
         if (hp->width % hp->n_heads != 0) {
-            return clm_fail(err, CLM_E_MODEL, "%s: %zu heads do not divide the width %zu", mf->path,
-                            hp->n_heads, hp->width);
+            return clm_fail(err, CLM_E_MODEL, "%s: %zu heads do not divide the width %zu",
+                            mf->hparams_path, hp->n_heads, hp->width);
         }
         hp->head_dim = hp->width / hp->n_heads;
     }
     if (hp->n_kv_heads == 0) hp->n_kv_heads = hp->n_heads;
     if (hp->n_kv_heads > hp->n_heads || hp->n_heads % hp->n_kv_heads != 0) {
         return clm_fail(err, CLM_E_MODEL, "%s: %zu key/value heads cannot be shared by %zu heads",
-                        mf->path, hp->n_kv_heads, hp->n_heads);
+                        mf->hparams_path, hp->n_kv_heads, hp->n_heads);
     }
     return CLM_OK;
 }
@@ -225,11 +284,11 @@ static clm_status check_rope(clm_model_file *mf, bool complete, clm_err *err)
         return clm_fail(err, CLM_E_MODEL,
                         "%s: %zu rotary dimensions in a head of %zu; an even number up to that is "
                         "needed",
-                        mf->path, hp->rope_dims, hp->head_dim);
+                        mf->hparams_path, hp->rope_dims, hp->head_dim);
     }
     if (!(hp->rope_base >= 1.0f && hp->rope_base <= 1e12f)) {
         return clm_fail(err, CLM_E_MODEL, "%s: the rotary base is %g; 1 to 1e12 are supported",
-                        mf->path, (double)hp->rope_base);
+                        mf->hparams_path, (double)hp->rope_base);
     }
     return CLM_OK;
 }
@@ -257,8 +316,8 @@ clm_status clm__model_check_hparams(clm_model_file *mf, bool complete, clm_err *
     if (st != CLM_OK) return st;
     if (!(hp->rms_eps > 0.0f || (hp->rms_eps == 0.0f && !complete)) || hp->rms_eps > 1.0f) {
         return clm_fail(err, CLM_E_MODEL,
-                        "%s: the epsilon of the norms is %g, which is out of range", mf->path,
-                        (double)hp->rms_eps);
+                        "%s: the epsilon of the norms is %g, which is out of range",
+                        mf->hparams_path, (double)hp->rms_eps);
     }
     return check_rope(mf, complete, err);
 }

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "host/status.h"
-#include "runtime/formats/qtype.h"
+#include "runtime/formats/tensor.h"
 
 typedef enum clm_position { CLM_POSITION_ALIBI, CLM_POSITION_ROPE } clm_position;
 
@@ -35,15 +35,6 @@ typedef struct clm_hparams {
     size_t rope_dims; /* ROPE: leading elements of a head that are rotated, in pairs (2i, 2i+1) */
     bool tied_head;   /* the output matrix is the embedding */
 } clm_hparams;
-
-/* A matrix [rows][cols] (a vector has rows == 1), row-major, whole blocks per row. */
-typedef struct clm_tensor {
-    const char *name;
-    clm_qtype type;
-    size_t rows, cols;
-    const uint8_t *data; /* inside the mapped file; no alignment is promised */
-    size_t bytes;
-} clm_tensor;
 
 /* What a tensor does in the model. */
 typedef enum clm_weight_role {
@@ -71,11 +62,18 @@ typedef enum clm_piece_type {
 } clm_piece_type;
 
 typedef struct clm_piece {
-    const char *text; /* NUL-terminated UTF-8 (not checked to be valid), U+2581 for a space */
+    const char *text; /* NUL-terminated UTF-8 (not checked to be valid). "llama": U+2581 for a
+                       * space; "gpt2": a character for each byte, see runtime/text/bpe_model.h */
     size_t size;      /* bytes without the NUL; a piece with NUL inside is refused at loading */
     float score;
     clm_piece_type type;
 } clm_piece;
+
+/* A merge of a byte-level BPE vocabulary, as written: two pieces with a space between. */
+typedef struct clm_merge {
+    const char *data; /* not NUL-terminated, not checked */
+    size_t size;
+} clm_merge;
 
 /* The vocabulary as the file states it. Scores are finite. Ids are -1 when the file has none (or,
  * with a warning, one outside the vocabulary); GGUF files that lack the keys have theirs found by
@@ -85,18 +83,33 @@ typedef struct clm_vocab {
     const clm_piece *pieces; /* NULL: the vocabulary is in `sp_model` */
     size_t n_pieces;
     char *model_name;        /* "llama" (SentencePiece BPE), "gpt2" ... as stated */
-    const uint8_t *sp_model; /* a SentencePiece model as read from disk, or NULL */
+    const clm_merge *merges; /* "gpt2" only, the rank is the index; else NULL */
+    size_t n_merges;
+    char *pre;               /* "gpt2" only: name of the pre-tokenizer, or NULL */
+    const uint8_t *sp_model; /* a SentencePiece model as read from disk, or NULL; says more than the
+                              * pieces where both are there */
     size_t sp_model_bytes;
+    const char *sp_path; /* its file, for messages */
     bool add_space_prefix, add_bos, add_eos;
     int bos, eos, unk, pad;
+    int user, assistant; /* ids that stand before what each says; 0: not stated */
+    int ends[2];         /* what ends an answer besides eos: end of turn, end of message */
+    size_t n_ends;
     const char *chat_template; /* as stated, or NULL */
 } clm_vocab;
 
+/* Settings that the publisher recommends (generation_config.json), within the bounds of the
+ * configuration's keys of the same names; NaN where nothing is said. */
+typedef struct clm_advice {
+    double temperature, top_k, top_p, min_p, repetition_penalty, max_new_tokens;
+} clm_advice;
+
 typedef struct clm_model_file clm_model_file;
 
-/* Opens `path`: a GGUF file (v2 or v3). Checks structure, hyperparameters, tensor names, types,
- * shapes, offsets and sizes. A file with only a vocabulary (no tensors) opens too: has_weights
- * is then false.
+/* Opens `path`: a GGUF file (v2 or v3), or a folder as Hugging Face has them (config.json,
+ * tokenizer.model, and weights as safetensors or torch files, plain or packed by GPTQ). Checks
+ * structure, hyperparameters, tensor names, types, shapes, offsets and sizes. A GGUF file with only
+ * a vocabulary (no tensors) opens too: has_weights is then false.
  * Returns CLM_OK, CLM_E_MODEL (names the file and the defect), CLM_E_NOMEM. */
 clm_status clm_model_file_open(const char *path, clm_model_file **out, clm_err *err);
 void clm_model_file_close(clm_model_file *mf);
@@ -104,18 +117,27 @@ void clm_model_file_close(clm_model_file *mf);
 const char *clm_model_file_path(const clm_model_file *mf);
 uint64_t clm_model_file_bytes(const clm_model_file *mf);     /* of all its files */
 const char *clm_model_file_format(const clm_model_file *mf); /* "GGUF v3" */
+const clm_advice *clm_model_file_advice(const clm_model_file *mf);
 const clm_hparams *clm_model_file_hparams(const clm_model_file *mf);
 const clm_vocab *clm_model_file_vocab(const clm_model_file *mf);
 /* What was found and passed over at opening, one sentence; NULL: nothing. */
 const char *clm_model_file_warning(const clm_model_file *mf);
 bool clm_model_file_has_weights(const clm_model_file *mf);
 
+/* Gives back the memory that reading weights has taken (they are mapped); what is read again comes
+ * from the files again. May be called while other threads read. */
+void clm_model_file_drop_pages(const clm_model_file *mf);
+
 /* The weight of a role; `layer` is ignored for those that are not per layer. Never NULL for an
  * opened file that has weights: missing tensors are refused at opening. */
 const clm_tensor *clm_model_file_weight(const clm_model_file *mf, clm_weight_role role,
                                         size_t layer);
 
-/* All tensors in the order of the file, used or not (for `clm inspect`). */
+/* Gives back the memory that reading `tensor` has taken; reading it again fetches it from the file. */
+void clm_model_file_drop(const clm_model_file *mf, const clm_tensor *tensor);
+
+/* All tensors (for `clm inspect`): of a GGUF file in its order, used or not; of a folder in the order
+ * of the layers, those that are used; q, k and v that are packed into one matrix count as one. */
 const clm_tensor *clm_model_file_tensors(const clm_model_file *mf, size_t *count);
 
 #endif

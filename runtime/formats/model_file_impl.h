@@ -9,6 +9,7 @@
 
 #include "host/file.h"
 #include "runtime/formats/model_file.h"
+#include "runtime/formats/stored.h"
 
 /* Limits on what a reader may accept, besides those in model_file.h: far beyond real models, and
  * small enough that products of two of them fit into 64 bits and single ones into an int. */
@@ -16,23 +17,44 @@ enum { CLM__MAX_WIDTH = 1 << 17, CLM__MAX_FFN = 1 << 20 };
 
 struct clm_model_file {
     char *path;
-    char format[24];
+    const char *hparams_path; /* the file that states the hyperparameters, for messages */
+    char format[32];
     clm_map *maps; /* the mapped files */
     size_t n_maps;
     clm_hparams hparams;
     clm_vocab vocab;
     clm_piece *pieces; /* owner of vocab.pieces, and so on */
     char *piece_text, *chat_template;
+    clm_merge *merges;
     clm_tensor *tensors;
     size_t n_tensors;
     char *tensor_names;
     const clm_tensor **weights; /* by role and layer; NULL without weights */
+    uint8_t *made;              /* values of a synthetic model, and its norms */
+    float *ones;
     char warning[sizeof(clm_err)];
+    clm_advice advice;
+
+    /* Folders: what the tensors are made of. */
+    char **file_names; /* paths; names of tensors are in `stored` */
+    size_t n_file_names;
+    clm_stored_list stored;
+    clm_tensor *views; /* by role: all or some rows of `tensors` */
+    size_t n_views;
+    clm_gptq *gptq;
+    size_t n_gptq;
+    uint32_t **column_orders;
+    size_t n_column_orders;
 };
 
 /* Reader: fills `mf` (zeroed but for `path`) from the GGUF file at its path. What has been
  * allocated is released by clm_model_file_close, also after a failure. */
 clm_status clm__model_read_gguf(clm_model_file *mf, clm_err *err);
+/* The same for the Hugging Face folder at its path. */
+clm_status clm__model_read_hf(clm_model_file *mf, clm_err *err);
+
+/* Keeps a printable beginning of `name` as the model's. */
+void clm__model_set_name(clm_hparams *hp, const char *name, size_t size);
 
 /* Checks the hyperparameters a reader has filled in and derives head_dim (when it is 0), n_kv_heads
  * (when it is 0: n_heads) and rope_dims (when it is 0: head_dim). Without `complete`, zero means
@@ -41,6 +63,10 @@ clm_status clm__model_check_hparams(clm_model_file *mf, bool complete, clm_err *
 
 /* Makes room for the weights of mf->hparams.n_layers layers. */
 clm_status clm__model_alloc_weights(clm_model_file *mf, clm_err *err);
+
+/* The shape a role has in a model of these hyperparameters. */
+void clm__model_weight_shape(const clm_hparams *hp, clm_weight_role role, size_t *rows,
+                             size_t *cols);
 
 /* Gives `tensor` a role after checking its shape and type against the hyperparameters. */
 clm_status clm__model_set_weight(clm_model_file *mf, clm_weight_role role, size_t layer,

@@ -8,10 +8,12 @@
 #include "runtime/formats/qtype.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "runtime/formats/bytes.h"
+#include "runtime/formats/half.h"
 
-enum { CLM_BLOCK = 32, CLM_SUPER_BLOCK = 256, CLM_Q6_GROUP = 16 };
+enum { CLM_BLOCK = 32, CLM_INT4_BLOCK = 64, CLM_SUPER_BLOCK = 256, CLM_Q6_GROUP = 16 };
 
 static const clm_qtype_info clm_qtype_infos[] = {
     {CLM_QTYPE_F32, "F32", 1, 4},       {CLM_QTYPE_F16, "F16", 1, 2},
@@ -19,7 +21,7 @@ static const clm_qtype_info clm_qtype_infos[] = {
     {CLM_QTYPE_Q4_1, "Q4_1", 32, 20},   {CLM_QTYPE_Q5_0, "Q5_0", 32, 22},
     {CLM_QTYPE_Q5_1, "Q5_1", 32, 24},   {CLM_QTYPE_Q8_0, "Q8_0", 32, 34},
     {CLM_QTYPE_Q4_K, "Q4_K", 256, 144}, {CLM_QTYPE_Q5_K, "Q5_K", 256, 176},
-    {CLM_QTYPE_Q6_K, "Q6_K", 256, 210},
+    {CLM_QTYPE_Q6_K, "Q6_K", 256, 210}, {CLM_QTYPE_INT4, "INT4", 64, 36},
 };
 
 /* Names of the numbers that GGUF has given to types so far, withdrawn ones included. */
@@ -32,11 +34,12 @@ static const char *const clm_qtype_names[] = {
     "TQ2_0", "IQ4_NL_4_4", "IQ4_NL_4_8", "IQ4_NL_8_8", "MXFP4",    "NVFP4",    "Q1_0",
 };
 
-static const clm_qtype_split clm_split_4 = {4, 32, 0};
-static const clm_qtype_split clm_split_4_min = {4, 32, 1};
-static const clm_qtype_split clm_split_8 = {8, 32, 0};
-static const clm_qtype_split clm_split_8_min = {8, 32, 1};
-static const clm_qtype_split clm_split_q6 = {8, 16, 0};
+static const clm_qtype_split clm_split_4 = {4, 32, 0, 8};
+static const clm_qtype_split clm_split_4_min = {4, 32, 1, 8};
+static const clm_qtype_split clm_split_8 = {8, 32, 0, 0};
+static const clm_qtype_split clm_split_8_min = {8, 32, 1, 16};
+static const clm_qtype_split clm_split_q6 = {8, 16, 0, 0};
+static const clm_qtype_split clm_split_int4 = {4, 64, 1, 0};
 
 const clm_qtype_info *clm_qtype_info_get(uint32_t type)
 {
@@ -46,8 +49,17 @@ const clm_qtype_info *clm_qtype_info_get(uint32_t type)
     return NULL;
 }
 
+const clm_qtype_info *clm_qtype_info_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof clm_qtype_infos / sizeof clm_qtype_infos[0]; i++) {
+        if (strcasecmp(clm_qtype_infos[i].name, name) == 0) return &clm_qtype_infos[i];
+    }
+    return NULL;
+}
+
 const char *clm_qtype_name(uint32_t type)
 {
+    if (type == CLM_QTYPE_INT4) return "INT4";
     if (type >= sizeof clm_qtype_names / sizeof clm_qtype_names[0]) return "unknown";
     return clm_qtype_names[type];
 }
@@ -75,6 +87,8 @@ const clm_qtype_split *clm_qtype_split_get(clm_qtype type)
         return &clm_split_8_min;
     case CLM_QTYPE_Q6_K:
         return &clm_split_q6;
+    case CLM_QTYPE_INT4:
+        return &clm_split_int4;
     case CLM_QTYPE_F32:
     case CLM_QTYPE_F16:
     case CLM_QTYPE_BF16:
@@ -85,25 +99,9 @@ const clm_qtype_split *clm_qtype_split_get(clm_qtype type)
 
 /* ---- Half precision ------------------------------------------------------------------------ */
 
-static float float_from_bits(uint32_t bits)
-{
-    float f;
-
-    memcpy(&f, &bits, sizeof f);
-    return f;
-}
-
 float clm_half_to_float(uint16_t h)
 {
-    const uint32_t sign = (uint32_t)(h & 0x8000u) << 16;
-    const uint32_t exponent = (h >> 10) & 0x1fu;
-    const uint32_t mantissa = h & 0x3ffu;
-
-    if (exponent == 0x1f) return float_from_bits(sign | 0x7f800000u | mantissa << 13);
-    if (exponent != 0) return float_from_bits(sign | (exponent + 112) << 23 | mantissa << 13);
-    /* Subnormal: mantissa * 2^-24, exact in float. */
-    const float magnitude = (float)mantissa * 0x1p-24f;
-    return sign != 0 ? -magnitude : magnitude;
+    return clm_half_value(h);
 }
 
 uint16_t clm_float_to_half(float f)
@@ -136,14 +134,14 @@ static float load_half(const uint8_t *p)
     return clm_half_to_float(clm_load_u16(p));
 }
 
-/* ---- Blocks of 32 -------------------------------------------------------------------------- */
+/* ---- Small blocks -------------------------------------------------------------------------- */
 
-/* Low nibbles are elements 0..15, high nibbles 16..31. */
-static void unpack_nibbles(const uint8_t *src, int8_t *q)
+/* Low nibbles are the first half of `count` elements, high nibbles the second. */
+static void unpack_nibbles(const uint8_t *src, size_t count, int offset, int8_t *q)
 {
-    for (size_t i = 0; i < CLM_BLOCK / 2; i++) {
-        q[i] = (int8_t)(src[i] & 0x0f);
-        q[i + CLM_BLOCK / 2] = (int8_t)(src[i] >> 4);
+    for (size_t i = 0; i < count / 2; i++) {
+        q[i] = (int8_t)((src[i] & 0x0f) - offset);
+        q[i + count / 2] = (int8_t)((src[i] >> 4) - offset);
     }
 }
 
@@ -152,7 +150,7 @@ static void unpack_fives(const uint8_t *high, const uint8_t *src, int8_t *q)
 {
     const uint32_t bits = clm_load_u32(high);
 
-    unpack_nibbles(src, q);
+    unpack_nibbles(src, CLM_BLOCK, 0, q);
     for (size_t i = 0; i < CLM_BLOCK; i++) q[i] = (int8_t)(q[i] | (int8_t)((bits >> i & 1u) << 4));
 }
 
@@ -163,11 +161,15 @@ static void unpack_small(clm_qtype type, const uint8_t *src, int8_t *q, float *s
     switch (type) {
     case CLM_QTYPE_Q4_0:
         *min = -8.0f * *scale;
-        unpack_nibbles(src + 2, q);
+        unpack_nibbles(src + 2, CLM_BLOCK, 0, q);
         break;
     case CLM_QTYPE_Q4_1:
         *min = load_half(src + 2);
-        unpack_nibbles(src + 4, q);
+        unpack_nibbles(src + 4, CLM_BLOCK, 0, q);
+        break;
+    case CLM_QTYPE_INT4:
+        *min = load_half(src + 2);
+        unpack_nibbles(src + 4, CLM_INT4_BLOCK, 8, q);
         break;
     case CLM_QTYPE_Q5_0:
         unpack_fives(src + 2, src + 6, q);
@@ -290,18 +292,13 @@ void clm_qtype_unpack(clm_qtype type, const void *src, size_t count, int8_t *q, 
 
 static void dequantize_plain(clm_qtype type, const uint8_t *src, size_t count, float *dst)
 {
-    for (size_t i = 0; i < count; i++) {
-        switch (type) {
-        case CLM_QTYPE_F32:
-            dst[i] = float_from_bits(clm_load_u32(src + 4 * i));
-            break;
-        case CLM_QTYPE_F16:
-            dst[i] = load_half(src + 2 * i);
-            break;
-        default:
-            dst[i] = float_from_bits((uint32_t)clm_load_u16(src + 2 * i) << 16);
-            break;
-        }
+    if (type == CLM_QTYPE_F32) {
+        for (size_t i = 0; i < count; i++) dst[i] = clm_float_from_bits(clm_load_u32(src + 4 * i));
+    } else if (type == CLM_QTYPE_F16) {
+        for (size_t i = 0; i < count; i++) dst[i] = clm_half_value(clm_load_u16(src + 2 * i));
+    } else {
+        for (size_t i = 0; i < count; i++)
+            dst[i] = clm_float_from_bits((uint32_t)clm_load_u16(src + 2 * i) << 16);
     }
 }
 

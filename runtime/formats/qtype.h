@@ -20,7 +20,11 @@ typedef enum clm_qtype {
     CLM_QTYPE_Q4_K = 12,
     CLM_QTYPE_Q5_K = 13,
     CLM_QTYPE_Q6_K = 14,
-    CLM_QTYPE_BF16 = 30
+    CLM_QTYPE_BF16 = 30,
+    /* clm's own, far from the numbers that ggml gives out, so that other programs refuse it: 64
+     * elements in 36 bytes, an fp16 scale, an fp16 minimum, and 32 bytes with element i in the low
+     * and element i + 32 in the high half of byte i. value = scale * (q - 8) + min, q 0..15. */
+    CLM_QTYPE_INT4 = 0x434c4d34
 } clm_qtype;
 
 typedef struct clm_qtype_info {
@@ -32,6 +36,8 @@ typedef struct clm_qtype_info {
 
 /* NULL when `type` is none of the above. */
 const clm_qtype_info *clm_qtype_info_get(uint32_t type);
+/* By name, case ignored; NULL when there is none. */
+const clm_qtype_info *clm_qtype_info_find(const char *name);
 /* Name of any GGUF tensor type, also those we cannot read ("I8", "Q4_2"); "unknown" otherwise. */
 const char *clm_qtype_name(uint32_t type);
 
@@ -50,11 +56,13 @@ uint16_t clm_float_to_half(float f); /* round to nearest even; overflow gives in
  *     value = scale * q + min
  * Q4_0: q 0..15, group 32, min = -8 scale.  Q4_1: q 0..15, group 32.  Q4_K: q 0..15, group 32.
  * Q5_0: q -16..15, group 32, min 0.  Q5_1, Q5_K: q 0..31, group 32.  Q6_K: q -32..31, group 16,
- * min 0.  Q8_0: q -128..127, group 32, min 0. */
+ * min 0.  Q8_0: q -128..127, group 32, min 0.  INT4: q -8..7, group 64. */
 typedef struct clm_qtype_split {
     int bits;     /* 4 (q in 0..15) or 8 */
     size_t group; /* elements per scale */
-    int has_min;  /* 0: min is always 0 (8 bits) or -8 * scale (4 bits) */
+    int has_min;  /* 0: min is always 0 (8 bits) or -8 * scale (4 bits);
+                   * 2: it is a whole number of scales (GPTQ) */
+    int centre;   /* what must be taken from q for its range to lie around 0 */
 } clm_qtype_split;
 
 /* NULL for F32, F16 and BF16. */

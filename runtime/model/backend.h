@@ -17,6 +17,7 @@
 #include "host/log.h"
 #include "runtime/clm.h"
 #include "runtime/formats/model_file.h"
+#include "tuning/op_desc.h"
 
 typedef struct clm_backend clm_backend;
 typedef struct clm_weight clm_weight;
@@ -38,6 +39,12 @@ struct clm_backend {
     const struct clm_backend_ops *ops;
 };
 
+/* The matrices and vectors of one layer. A backend may hold matrices with a common input as one: then
+ * qkv replaces q, k and v, and gate_up (16 rows of each in turn) gate and up. */
+typedef struct clm_layer {
+    clm_weight *attn_norm, *qkv, *q, *k, *v, *o, *ffn_norm, *gate_up, *gate, *up, *down;
+} clm_layer;
+
 typedef struct clm_backend_ops {
     void (*destroy)(clm_backend *b);
     void (*describe)(const clm_backend *b, char *out, size_t room); /* device in words */
@@ -47,10 +54,17 @@ typedef struct clm_backend_ops {
     clm_status (*prepare)(clm_backend *b, const clm_model_file *mf, const clm_kv_shape *kv,
                           size_t batch, clm_err *err);
 
-    /* Weights: matrices in the format of the file, vectors as f32. `t` must outlive the weight (the
-     * ref backend reads matrices in place). */
+    /* Whether matrices are read in place: then tensors must outlive their weights. */
+    bool keeps_tensors;
+
+    /* Weights: matrices in the format of the file, vectors as f32. */
     clm_status (*load_matrix)(clm_backend *b, const clm_tensor *t, clm_weight **out, clm_err *err);
     clm_status (*load_vector)(clm_backend *b, const clm_tensor *t, clm_weight **out, clm_err *err);
+    /* Optional (NULL). Several matrices with a common input as one: rows of the first, then of the
+     * second ..., each filled up with zeros to a multiple of 16; with `tiled` 16 rows of each in turn.
+     * CLM_OK and *out NULL: their formats or sizes differ, load them one by one. */
+    clm_status (*load_stack)(clm_backend *b, const clm_tensor *const *parts, size_t n, bool tiled,
+                             clm_weight **out, clm_err *err);
     void (*unload)(clm_backend *b, clm_weight *w);
 
     /* Memory: `count` floats, or ids. */
@@ -78,14 +92,20 @@ typedef struct clm_backend_ops {
     /* out[m][n_heads * head_dim], over the cache of `layer` up to each row's own position */
     clm_status (*attention)(clm_backend *b, size_t layer, const clm_qkv *qkv, size_t m, size_t pos0,
                             clm_vec *out, clm_err *err);
-    /* out[m][ffn] = silu(gu[m][0..ffn)) * gu[m][ffn..2 ffn) */
-    clm_status (*swiglu)(clm_backend *b, const clm_vec *gu, size_t m, size_t ffn, clm_vec *out,
-                         clm_err *err);
+    /* out[m][ffn] = silu(gate) * up; gate and up lie in rows of `gu` one behind the other, or, `tiled`, 16
+     * columns of each in turn (then rows have 2 * ffn columns, filled up to a multiple of 32) */
+    clm_status (*swiglu)(clm_backend *b, const clm_vec *gu, size_t m, size_t ffn, bool tiled,
+                         clm_vec *out, clm_err *err);
     /* x[i] += y[i] */
     clm_status (*add)(clm_backend *b, clm_vec *x, const clm_vec *y, size_t count, clm_err *err);
     /* out[0] = index of the largest of logits[first .. first + n) */
     clm_status (*argmax)(clm_backend *b, const clm_vec *logits, size_t first, size_t n,
                          clm_vec *out, clm_err *err);
+    /* Optional (NULL). All layers for one token at position `pos`: `x` is the residual stream before the
+     * first layer and after the last, `qkv` scratch. *done false: not possible for this model, go
+     * through the operations above. The backend keeps `layers`, which must not change. */
+    clm_status (*decode)(clm_backend *b, const clm_layer *layers, clm_vec *x, const clm_qkv *qkv,
+                         size_t pos, bool *done, clm_err *err);
     /* flush() starts what is queued, finish() waits for it. */
     clm_status (*flush)(clm_backend *b, clm_err *err);
     clm_status (*finish)(clm_backend *b, clm_err *err);
@@ -94,9 +114,23 @@ typedef struct clm_backend_ops {
     void (*usage)(const clm_backend *b, uint64_t *weight_bytes, uint64_t *kv_bytes);
 } clm_backend_ops;
 
-/* Opens the OpenCL device that `selector` names. */
-clm_status clm_backend_cl_create(const char *selector, const clm_observer *obs, clm_backend **out,
-                                 clm_err *err);
+/* What an OpenCL backend is asked for. */
+typedef struct clm_cl_options {
+    const char *selector; /* device, see clm_device_select */
+    clm_activations activations;
+    clm_kernels kernels;
+    clm_tuning_mode tuning; /* whether tuned values are looked up */
+} clm_cl_options;
+
+clm_status clm_backend_cl_create(const clm_cl_options *options, const clm_observer *obs,
+                                 clm_backend **out, clm_err *err);
+/* What such a backend would launch for the model, as it tells its kernels before they are built; to
+ * be called in place of prepare(). `visit` gets each distinct operator and shape. */
+clm_status clm_backend_cl_plans(clm_backend *base, const clm_model_file *mf, const clm_kv_shape *kv,
+                                size_t batch,
+                                void (*visit)(void *user, const clm_op_desc *op,
+                                              const clm_shape *shape),
+                                void *user, clm_err *err);
 clm_status clm_backend_ref_create(clm_backend **out, clm_err *err);
 
 #endif

@@ -3,64 +3,34 @@
 #include <stdlib.h>
 
 #include "host/gemm.h"
-#include "runtime/model/backend.h"
-#include "runtime/model/cl_kernels.h"
-#include "runtime/model/cl_weight.h"
+#include "runtime/model/backend_cl_impl.h"
 #include "runtime/model/shapes.h"
+#include "runtime/model/tune_dirs.h"
+#include "runtime/ops/act.h"
 #include "runtime/ops/op_add.h"
 #include "runtime/ops/op_argmax.h"
 #include "runtime/ops/op_attention.h"
-#include "runtime/ops/op_dequant.h"
 #include "runtime/ops/op_embed.h"
-#include "runtime/ops/op_gemv.h"
-#include "runtime/ops/op_gemv_f16.h"
-#include "runtime/ops/op_gemv_q4.h"
-#include "runtime/ops/op_gemv_q8.h"
+#include "runtime/ops/op_gemm.h"
 #include "runtime/ops/op_kv_store.h"
 #include "runtime/ops/op_rmsnorm.h"
 #include "runtime/ops/op_rope.h"
 #include "runtime/ops/op_swiglu.h"
+#include "runtime/ops/op_xgemm.h"
 
-/* From this many tokens on a matrix is dequantised and CLBlast multiplies; below, each token is a
- * GEMV of its own. The weights are expanded GEMM_SCRATCH_BYTES at a time. */
-enum { GEMM_MIN_TOKENS = 32, GEMM_SCRATCH_BYTES = 64 << 20 };
+/* The weights are expanded for CLBlast this many bytes at a time. */
+enum { BLAST_SCRATCH_BYTES = 64 << 20 };
 
-struct clm_vec {
-    clm_buffer *buf;
-};
-
-/* Keys and values of one layer; the scales exist for int8 only. */
-typedef struct kv_layer {
-    clm_buffer *k, *v, *k_scale, *v_scale;
-} kv_layer;
-
-typedef struct backend_cl {
-    clm_backend base;
-    clm_device *dev;
-    const clm_observer *obs;
-    clm_cl_kernels *kernels;
-    const clm_hparams *hp;
-    clm_kv_shape kv;
-    kv_layer *layers;
-    clm_buffer *slopes; /* [n_heads], zeros without ALiBi */
-    clm_buffer *rope;   /* [ctx][rope_dims / 2][2], ROPE only */
-    clm_buffer *unused; /* f16 [1]: stands for arrays that a layout does not have */
-    clm_buffer *dense;  /* f32: dequantised rows for CLBlast */
-    bool use_gemm;
-    bool gemm_ready; /* CLBlast has compiled its kernels, as the first call makes it */
-    uint64_t weight_bytes, kv_bytes;
-} backend_cl;
-
-static backend_cl *self(clm_backend *b)
+static clm_backend_cl *self(clm_backend *b)
 {
-    return (backend_cl *)b;
+    return (clm_backend_cl *)b;
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
 static void cl_destroy(clm_backend *base)
 {
-    backend_cl *b = self(base);
+    clm_backend_cl *b = self(base);
 
     if (b == NULL) return;
     for (size_t i = 0; b->layers != NULL && i < b->kv.n_layers; i++) {
@@ -68,74 +38,40 @@ static void cl_destroy(clm_backend *base)
         clm_buffer_destroy(b->layers[i].v);
         clm_buffer_destroy(b->layers[i].k_scale);
         clm_buffer_destroy(b->layers[i].v_scale);
+        clm_buffer_destroy(b->layers[i].k_max);
     }
     free(b->layers);
     clm_buffer_destroy(b->slopes);
     clm_buffer_destroy(b->rope);
     clm_buffer_destroy(b->unused);
     clm_buffer_destroy(b->dense);
+    clm__cl_act_clear(&b->act);
+    clm__cl_plan_destroy(b->plan);
+    clm_buffer_destroy(b->gathered.buf);
     clm_cl_kernels_destroy(b->kernels);
+    clm_tuning_close(b->tuning);
     clm_device_close(b->dev);
     free(b);
 }
 
 static void cl_describe(const clm_backend *base, char *out, size_t room)
 {
-    const clm_caps *caps = clm_device_caps(((const backend_cl *)base)->dev);
+    const clm_caps *caps = clm_device_caps(((const clm_backend_cl *)base)->dev);
     snprintf(out, room, "%s (%s)", caps->name, caps->platform_name);
 }
 
 static void cl_usage(const clm_backend *base, uint64_t *weight_bytes, uint64_t *kv_bytes)
 {
-    *weight_bytes = ((const backend_cl *)base)->weight_bytes;
-    *kv_bytes = ((const backend_cl *)base)->kv_bytes;
+    *weight_bytes = ((const clm_backend_cl *)base)->weight_bytes;
+    *kv_bytes = ((const clm_backend_cl *)base)->kv_bytes;
 }
 
 /* ---- preparation ----------------------------------------------------------------------------- */
 
-static const clm_op_desc *gemv_of(clm_weight_format format)
-{
-    if (format == CLM_FORMAT_Q4) return &clm_op_gemv_q4;
-    if (format == CLM_FORMAT_Q8) return &clm_op_gemv_q8;
-    return &clm_op_gemv_f16;
-}
-
-static clm_shape gemv_shape(const clm_weight_layout *l, size_t m, size_t n, size_t k, size_t ldy,
-                            size_t y_off)
-{
-    clm_shape s = {{0}, {0}};
-
-    s.v[CLM_GEMV_M] = (int)m;
-    s.v[CLM_GEMV_N] = (int)n;
-    s.v[CLM_GEMV_K] = (int)k;
-    if (clm_weight_quantised(l->format)) {
-        s.v[CLM_GEMV_GROUP] = (int)l->group;
-        s.v[CLM_GEMV_HAS_MIN] = l->has_min;
-    } else {
-        s.v[CLM_GEMV_FORMAT] = (int)l->format;
-    }
-    s.v[CLM_GEMV_LDY] = (int)ldy;
-    s.v[CLM_GEMV_Y_OFF] = (int)y_off;
-    return s;
-}
-
-static clm_shape dequant_shape(const clm_weight_layout *l, size_t row0, size_t rows, size_t k)
-{
-    clm_shape s = {{0}, {0}};
-
-    s.v[CLM_DEQUANT_ROW0] = (int)row0;
-    s.v[CLM_DEQUANT_ROWS] = (int)rows;
-    s.v[CLM_DEQUANT_K] = (int)k;
-    s.v[CLM_DEQUANT_FORMAT] = (int)l->format;
-    s.v[CLM_DEQUANT_GROUP] = (int)l->group;
-    s.v[CLM_DEQUANT_HAS_MIN] = l->has_min;
-    return s;
-}
-
 static clm_shape embed_shape(const clm_weight_layout *l, size_t m, size_t row0, size_t rows,
                              size_t k)
 {
-    clm_shape s = {{0}, {0}};
+    clm_shape s = {.v = {0}};
 
     s.v[CLM_EMBED_M] = (int)m;
     s.v[CLM_EMBED_ROW0] = (int)row0;
@@ -147,56 +83,46 @@ static clm_shape embed_shape(const clm_weight_layout *l, size_t m, size_t row0, 
     return s;
 }
 
-static clm_status plan_matrix(backend_cl *b, const clm_tensor *t, clm_err *err)
-{
-    const clm_weight_layout l = clm_repack_layout(t);
-    clm_shape gemv, dequant;
-    clm_status st;
-
-    gemv = gemv_shape(&l, 1, t->rows, t->cols, t->rows, 0);
-    dequant = dequant_shape(&l, 0, t->rows, t->cols);
-    st = clm_cl_kernels_plan(b->kernels, gemv_of(l.format), &gemv, err);
-    if (st == CLM_OK && b->use_gemm)
-        st = clm_cl_kernels_plan(b->kernels, &clm_op_dequant, &dequant, err);
-    return st;
-}
-
-/* Plans the kernels of all matrices; largest[0] receives the most elements of one of them. */
-static clm_status plan_matrices(backend_cl *b, const clm_model_file *mf, size_t *largest,
+/* Plans the kernels of all matrices; *largest receives the most elements of one of them. */
+static clm_status plan_matrices(clm_backend_cl *b, const clm_model_file *mf, size_t *largest,
                                 clm_err *err)
 {
     static const clm_weight_role per_layer[] = {CLM_W_Q,    CLM_W_K,  CLM_W_V,   CLM_W_O,
                                                 CLM_W_GATE, CLM_W_UP, CLM_W_DOWN};
+    const size_t n_roles = sizeof per_layer / sizeof *per_layer;
     const clm_tensor *table = clm_model_file_weight(mf, CLM_W_EMBED, 0);
-    const clm_tensor *head = clm_model_file_weight(mf, CLM_W_HEAD, 0);
     const clm_weight_layout l = clm_repack_layout(table);
-    clm_shape s;
-    clm_status st;
+    clm_shape s = embed_shape(&l, 1, 0, table->rows, table->cols);
+    clm_status st = clm_cl_kernels_plan(b->kernels, &clm_op_embed, &s, err);
 
-    s = embed_shape(&l, 1, 0, table->rows, table->cols);
-    st = clm_cl_kernels_plan(b->kernels, &clm_op_embed, &s, err);
-    if (st == CLM_OK) st = plan_matrix(b, head, err);
-    *largest = head->rows * head->cols;
-    for (size_t layer = 0; layer < b->kv.n_layers; layer++)
-        for (size_t i = 0; i < sizeof per_layer / sizeof *per_layer && st == CLM_OK; i++) {
-            const clm_tensor *t = clm_model_file_weight(mf, per_layer[i], layer);
-            st = plan_matrix(b, t, err);
-            if (t->rows * t->cols > *largest) *largest = t->rows * t->cols;
-        }
+    for (size_t i = 0; i <= b->kv.n_layers * n_roles && st == CLM_OK; i++) {
+        const clm_tensor *t =
+            i == 0 ? clm_model_file_weight(mf, CLM_W_HEAD, 0)
+                   : clm_model_file_weight(mf, per_layer[(i - 1) % n_roles], (i - 1) / n_roles);
+        const clm_weight_layout w = clm_repack_layout(t);
+
+        st = clm__cl_plan_matmul(b, &w, t->column_order != NULL, err);
+        if (t->rows * t->cols > *largest) *largest = t->rows * t->cols;
+        if (t->cols > b->widest) b->widest = t->cols;
+    }
     return st;
 }
 
-static clm_status plan_rest(backend_cl *b, clm_err *err)
+static clm_status plan_rest(clm_backend_cl *b, size_t batch, clm_err *err)
 {
-    const clm_qkv qkv = {0};
+    const size_t q = b->kv.n_heads * b->kv.head_dim, kv = b->kv.n_kv_heads * b->kv.head_dim;
+    const clm_qkv qkv = {.ld = q + 2 * kv, .k_off = q, .v_off = q + kv};
+    const size_t last = b->kv.ctx < 512 ? b->kv.ctx - 1 : 511; /* of a short conversation */
     const struct {
         const clm_op_desc *op;
         clm_shape shape;
     } all[] = {
         {&clm_op_rmsnorm, clm_shape_rmsnorm(1, b->hp->width, 0, b->hp->rms_eps)},
         {&clm_op_kv_store, clm_shape_kv_store(&b->kv, &qkv, 1, 0)},
-        {&clm_op_attention, clm_shape_attention(&b->kv, &qkv, 1, 0)},
-        {&clm_op_swiglu, clm_shape_swiglu(1, b->hp->ffn)},
+        {&clm_op_attention, clm_shape_attention(&b->kv, &qkv, 1, last)},
+        {&clm_op_attention, clm_shape_attention(&b->kv, &qkv, batch, 0)},
+        {&clm_op_swiglu, clm_shape_swiglu(1, b->hp->ffn, false)},
+        {&clm_op_swiglu, clm_shape_swiglu(1, b->hp->ffn, true)},
         {&clm_op_add, clm_shape_add(b->hp->width)},
         {&clm_op_argmax, clm_shape_argmax(0, b->hp->vocab)},
         {&clm_op_rope, clm_shape_rope(&b->kv, b->hp->rope_dims, &qkv, 1, 0, b->kv.n_heads, 0)},
@@ -209,23 +135,27 @@ static clm_status plan_rest(backend_cl *b, clm_err *err)
     return st;
 }
 
-static clm_status create_cache(backend_cl *b, clm_err *err)
+static clm_status create_cache(clm_backend_cl *b, clm_err *err)
 {
     clm_elem type = clm_cache_elem((int)b->kv.type);
-    size_t positions = b->kv.n_kv_heads * b->kv.ctx, count = positions * b->kv.head_dim;
+    size_t positions = clm_kv_scales(b->kv.n_kv_heads, b->kv.ctx);
+    size_t count = clm_kv_elems(b->kv.n_kv_heads, b->kv.head_dim, b->kv.ctx);
+    size_t blocks = clm_kv_blocks(b->kv.n_kv_heads, b->kv.ctx);
     clm_status st = CLM_OK;
 
     b->layers = calloc(b->kv.n_layers, sizeof *b->layers);
     if (b->layers == NULL) return clm_fail(err, CLM_E_NOMEM, "key-value cache: no memory");
     for (size_t i = 0; i < b->kv.n_layers && st == CLM_OK; i++) {
-        kv_layer *l = &b->layers[i];
+        clm_cl_kv *l = &b->layers[i];
         st = clm_buffer_create(b->dev, type, count, &l->k, err);
         if (st == CLM_OK) st = clm_buffer_create(b->dev, type, count, &l->v, err);
         if (st == CLM_OK && b->kv.type == CLM_KV_INT8)
             st = clm_buffer_create(b->dev, CLM_ELEM_F16, positions, &l->k_scale, err);
         if (st == CLM_OK && b->kv.type == CLM_KV_INT8)
             st = clm_buffer_create(b->dev, CLM_ELEM_F16, positions, &l->v_scale, err);
+        if (st == CLM_OK) st = clm_buffer_create(b->dev, CLM_ELEM_F32, blocks, &l->k_max, err);
         b->kv_bytes +=
+            blocks * sizeof(float) +
             2 * (count * clm_elem_bytes(type) + (b->kv.type == CLM_KV_INT8 ? 2 * positions : 0));
     }
     if (st != CLM_OK)
@@ -235,7 +165,7 @@ static clm_status create_cache(backend_cl *b, clm_err *err)
 }
 
 /* Slopes, rotation table and the stand-in for arrays that do not exist. */
-static clm_status create_tables(backend_cl *b, clm_err *err)
+static clm_status create_tables(clm_backend_cl *b, clm_err *err)
 {
     size_t n_rope = b->hp->position == CLM_POSITION_ROPE ? b->kv.ctx * b->hp->rope_dims : 0;
     float *slopes = calloc(b->kv.n_heads, sizeof *slopes),
@@ -261,35 +191,106 @@ out:
     return st;
 }
 
-static clm_status cl_prepare(clm_backend *base, const clm_model_file *mf, const clm_kv_shape *kv,
-                             size_t batch, clm_err *err)
+/* CLBlast keeps one set of parameters for the device, and this is the product that it is chosen by. */
+static clm_status plan_blast(clm_backend_cl *b, clm_err *err)
 {
-    backend_cl *b = self(base);
-    size_t largest = 0, scratch = GEMM_SCRATCH_BYTES / sizeof(float);
+    clm_shape s = {.v = {0}};
+    int params[CLM_MAX_AXES];
+    clm_err why;
+
+    s.v[CLM_XGEMM_M] = (int)(b->batch < 256 ? b->batch : 256);
+    s.v[CLM_XGEMM_N] = s.v[CLM_XGEMM_K] = (int)b->hp->width;
+    clm_tuning_params(b->tuning, &clm_op_xgemm, &s, clm_device_caps(b->dev), params);
+    if (clm_xgemm_apply(b->dev, params, &why) != CLM_OK)
+        clm_log(b->obs, CLM_LOG_DEBUG, "%s: its own parameters stay", why.text);
+    return clm_cl_kernels_plan(b->kernels, &clm_op_xgemm, &s, err);
+}
+
+/* Everything that will be launched, told to the kernels. */
+static clm_status plan_all(clm_backend_cl *b, const clm_model_file *mf, const clm_kv_shape *kv,
+                           size_t batch, size_t *largest, clm_err *err)
+{
     clm_status st;
 
     b->hp = clm_model_file_hparams(mf);
     b->kv = *kv;
-    b->use_gemm = clm_gemm_available() && batch >= GEMM_MIN_TOKENS;
-    st = plan_matrices(b, mf, &largest, err);
-    if (st == CLM_OK) st = plan_rest(b, err);
+    b->batch = batch;
+    b->blast = clm_gemm_available() && batch >= CLM_CL_BLAST_TOKENS;
+    st = plan_matrices(b, mf, largest, err);
+    if (st == CLM_OK) st = clm__cl_plan_decode(b, mf, err);
+    if (st == CLM_OK) st = plan_rest(b, batch, err);
+    if (st == CLM_OK && b->blast) st = plan_blast(b, err);
+    return st;
+}
+
+clm_status clm_backend_cl_plans(clm_backend *base, const clm_model_file *mf, const clm_kv_shape *kv,
+                                size_t batch,
+                                void (*visit)(void *user, const clm_op_desc *op,
+                                              const clm_shape *shape),
+                                void *user, clm_err *err)
+{
+    clm_backend_cl *b = self(base);
+    size_t largest = 0;
+    const clm_op_desc *op;
+    clm_shape shape;
+    clm_status st = plan_all(b, mf, kv, batch, &largest, err);
+
+    for (size_t i = 0; st == CLM_OK && clm_cl_kernels_planned(b->kernels, i, &op, &shape); i++)
+        visit(user, op, &shape);
+    return st;
+}
+
+static clm_status cl_prepare(clm_backend *base, const clm_model_file *mf, const clm_kv_shape *kv,
+                             size_t batch, clm_err *err)
+{
+    clm_backend_cl *b = self(base);
+    size_t largest = 0, scratch = BLAST_SCRATCH_BYTES / sizeof(float), panel = (size_t)b->panel;
+    clm_status st;
+
+    st = plan_all(b, mf, kv, batch, &largest, err);
     if (st == CLM_OK) st = clm_cl_kernels_build(b->kernels, err);
     if (st == CLM_OK) st = create_tables(b, err);
     if (st == CLM_OK) st = create_cache(b, err);
-    if (st == CLM_OK && b->use_gemm)
+    if (st == CLM_OK && b->gather_columns > 0)
+        st = clm_buffer_create(b->dev, CLM_ELEM_F32, batch * b->gather_columns, &b->gathered.buf,
+                               err);
+    if (st == CLM_OK && b->blast)
         st = clm_buffer_create(b->dev, CLM_ELEM_F32, largest < scratch ? largest : scratch,
                                &b->dense, err);
+    if (st == CLM_OK && b->int8)
+        st = clm__cl_act_create(b->dev, (batch + panel - 1) / panel * panel, b->widest, &b->act,
+                                err);
     return st;
 }
 
 /* ---- weights and memory ---------------------------------------------------------------------- */
 
+static clm_status load(clm_backend_cl *b, const clm_stack *stack, clm_weight **out, clm_err *err)
+{
+    clm_status st = clm_cl_weight_create(b->dev, stack, out, err);
+
+    if (st == CLM_OK) b->weight_bytes += (*out)->bytes;
+    return st;
+}
+
 static clm_status cl_load_matrix(clm_backend *base, const clm_tensor *t, clm_weight **out,
                                  clm_err *err)
 {
-    clm_status st = clm_cl_weight_create(self(base)->dev, t, out, err);
-    if (st == CLM_OK) self(base)->weight_bytes += (*out)->bytes;
-    return st;
+    const clm_stack stack = {.parts = {t}, .n = 1};
+
+    return load(self(base), &stack, out, err);
+}
+
+static clm_status cl_load_stack(clm_backend *base, const clm_tensor *const *parts, size_t n,
+                                bool tiled, clm_weight **out, clm_err *err)
+{
+    clm_stack stack = {.n = n, .tiled = tiled};
+
+    *out = NULL;
+    if (n > CLM_STACK_MAX || self(base)->plain) return CLM_OK;
+    for (size_t i = 0; i < n; i++) stack.parts[i] = parts[i];
+    if (!clm_stack_possible(&stack)) return CLM_OK;
+    return load(self(base), &stack, out, err);
 }
 
 static clm_status cl_load_vector(clm_backend *base, const clm_tensor *t, clm_weight **out,
@@ -304,6 +305,24 @@ static void cl_unload(clm_backend *base, clm_weight *w)
 {
     (void)base;
     clm_cl_weight_destroy(w);
+}
+
+clm_status clm__cl_act_create(clm_device *dev, size_t rows, size_t columns, clm_cl_act *act,
+                              clm_err *err)
+{
+    const size_t groups = columns / CLM_ACT_GROUP > 0 ? rows * (columns / CLM_ACT_GROUP) : 1;
+    clm_status st = clm_buffer_create(dev, CLM_ELEM_I8, rows * columns, &act->q, err);
+
+    if (st == CLM_OK) st = clm_buffer_create(dev, CLM_ELEM_F32, groups, &act->d, err);
+    if (st == CLM_OK) st = clm_buffer_create(dev, CLM_ELEM_I32, groups, &act->s, err);
+    return st;
+}
+
+void clm__cl_act_clear(clm_cl_act *act)
+{
+    clm_buffer_destroy(act->q);
+    clm_buffer_destroy(act->d);
+    clm_buffer_destroy(act->s);
 }
 
 static clm_status cl_vec_create(clm_backend *base, size_t count, bool ids, clm_vec **out,
@@ -335,6 +354,7 @@ static clm_status cl_write_ids(clm_backend *base, clm_vec *v, const int *ids, si
                                clm_err *err)
 {
     (void)base;
+    if (count == 1) return clm_buffer_set_i32(v->buf, ids[0], err);
     return clm_buffer_write(v->buf, 0, count, ids, err);
 }
 
@@ -363,7 +383,7 @@ static clm_status cl_finish(clm_backend *base, clm_err *err)
 
 /* ---- operations ------------------------------------------------------------------------------ */
 
-static clm_buffer *or_unused(const backend_cl *b, clm_buffer *buf)
+clm_buffer *clm__cl_or_unused(const clm_backend_cl *b, clm_buffer *buf)
 {
     return buf != NULL ? buf : b->unused;
 }
@@ -371,14 +391,14 @@ static clm_buffer *or_unused(const backend_cl *b, clm_buffer *buf)
 static clm_status cl_embed(clm_backend *base, const clm_weight *table, const clm_vec *ids, size_t m,
                            clm_vec *out, clm_err *err)
 {
-    backend_cl *b = self(base);
+    clm_backend_cl *b = self(base);
     clm_status st = CLM_OK;
 
     for (size_t i = 0; i < table->n_parts && st == CLM_OK; i++) {
         const clm_cl_part *p = &table->parts[i];
         clm_shape s = embed_shape(&table->layout, m, p->row0, p->rows, table->layout.columns);
-        clm_buffer *bufs[] = {p->q, or_unused(b, p->scale), or_unused(b, p->min), ids->buf,
-                              out->buf};
+        clm_buffer *bufs[] = {p->q, clm__cl_or_unused(b, p->scale), clm__cl_or_unused(b, p->min),
+                              ids->buf, out->buf};
         st = clm_cl_kernels_launch(b->kernels, &clm_op_embed, &s, bufs, err);
     }
     return st;
@@ -393,62 +413,10 @@ static clm_status cl_rmsnorm(clm_backend *base, const clm_vec *x, size_t x_row0,
     return clm_cl_kernels_launch(self(base)->kernels, &clm_op_rmsnorm, &s, bufs, err);
 }
 
-static clm_status matmul_gemv(backend_cl *b, const clm_weight *w, const clm_cl_part *p,
-                              const clm_vec *x, size_t m, clm_vec *y, size_t ldy, size_t y_off,
-                              clm_err *err)
-{
-    clm_shape s = gemv_shape(&w->layout, m, p->rows, w->layout.columns, ldy, y_off + p->row0);
-    clm_buffer *blocks[] = {p->q, or_unused(b, p->scale), or_unused(b, p->min), x->buf, y->buf};
-    clm_buffer *plain[] = {p->q, x->buf, y->buf};
-
-    return clm_cl_kernels_launch(b->kernels, gemv_of(w->layout.format), &s,
-                                 clm_weight_quantised(w->layout.format) ? blocks : plain, err);
-}
-
-/* Dequantises as many rows at a time as the scratch buffer holds, and lets CLBlast multiply. */
-static clm_status matmul_gemm(backend_cl *b, const clm_weight *w, const clm_cl_part *p,
-                              const clm_vec *x, size_t m, clm_vec *y, size_t ldy, size_t y_off,
-                              clm_err *err)
-{
-    size_t room = clm_buffer_count(b->dense) / w->layout.columns / CLM_TILE_ROWS * CLM_TILE_ROWS;
-    clm_status st = CLM_OK;
-
-    if (room == 0) return matmul_gemv(b, w, p, x, m, y, ldy, y_off, err);
-    for (size_t row = 0; row < p->rows && st == CLM_OK; row += room) {
-        size_t n = p->rows - row < room ? p->rows - row : room;
-        clm_shape s = dequant_shape(&w->layout, row, n, w->layout.columns);
-        clm_buffer *bufs[] = {p->q, or_unused(b, p->scale), or_unused(b, p->min), b->dense};
-        st = clm_cl_kernels_launch(b->kernels, &clm_op_dequant, &s, bufs, err);
-        if (st == CLM_OK)
-            st = clm_gemm_nt(b->dev, m, n, w->layout.columns, x->buf, 0, b->dense, y->buf,
-                             y_off + p->row0 + row, ldy, err);
-    }
-    return st;
-}
-
-static clm_status cl_matmul(clm_backend *base, const clm_weight *w, const clm_vec *x, size_t m,
-                            clm_vec *y, size_t ldy, size_t y_off, clm_err *err)
-{
-    backend_cl *b = self(base);
-    clm_status st = CLM_OK;
-
-    for (size_t i = 0; i < w->n_parts && st == CLM_OK; i++) {
-        if (b->use_gemm && m >= GEMM_MIN_TOKENS) {
-            if (!b->gemm_ready) clm_progress(b->obs, "compiling CLBlast's kernels", 0, 1);
-            st = matmul_gemm(b, w, &w->parts[i], x, m, y, ldy, y_off, err);
-            if (!b->gemm_ready) clm_progress(b->obs, "compiling CLBlast's kernels", 1, 1);
-            b->gemm_ready = true;
-        } else {
-            st = matmul_gemv(b, w, &w->parts[i], x, m, y, ldy, y_off, err);
-        }
-    }
-    return st;
-}
-
 static clm_status cl_rope(clm_backend *base, const clm_qkv *qkv, size_t m, size_t pos0,
                           clm_err *err)
 {
-    backend_cl *b = self(base);
+    clm_backend_cl *b = self(base);
     const size_t dims = b->hp->rope_dims;
     const clm_shape q = clm_shape_rope(&b->kv, dims, qkv, m, 0, b->kv.n_heads, pos0);
     const clm_shape k = clm_shape_rope(&b->kv, dims, qkv, m, qkv->k_off, b->kv.n_kv_heads, pos0);
@@ -461,11 +429,12 @@ static clm_status cl_rope(clm_backend *base, const clm_qkv *qkv, size_t m, size_
 static clm_status cl_kv_store(clm_backend *base, size_t layer, const clm_qkv *qkv, size_t m,
                               size_t pos0, clm_err *err)
 {
-    backend_cl *b = self(base);
-    const kv_layer *l = &b->layers[layer];
+    clm_backend_cl *b = self(base);
+    const clm_cl_kv *l = &b->layers[layer];
     const clm_shape s = clm_shape_kv_store(&b->kv, qkv, m, pos0);
-    clm_buffer *bufs[] = {qkv->x->buf, l->k, l->v, or_unused(b, l->k_scale),
-                          or_unused(b, l->v_scale)};
+    clm_buffer *bufs[] = {
+        qkv->x->buf, l->k, l->v, clm__cl_or_unused(b, l->k_scale), clm__cl_or_unused(b, l->v_scale),
+        l->k_max};
 
     return clm_cl_kernels_launch(b->kernels, &clm_op_kv_store, &s, bufs, err);
 }
@@ -473,20 +442,25 @@ static clm_status cl_kv_store(clm_backend *base, size_t layer, const clm_qkv *qk
 static clm_status cl_attention(clm_backend *base, size_t layer, const clm_qkv *qkv, size_t m,
                                size_t pos0, clm_vec *out, clm_err *err)
 {
-    backend_cl *b = self(base);
-    const kv_layer *l = &b->layers[layer];
+    clm_backend_cl *b = self(base);
+    const clm_cl_kv *l = &b->layers[layer];
     const clm_shape s = clm_shape_attention(&b->kv, qkv, m, pos0);
-    clm_buffer *bufs[] = {
-        qkv->x->buf, l->k,    l->v, or_unused(b, l->k_scale), or_unused(b, l->v_scale),
-        b->slopes,   out->buf};
+    clm_buffer *bufs[] = {qkv->x->buf,
+                          l->k,
+                          l->v,
+                          clm__cl_or_unused(b, l->k_scale),
+                          clm__cl_or_unused(b, l->v_scale),
+                          l->k_max,
+                          b->slopes,
+                          out->buf};
 
     return clm_cl_kernels_launch(b->kernels, &clm_op_attention, &s, bufs, err);
 }
 
-static clm_status cl_swiglu(clm_backend *base, const clm_vec *gu, size_t m, size_t ffn,
+static clm_status cl_swiglu(clm_backend *base, const clm_vec *gu, size_t m, size_t ffn, bool tiled,
                             clm_vec *out, clm_err *err)
 {
-    const clm_shape s = clm_shape_swiglu(m, ffn);
+    const clm_shape s = clm_shape_swiglu(m, ffn, tiled);
     clm_buffer *bufs[] = {gu->buf, out->buf};
 
     return clm_cl_kernels_launch(self(base)->kernels, &clm_op_swiglu, &s, bufs, err);
@@ -518,6 +492,7 @@ static const clm_backend_ops ops = {
     .prepare = cl_prepare,
     .load_matrix = cl_load_matrix,
     .load_vector = cl_load_vector,
+    .load_stack = cl_load_stack,
     .unload = cl_unload,
     .vec_create = cl_vec_create,
     .vec_destroy = cl_vec_destroy,
@@ -526,28 +501,37 @@ static const clm_backend_ops ops = {
     .read_id = cl_read_id,
     .embed = cl_embed,
     .rmsnorm = cl_rmsnorm,
-    .matmul = cl_matmul,
+    .matmul = clm__cl_matmul,
     .rope = cl_rope,
     .kv_store = cl_kv_store,
     .attention = cl_attention,
     .swiglu = cl_swiglu,
     .add = cl_add,
     .argmax = cl_argmax,
+    .decode = clm__cl_decode,
     .flush = cl_flush,
     .finish = cl_finish,
     .usage = cl_usage,
 };
 
-clm_status clm_backend_cl_create(const char *selector, const clm_observer *obs, clm_backend **out,
-                                 clm_err *err)
+/* Int8 activations where they are asked for, or where the device has more than plain multiplications
+ * for them. */
+static bool choose_int8(const clm_cl_options *options, const clm_caps *caps)
+{
+    if (options->kernels == CLM_KERNELS_PLAIN || options->activations == CLM_ACT_F32) return false;
+    return options->activations == CLM_ACT_INT8 || caps->dot != CLM_DOT_PLAIN;
+}
+
+clm_status clm_backend_cl_create(const clm_cl_options *options, const clm_observer *obs,
+                                 clm_backend **out, clm_err *err)
 {
     clm_device_info *list = NULL;
-    backend_cl *b = NULL;
+    clm_backend_cl *b = NULL;
     size_t count, index;
     clm_status st = clm_device_list(&list, &count, err);
 
     *out = NULL;
-    if (st == CLM_OK) st = clm_device_select(list, count, selector, &index, NULL, err);
+    if (st == CLM_OK) st = clm_device_select(list, count, options->selector, &index, NULL, err);
     if (st != CLM_OK) goto out;
     b = calloc(1, sizeof *b);
     if (b == NULL) {
@@ -557,8 +541,13 @@ clm_status clm_backend_cl_create(const char *selector, const clm_observer *obs, 
     b->base.ops = &ops;
     b->obs = obs;
     st = clm_device_open(&list[index], obs, &b->dev, err);
-    if (st == CLM_OK) st = clm_cl_kernels_create(b->dev, &b->kernels, err);
+    if (st == CLM_OK && options->tuning != CLM_TUNING_OFF)
+        st = clm__tuning_load(clm_device_caps(b->dev), obs, &b->tuning, err);
+    if (st == CLM_OK) st = clm_cl_kernels_create(b->dev, b->tuning, &b->kernels, err);
     if (st != CLM_OK) goto out;
+    b->plain = options->kernels == CLM_KERNELS_PLAIN;
+    b->int8 = choose_int8(options, clm_device_caps(b->dev));
+    b->panel = clm_gemm_panel(clm_device_caps(b->dev));
     *out = &b->base;
     b = NULL;
 out:

@@ -11,7 +11,11 @@
 #include "runtime/ops/op_attention.h"
 #include "runtime/ops/op_kv_store.h"
 #include "runtime/ops/op_rope.h"
+#include "runtime/ops/op_swiglu.h"
 #include "runtime/ops/ref.h"
+
+/* Rows of a matrix read at a time: formats with packed columns are read best so. */
+enum { MATMUL_ROWS = 16 };
 
 struct clm_vec {
     void *data; /* float or int32_t */
@@ -27,6 +31,7 @@ struct clm_weight {
 typedef struct kv_layer {
     void *k, *v;
     uint16_t *k_scale, *v_scale; /* int8 only */
+    float *k_max;
 } kv_layer;
 
 typedef struct backend_ref {
@@ -35,8 +40,8 @@ typedef struct backend_ref {
     clm_kv_shape kv;
     kv_layer *layers;
     float *slopes, *rope;
-    float *row; /* one dequantised row of the widest matrix */
-    size_t row_room;
+    float *rows; /* MATMUL_ROWS rows of the widest matrix */
+    size_t columns_room;
     uint64_t weight_bytes, kv_bytes;
 } backend_ref;
 
@@ -72,11 +77,12 @@ static void ref_destroy(clm_backend *base)
         free(b->layers[i].v);
         free(b->layers[i].k_scale);
         free(b->layers[i].v_scale);
+        free(b->layers[i].k_max);
     }
     free(b->layers);
     free(b->slopes);
     free(b->rope);
-    free(b->row);
+    free(b->rows);
     free(b);
 }
 
@@ -94,8 +100,9 @@ static void ref_usage(const clm_backend *base, uint64_t *weight_bytes, uint64_t 
 
 static clm_status create_cache(backend_ref *b, clm_err *err)
 {
-    size_t positions = b->kv.n_kv_heads * b->kv.ctx;
-    size_t bytes = positions * b->kv.head_dim * clm_elem_bytes(clm_cache_elem((int)b->kv.type));
+    size_t positions = clm_kv_scales(b->kv.n_kv_heads, b->kv.ctx);
+    size_t bytes = clm_kv_elems(b->kv.n_kv_heads, b->kv.head_dim, b->kv.ctx) *
+                   clm_elem_bytes(clm_cache_elem((int)b->kv.type));
 
     b->layers = calloc(b->kv.n_layers, sizeof *b->layers);
     if (b->layers == NULL) return clm_fail(err, CLM_E_NOMEM, "key-value cache: no memory");
@@ -105,7 +112,9 @@ static clm_status create_cache(backend_ref *b, clm_err *err)
         l->v = malloc(bytes);
         l->k_scale = malloc(positions * sizeof *l->k_scale);
         l->v_scale = malloc(positions * sizeof *l->v_scale);
-        if (l->k == NULL || l->v == NULL || l->k_scale == NULL || l->v_scale == NULL)
+        l->k_max = calloc(clm_kv_blocks(b->kv.n_kv_heads, b->kv.ctx), sizeof *l->k_max);
+        if (l->k == NULL || l->v == NULL || l->k_scale == NULL || l->v_scale == NULL ||
+            l->k_max == NULL)
             return clm_fail(err, CLM_E_NOMEM,
                             "key-value cache for %zu tokens: no memory (try a smaller ctx_size)",
                             b->kv.ctx);
@@ -148,11 +157,11 @@ static clm_status ref_load_matrix(clm_backend *base, const clm_tensor *t, clm_we
     backend_ref *b = self(base);
 
     *out = NULL;
-    if (t->cols > b->row_room) {
-        float *grown = realloc(b->row, t->cols * sizeof *grown);
+    if (t->cols > b->columns_room) {
+        float *grown = realloc(b->rows, MATMUL_ROWS * t->cols * sizeof *grown);
         if (grown == NULL) return clm_fail(err, CLM_E_NOMEM, "weights: no memory");
-        b->row = grown;
-        b->row_room = t->cols;
+        b->rows = grown;
+        b->columns_room = t->cols;
     }
     *out = calloc(1, sizeof **out);
     if (*out == NULL) return clm_fail(err, CLM_E_NOMEM, "weights: no memory");
@@ -165,6 +174,7 @@ static clm_status ref_load_vector(clm_backend *base, const clm_tensor *t, clm_we
                                   clm_err *err)
 {
     clm_weight *w = calloc(1, sizeof *w);
+    clm_status st;
 
     *out = NULL;
     if (w != NULL) w->vector = malloc(t->cols * sizeof *w->vector);
@@ -173,7 +183,11 @@ static clm_status ref_load_vector(clm_backend *base, const clm_tensor *t, clm_we
         return clm_fail(err, CLM_E_NOMEM, "weights: no memory");
     }
     w->t = t;
-    clm_qtype_dequantize(t->type, t->data, t->cols, w->vector);
+    st = clm_tensor_read_rows(t, 0, 1, w->vector, err);
+    if (st != CLM_OK) {
+        ref_unload(base, w);
+        return st;
+    }
     self(base)->weight_bytes += t->bytes;
     *out = w;
     return CLM_OK;
@@ -238,36 +252,38 @@ static clm_status ref_settle(clm_backend *base, clm_err *err)
 
 /* ---- operations ------------------------------------------------------------------------------ */
 
-static const uint8_t *tensor_row(const clm_tensor *t, size_t row)
-{
-    return t->data + row * clm_qtype_bytes(t->type, t->cols);
-}
-
 static clm_status ref_embed(clm_backend *base, const clm_weight *table, const clm_vec *ids,
                             size_t m, clm_vec *out, clm_err *err)
 {
     const clm_tensor *t = table->t;
 
-    (void)base, (void)err;
-    for (size_t i = 0; i < m; i++)
-        clm_qtype_dequantize(t->type, tensor_row(t, (size_t)((const int *)ids->data)[i]), t->cols,
-                             (float *)out->data + i * t->cols);
-    return CLM_OK;
+    clm_status st = CLM_OK;
+
+    (void)base;
+    for (size_t i = 0; i < m && st == CLM_OK; i++)
+        st = clm_tensor_read_rows(t, (size_t)((const int *)ids->data)[i], 1,
+                                  (float *)out->data + i * t->cols, err);
+    return st;
 }
 
 static clm_status ref_matmul(clm_backend *base, const clm_weight *w, const clm_vec *x, size_t m,
                              clm_vec *y, size_t ldy, size_t y_off, clm_err *err)
 {
     backend_ref *b = self(base);
-    size_t cols = w->t->cols;
+    const size_t rows = w->t->rows, cols = w->t->cols;
 
-    (void)err;
-    for (size_t n = 0; n < w->t->rows; n++) {
-        clm_qtype_dequantize(w->t->type, tensor_row(w->t, n), cols, b->row);
+    for (size_t n = 0; n < rows; n++) {
+        const float *row = b->rows + n % MATMUL_ROWS * cols;
+
+        if (n % MATMUL_ROWS == 0) {
+            size_t count = rows - n < MATMUL_ROWS ? rows - n : MATMUL_ROWS;
+            clm_status st = clm_tensor_read_rows(w->t, n, count, b->rows, err);
+            if (st != CLM_OK) return st;
+        }
         for (size_t i = 0; i < m; i++) {
             const float *xi = (const float *)x->data + i * cols;
             double sum = 0.0;
-            for (size_t k = 0; k < cols; k++) sum += (double)xi[k] * (double)b->row[k];
+            for (size_t k = 0; k < cols; k++) sum += (double)xi[k] * (double)row[k];
             ((float *)y->data)[i * ldy + y_off + n] = (float)sum;
         }
     }
@@ -308,17 +324,19 @@ static clm_status ref_rope(clm_backend *base, const clm_qkv *qkv, size_t m, size
     return CLM_OK;
 }
 
-/* Buffers 1 to 4 of kv_store and attention: keys, values and their scales. */
+/* Buffers 1 to 5 of kv_store and attention: keys, values, their scales, and kmax. */
 static void cache_buffers(const backend_ref *b, size_t layer, clm_case *c)
 {
     const kv_layer *l = &b->layers[layer];
-    size_t positions = b->kv.n_kv_heads * b->kv.ctx;
+    size_t positions = clm_kv_scales(b->kv.n_kv_heads, b->kv.ctx);
+    size_t count = clm_kv_elems(b->kv.n_kv_heads, b->kv.head_dim, b->kv.ctx);
     clm_elem type = clm_cache_elem((int)b->kv.type);
 
-    c->bufs[1] = in_place(type, l->k, positions * b->kv.head_dim);
-    c->bufs[2] = in_place(type, l->v, positions * b->kv.head_dim);
+    c->bufs[1] = in_place(type, l->k, count);
+    c->bufs[2] = in_place(type, l->v, count);
     c->bufs[3] = in_place(CLM_ELEM_F16, l->k_scale, positions);
     c->bufs[4] = in_place(CLM_ELEM_F16, l->v_scale, positions);
+    c->bufs[5] = in_place(CLM_ELEM_F32, l->k_max, clm_kv_blocks(b->kv.n_kv_heads, b->kv.ctx));
 }
 
 static clm_status ref_kv_store(clm_backend *base, size_t layer, const clm_qkv *qkv, size_t m,
@@ -343,19 +361,19 @@ static clm_status ref_attention(clm_backend *base, size_t layer, const clm_qkv *
     (void)err;
     c.bufs[0] = floats(qkv->x, m * qkv->ld);
     cache_buffers(b, layer, &c);
-    c.bufs[5] = in_place(CLM_ELEM_F32, b->slopes, b->kv.n_heads);
-    c.bufs[6] = floats(out, m * b->kv.n_heads * b->kv.head_dim);
+    c.bufs[6] = in_place(CLM_ELEM_F32, b->slopes, b->kv.n_heads);
+    c.bufs[7] = floats(out, m * b->kv.n_heads * b->kv.head_dim);
     clm_ref_attention(&c);
     return CLM_OK;
 }
 
-static clm_status ref_swiglu(clm_backend *base, const clm_vec *gu, size_t m, size_t ffn,
+static clm_status ref_swiglu(clm_backend *base, const clm_vec *gu, size_t m, size_t ffn, bool tiled,
                              clm_vec *out, clm_err *err)
 {
-    clm_case c = {.shape = clm_shape_swiglu(m, ffn)};
+    clm_case c = {.shape = clm_shape_swiglu(m, ffn, tiled)};
 
     (void)base, (void)err;
-    c.bufs[0] = floats(gu, m * 2 * ffn);
+    c.bufs[0] = floats(gu, m * (size_t)c.shape.v[CLM_SWIGLU_LD]);
     c.bufs[1] = floats(out, m * ffn);
     clm_ref_swiglu(&c);
     return CLM_OK;
@@ -391,6 +409,7 @@ static const clm_backend_ops ops = {
     .destroy = ref_destroy,
     .describe = ref_describe,
     .prepare = ref_prepare,
+    .keeps_tensors = true,
     .load_matrix = ref_load_matrix,
     .load_vector = ref_load_vector,
     .unload = ref_unload,

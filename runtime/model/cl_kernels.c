@@ -1,8 +1,11 @@
 /* runtime/model/cl_kernels.c: see runtime/model/cl_kernels.h. */
 #include "runtime/model/cl_kernels.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "host/parallel.h"
 
 typedef struct entry {
     const clm_op_desc *op;
@@ -14,17 +17,27 @@ typedef struct entry {
     clm_kernel *kernel;
 } entry;
 
+typedef struct plan {
+    const clm_op_desc *op;
+    clm_shape shape;
+} plan;
+
 struct clm_cl_kernels {
     clm_device *dev;
+    const clm_tuning *tuning;
     entry *entries;
     size_t n, room;
+    plan *plans;
+    size_t n_plans, plan_room;
 };
 
-clm_status clm_cl_kernels_create(clm_device *dev, clm_cl_kernels **out, clm_err *err)
+clm_status clm_cl_kernels_create(clm_device *dev, const clm_tuning *tuning, clm_cl_kernels **out,
+                                 clm_err *err)
 {
     *out = calloc(1, sizeof **out);
     if (*out == NULL) return clm_fail(err, CLM_E_NOMEM, "kernels: no memory");
     (*out)->dev = dev;
+    (*out)->tuning = tuning;
     return CLM_OK;
 }
 
@@ -36,6 +49,7 @@ void clm_cl_kernels_destroy(clm_cl_kernels *k)
         clm_program_destroy(k->entries[i].prog);
     }
     free(k->entries);
+    free(k->plans);
     free(k);
 }
 
@@ -48,13 +62,18 @@ static bool same_defines(const entry *a, const entry *b)
     return true;
 }
 
+static bool same_shape(const clm_shape *a, const clm_shape *b)
+{
+    return memcmp(a->v, b->v, sizeof a->v) == 0 && memcmp(a->f, b->f, sizeof a->f) == 0;
+}
+
 /* The entry that serves `op` at `shape`, made if there is none. */
 static clm_status find_entry(clm_cl_kernels *k, const clm_op_desc *op, const clm_shape *shape,
                              entry **out, clm_err *err)
 {
     entry wanted = {.op = op, .shape = *shape};
 
-    op->defaults(shape, clm_device_caps(k->dev), wanted.params);
+    clm_tuning_params(k->tuning, op, shape, clm_device_caps(k->dev), wanted.params);
     wanted.n_defs = op->defines(shape, wanted.params, wanted.defs);
     for (size_t i = 0; i < k->n; i++)
         if (same_defines(&k->entries[i], &wanted)) {
@@ -73,11 +92,39 @@ static clm_status find_entry(clm_cl_kernels *k, const clm_op_desc *op, const clm
     return CLM_OK;
 }
 
+static clm_status add_plan(clm_cl_kernels *k, const clm_op_desc *op, const clm_shape *shape,
+                           clm_err *err)
+{
+    for (size_t i = 0; i < k->n_plans; i++)
+        if (k->plans[i].op == op && same_shape(&k->plans[i].shape, shape)) return CLM_OK;
+    if (k->n_plans == k->plan_room) {
+        const size_t room = 2 * k->plan_room + 16;
+        plan *grown = realloc(k->plans, room * sizeof *grown);
+
+        if (grown == NULL) return clm_fail(err, CLM_E_NOMEM, "kernels: no memory");
+        k->plans = grown;
+        k->plan_room = room;
+    }
+    k->plans[k->n_plans++] = (plan){op, *shape};
+    return CLM_OK;
+}
+
 clm_status clm_cl_kernels_plan(clm_cl_kernels *k, const clm_op_desc *op, const clm_shape *shape,
                                clm_err *err)
 {
     entry *e;
-    return find_entry(k, op, shape, &e, err);
+    clm_status st = add_plan(k, op, shape, err);
+
+    return st != CLM_OK ? st : find_entry(k, op, shape, &e, err);
+}
+
+bool clm_cl_kernels_planned(const clm_cl_kernels *k, size_t index, const clm_op_desc **op,
+                            clm_shape *shape)
+{
+    if (index >= k->n_plans) return false;
+    *op = k->plans[index].op;
+    *shape = k->plans[index].shape;
+    return true;
 }
 
 static clm_status build(clm_cl_kernels *k, entry *e, clm_err *err)
@@ -85,16 +132,37 @@ static clm_status build(clm_cl_kernels *k, entry *e, clm_err *err)
     return clm_op_build(e->op, k->dev, &e->shape, e->params, &e->prog, &e->kernel, err);
 }
 
+/* Builds in progress; `done` is guarded by the mutex, which also keeps reports apart. */
+typedef struct builds {
+    clm_cl_kernels *k;
+    pthread_mutex_t mutex;
+    size_t done;
+} builds;
+
+static clm_status build_one(void *user, size_t index, clm_err *err)
+{
+    builds *b = user;
+    entry *e = &b->k->entries[index];
+    clm_status st = e->kernel == NULL ? build(b->k, e, err) : CLM_OK;
+
+    pthread_mutex_lock(&b->mutex);
+    if (st == CLM_OK)
+        clm_progress(clm_device_observer(b->k->dev), "compiling kernels", ++b->done, b->k->n);
+    pthread_mutex_unlock(&b->mutex);
+    return st;
+}
+
 clm_status clm_cl_kernels_build(clm_cl_kernels *k, clm_err *err)
 {
-    for (size_t i = 0; i < k->n; i++) {
-        clm_status st = CLM_OK;
-        clm_progress(clm_device_observer(k->dev), "compiling kernels", i, k->n);
-        if (k->entries[i].kernel == NULL) st = build(k, &k->entries[i], err);
-        if (st != CLM_OK) return st;
-    }
-    clm_progress(clm_device_observer(k->dev), "compiling kernels", k->n, k->n);
-    return CLM_OK;
+    builds b = {.k = k};
+    clm_status st;
+
+    clm_progress(clm_device_observer(k->dev), "compiling kernels", 0, k->n);
+    if (pthread_mutex_init(&b.mutex, NULL) != 0)
+        return clm_fail(err, CLM_E_NOMEM, "kernels: no memory");
+    st = clm_parallel_for(k->n, build_one, &b, err);
+    pthread_mutex_destroy(&b.mutex);
+    return st;
 }
 
 clm_status clm_cl_kernels_launch(clm_cl_kernels *k, const clm_op_desc *op, const clm_shape *shape,
@@ -105,5 +173,18 @@ clm_status clm_cl_kernels_launch(clm_cl_kernels *k, const clm_op_desc *op, const
 
     if (st == CLM_OK && e->kernel == NULL) st = build(k, e, err);
     if (st == CLM_OK) st = clm_op_launch(op, e->kernel, shape, e->params, bufs, err);
+    return st;
+}
+
+clm_status clm_cl_kernels_bind(clm_cl_kernels *k, const clm_op_desc *op, const clm_shape *shape,
+                               clm_buffer *const *bufs, clm_cl_launch *out, clm_err *err)
+{
+    entry *e = NULL;
+    clm_status st = find_entry(k, op, shape, &e, err);
+
+    out->kernel = NULL;
+    if (st == CLM_OK && e->kernel == NULL) st = build(k, e, err);
+    if (st == CLM_OK) st = clm_kernel_create(e->prog, op->entry, &out->kernel, err);
+    if (st == CLM_OK) st = op->bind(out->kernel, shape, e->params, bufs, &out->range, err);
     return st;
 }

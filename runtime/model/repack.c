@@ -5,19 +5,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Normalised rows are made when they are packed; halves hold them better than bfloat16 does. */
+static clm_weight_format float_format(const clm_tensor *t)
+{
+    if (t->type == CLM_QTYPE_F32) return CLM_FORMAT_F32;
+    return t->type == CLM_QTYPE_F16 || t->normalised ? CLM_FORMAT_F16 : CLM_FORMAT_BF16;
+}
+
 clm_weight_layout clm_repack_layout(const clm_tensor *t)
 {
-    const clm_qtype_split *split = clm_qtype_split_get(t->type);
     clm_weight_layout w = {.rows = t->rows, .columns = t->cols};
+    clm_qtype_split split;
 
-    if (split == NULL) {
-        w.format = t->type == CLM_QTYPE_F32   ? CLM_FORMAT_F32
-                   : t->type == CLM_QTYPE_F16 ? CLM_FORMAT_F16
-                                              : CLM_FORMAT_BF16;
+    if (!clm_tensor_split(t, &split)) {
+        w.format = float_format(t);
     } else {
-        w.format = split->bits == 4 ? CLM_FORMAT_Q4 : CLM_FORMAT_Q8;
-        w.group = split->group;
-        w.has_min = split->has_min;
+        w.format = split.bits == 4 ? CLM_FORMAT_Q4 : CLM_FORMAT_Q8;
+        w.group = split.group;
+        w.has_min = split.has_min;
     }
     return w;
 }
@@ -112,37 +117,93 @@ static void round_group(const int8_t *q, size_t n, double scale, double min, uin
     }
 }
 
-/* What is taken from unsigned q, so that they lie around 0: q of 4 bits are 0..15 in every type, those
- * of 8 bits with a minimum (Q5_1, Q5_K) 0..31; the others are signed. */
-static int centre_of(const clm_weight_layout *w)
+/* ---- tiles ----------------------------------------------------------------------------------- */
+
+/* Scratch for the rows of one tile. */
+typedef struct tile_rows {
+    int8_t *q;          /* quantised tensors: [16][cols], centred */
+    float *scale, *min; /* [16][groups] */
+    float *values;      /* float tensors that need arithmetic: [cols] */
+} tile_rows;
+
+static clm_status tile_rows_create(const clm_tensor *t, size_t groups, tile_rows *rows,
+                                   clm_err *err)
 {
-    if (w->format == CLM_FORMAT_Q4) return 8;
-    return w->has_min ? 16 : 0;
+    memset(rows, 0, sizeof *rows);
+    if (groups == 0) {
+        rows->values = malloc(t->cols * sizeof(float));
+        if (rows->values != NULL) return CLM_OK;
+    } else {
+        rows->q = malloc(CLM_TILE_ROWS * t->cols);
+        rows->scale = malloc(CLM_TILE_ROWS * groups * sizeof(float));
+        rows->min = malloc(CLM_TILE_ROWS * groups * sizeof(float));
+        if (rows->q != NULL && rows->scale != NULL && rows->min != NULL) return CLM_OK;
+    }
+    return clm_fail(err, CLM_E_NOMEM, "no memory to repack weights");
 }
 
-/* Scratch for one row of a quantised tensor. */
-typedef struct split_row {
-    int8_t *q;
-    float *scale, *min;
-} split_row;
-
-static clm_status split_row_create(size_t cols, size_t groups, split_row *row, clm_err *err)
+static void tile_rows_clear(tile_rows *rows)
 {
-    memset(row, 0, sizeof *row);
-    if (groups == 0) return CLM_OK;
-    row->q = malloc(cols);
-    row->scale = malloc(groups * sizeof(float));
-    row->min = malloc(groups * sizeof(float));
-    if (row->q == NULL || row->scale == NULL || row->min == NULL)
-        return clm_fail(err, CLM_E_NOMEM, "no memory to repack weights");
+    free(rows->q);
+    free(rows->scale);
+    free(rows->min);
+    free(rows->values);
+}
+
+/* Rows row0.. of a tensor of floats. */
+static clm_status pack_floats(const clm_tensor *t, const clm_weight_layout *w, size_t row0,
+                              size_t n, tile_rows *scratch, uint8_t *tile, clm_err *err)
+{
+    const size_t width = w->format == CLM_FORMAT_F32 ? sizeof(float) : sizeof(uint16_t);
+
+    for (size_t r = 0; r < n; r++) {
+        const uint8_t *bytes = clm_tensor_row_bytes(t, row0 + r);
+        clm_status st;
+
+        if (bytes != NULL) {
+            put_plain_row(bytes, t->cols, width, r, tile);
+            continue;
+        }
+        st = clm_tensor_read_rows(t, row0 + r, 1, scratch->values, err);
+        if (st != CLM_OK) return st;
+        for (size_t k = 0; k < t->cols && w->format == CLM_FORMAT_F16; k++) {
+            const uint16_t half = clm_float_to_half(scratch->values[k]);
+            memcpy((uint8_t *)scratch->values + k * width, &half, width); /* never ahead of k */
+        }
+        put_plain_row((const uint8_t *)scratch->values, t->cols, width, r, tile);
+    }
     return CLM_OK;
 }
 
-static void split_row_clear(split_row *row)
+/* Rows row0.. of a quantised tensor: integers to `tile`, scales and minima to those of the tile. */
+static void pack_integers(const clm_tensor *t, const clm_weight_layout *w, size_t row0, size_t n,
+                          int centre, tile_rows *rows, uint8_t *tile, uint16_t *scale,
+                          uint16_t *min)
 {
-    free(row->q);
-    free(row->scale);
-    free(row->min);
+    const size_t groups = t->cols / w->group;
+
+    clm_tensor_unpack(t, row0, n, rows->q, rows->scale, rows->min);
+    for (size_t i = 0; i < n * t->cols && centre != 0; i++)
+        rows->q[i] = (int8_t)(rows->q[i] - centre);
+    for (size_t r = 0; r < n; r++) {
+        const int8_t *q = rows->q + r * t->cols;
+
+        if (w->format == CLM_FORMAT_Q4)
+            put_q4_row(q, t->cols, r, tile);
+        else
+            put_q8_row(q, t->cols, r, tile);
+        for (size_t g = 0; g < groups; g++) {
+            const float s = rows->scale[r * groups + g], m = rows->min[r * groups + g];
+            const size_t at = g * CLM_TILE_ROWS + r;
+
+            if (w->has_min != CLM_MIN_VALUE) scale[at] = clm_float_to_half(s);
+            if (w->has_min == CLM_MIN_STEPS)
+                min[at] = clm_float_to_half((s != 0.0f ? rintf(m / s) : 0.0f) + (float)centre);
+            if (w->has_min == CLM_MIN_VALUE)
+                round_group(q + g * w->group, w->group, (double)s, m + (double)s * centre,
+                            &scale[at], &min[at]);
+        }
+    }
 }
 
 clm_status clm_repack_tiles(const clm_tensor *t, size_t tile0, size_t n, uint8_t *q,
@@ -150,44 +211,29 @@ clm_status clm_repack_tiles(const clm_tensor *t, size_t tile0, size_t n, uint8_t
 {
     const clm_weight_layout w = clm_repack_layout(t);
     const clm_tile_size size = clm_repack_tile(&w);
-    const size_t row_bytes = clm_qtype_bytes(t->type, t->cols),
-                 groups = size.scales / CLM_TILE_ROWS;
-    const int centre = centre_of(&w);
-    split_row row;
-    clm_status st = split_row_create(t->cols, groups, &row, err);
+    clm_qtype_split split = {0};
+    tile_rows rows;
+    clm_status st = tile_rows_create(t, size.scales / CLM_TILE_ROWS, &rows, err);
 
     if (st != CLM_OK) goto out;
+    clm_tensor_split(t, &split);
     memset(q, 0, n * size.q_bytes);
     if (size.scales > 0) memset(scale, 0, n * size.scales * sizeof *scale);
     if (size.mins > 0) memset(min, 0, n * size.mins * sizeof *min);
 
-    for (size_t i = 0; i < n * CLM_TILE_ROWS; i++) {
-        size_t source_row = tile0 * CLM_TILE_ROWS + i, tile = i / CLM_TILE_ROWS,
-               r = i % CLM_TILE_ROWS;
-        const uint8_t *src = t->data + source_row * row_bytes;
-        uint8_t *dst = q + tile * size.q_bytes;
+    for (size_t i = 0; i < n && st == CLM_OK; i++) {
+        const size_t row0 = (tile0 + i) * CLM_TILE_ROWS;
+        size_t count;
 
-        if (source_row >= t->rows) break;
-        if (groups == 0) {
-            put_plain_row(src, t->cols, row_bytes / t->cols, r, dst);
-            continue;
-        }
-        clm_qtype_unpack(t->type, src, t->cols, row.q, row.scale, row.min);
-        for (size_t k = 0; k < t->cols && centre != 0; k++) row.q[k] = (int8_t)(row.q[k] - centre);
-        if (w.format == CLM_FORMAT_Q4)
-            put_q4_row(row.q, t->cols, r, dst);
+        if (row0 >= t->rows) break;
+        count = t->rows - row0 < CLM_TILE_ROWS ? t->rows - row0 : CLM_TILE_ROWS;
+        if (size.scales == 0)
+            st = pack_floats(t, &w, row0, count, &rows, q + i * size.q_bytes, err);
         else
-            put_q8_row(row.q, t->cols, r, dst);
-        for (size_t g = 0; g < groups; g++) {
-            size_t at = tile * size.scales + g * CLM_TILE_ROWS + r;
-            if (size.mins == 0)
-                scale[at] = clm_float_to_half(row.scale[g]);
-            else
-                round_group(row.q + g * w.group, w.group, row.scale[g],
-                            row.min[g] + (double)row.scale[g] * centre, &scale[at], &min[at]);
-        }
+            pack_integers(t, &w, row0, count, split.centre, &rows, q + i * size.q_bytes,
+                          scale + i * size.scales, size.mins > 0 ? min + i * size.mins : NULL);
     }
 out:
-    split_row_clear(&row);
+    tile_rows_clear(&rows);
     return st;
 }

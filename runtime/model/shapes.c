@@ -4,6 +4,8 @@
 #include "runtime/ops/op_add.h"
 #include "runtime/ops/op_argmax.h"
 #include "runtime/ops/op_attention.h"
+#include "runtime/ops/op_attention_decode.h"
+#include "runtime/ops/op_gather.h"
 #include "runtime/ops/op_kv_store.h"
 #include "runtime/ops/op_rmsnorm.h"
 #include "runtime/ops/op_rope.h"
@@ -11,7 +13,7 @@
 
 clm_shape clm_shape_rmsnorm(size_t m, size_t dim, size_t x_row0, float eps)
 {
-    clm_shape s = {{0}, {eps}};
+    clm_shape s = {.f = {eps}};
 
     s.v[CLM_RMSNORM_ROWS] = (int)m;
     s.v[CLM_RMSNORM_DIM] = (int)dim;
@@ -22,7 +24,7 @@ clm_shape clm_shape_rmsnorm(size_t m, size_t dim, size_t x_row0, float eps)
 clm_shape clm_shape_rope(const clm_kv_shape *kv, size_t rope_dims, const clm_qkv *qkv, size_t m,
                          size_t off, size_t n_heads, size_t pos0)
 {
-    clm_shape s = {{0}, {0}};
+    clm_shape s = {.v = {0}};
 
     s.v[CLM_ROPE_M] = (int)m;
     s.v[CLM_ROPE_LD] = (int)qkv->ld;
@@ -36,7 +38,7 @@ clm_shape clm_shape_rope(const clm_kv_shape *kv, size_t rope_dims, const clm_qkv
 
 clm_shape clm_shape_kv_store(const clm_kv_shape *kv, const clm_qkv *qkv, size_t m, size_t pos0)
 {
-    clm_shape s = {{0}, {0}};
+    clm_shape s = {.v = {0}};
 
     s.v[CLM_KV_STORE_M] = (int)m;
     s.v[CLM_KV_STORE_LD] = (int)qkv->ld;
@@ -52,7 +54,7 @@ clm_shape clm_shape_kv_store(const clm_kv_shape *kv, const clm_qkv *qkv, size_t 
 
 clm_shape clm_shape_attention(const clm_kv_shape *kv, const clm_qkv *qkv, size_t m, size_t pos0)
 {
-    clm_shape s = {{0}, {0}};
+    clm_shape s = {.v = {0}};
 
     s.v[CLM_ATTENTION_M] = (int)m;
     s.v[CLM_ATTENTION_LD] = (int)qkv->ld;
@@ -67,15 +69,42 @@ clm_shape clm_shape_attention(const clm_kv_shape *kv, const clm_qkv *qkv, size_t
     return s;
 }
 
-clm_shape clm_shape_swiglu(size_t m, size_t ffn)
+clm_shape clm_shape_attention_decode(const clm_kv_shape *kv, size_t rope_dims, const clm_qkv *qkv,
+                                     size_t splits)
 {
-    clm_shape s = {{0}, {0}};
+    clm_shape s = {.v = {0}};
+
+    s.v[CLM_ATTENTION_DECODE_K_OFF] = (int)qkv->k_off;
+    s.v[CLM_ATTENTION_DECODE_V_OFF] = (int)qkv->v_off;
+    s.v[CLM_ATTENTION_DECODE_N_HEADS] = (int)kv->n_heads;
+    s.v[CLM_ATTENTION_DECODE_N_KV_HEADS] = (int)kv->n_kv_heads;
+    s.v[CLM_ATTENTION_DECODE_HEAD_DIM] = (int)kv->head_dim;
+    s.v[CLM_ATTENTION_DECODE_CTX] = (int)kv->ctx;
+    s.v[CLM_ATTENTION_DECODE_KV_TYPE] = (int)kv->type;
+    s.v[CLM_ATTENTION_DECODE_ROPE_DIMS] = (int)rope_dims;
+    s.v[CLM_ATTENTION_DECODE_SPLITS] = (int)splits;
+    return s;
+}
+
+clm_shape clm_shape_swiglu(size_t m, size_t ffn, bool tiled)
+{
+    clm_shape s = {.v = {0}};
 
     s.v[CLM_SWIGLU_M] = (int)m;
-    s.v[CLM_SWIGLU_LD] = (int)(2 * ffn);
+    s.v[CLM_SWIGLU_LD] = (int)(tiled ? (ffn + 15) / 16 * 32 : 2 * ffn);
     s.v[CLM_SWIGLU_GATE_OFF] = 0;
-    s.v[CLM_SWIGLU_UP_OFF] = (int)ffn;
+    s.v[CLM_SWIGLU_UP_OFF] = (int)(tiled ? 16 : ffn);
     s.v[CLM_SWIGLU_FFN] = (int)ffn;
+    s.v[CLM_SWIGLU_TILED] = tiled;
+    return s;
+}
+
+clm_shape clm_shape_gather(size_t m, size_t columns)
+{
+    clm_shape s = {.v = {0}};
+
+    s.v[CLM_GATHER_M] = (int)m;
+    s.v[CLM_GATHER_K] = (int)columns;
     return s;
 }
 

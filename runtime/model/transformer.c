@@ -3,19 +3,23 @@
 
 #include <stdlib.h>
 
-/* Rows of logits computed at a time, which bounds their memory: 4 MB for 64,000 words. */
-enum { LOGIT_ROWS = 16 };
+#include "host/clock.h"
 
-typedef struct layer_weights {
-    clm_weight *attn_norm, *q, *k, *v, *o, *ffn_norm, *gate, *up, *down;
-} layer_weights;
+/* Rows of stacked matrices are filled up to this multiple. */
+enum { STACK_ROWS = 16 };
+
+static size_t round_up(size_t n, size_t unit)
+{
+    return (n + unit - 1) / unit * unit;
+}
 
 struct clm_transformer {
     clm_backend *b;
     const clm_hparams *hp;
     size_t ctx, batch;
+    double prepare_seconds, load_seconds;
     clm_weight *embed, *out_norm, *head; /* head == embed when tied */
-    layer_weights *layers;
+    clm_layer *layers;
 
     /* Activations of one batch. */
     clm_vec *ids;     /* [batch] */
@@ -25,7 +29,7 @@ struct clm_transformer {
     clm_vec *att;     /* [batch][n_heads * head_dim] */
     clm_vec *gate_up; /* [batch][2 * ffn] */
     clm_vec *act;     /* [batch][ffn] */
-    clm_vec *logits;  /* [LOGIT_ROWS][vocab] */
+    clm_vec *logits;  /* [CLM_LOGIT_ROWS][vocab] */
     clm_vec *best;    /* [1] id */
     clm_qkv qkv;      /* [batch][(n_heads + 2 n_kv_heads) * head_dim] */
 };
@@ -54,26 +58,52 @@ static void load_one(loader *l, clm_weight_role role, size_t layer, clm_weight *
         clm_fail_context(l->err, l->st, "tensor %s", tensor->name);
         return;
     }
+    if (!ops->keeps_tensors) clm_model_file_drop(l->mf, tensor);
     clm_progress(l->obs, "loading weights", ++l->done, l->total);
+}
+
+/* Loads the matrices of `roles`, which share their input, as one if the backend can, else one by one
+ * into `single`. */
+static void load_stack(loader *l, const clm_weight_role *roles, size_t n, size_t layer, bool tiled,
+                       clm_weight **stack, clm_weight **const *single)
+{
+    const clm_backend_ops *ops = l->t->b->ops;
+    const clm_tensor *parts[3];
+
+    if (l->st != CLM_OK) return;
+    for (size_t i = 0; i < n; i++) parts[i] = clm_model_file_weight(l->mf, roles[i], layer);
+    if (ops->load_stack != NULL) {
+        l->st = ops->load_stack(l->t->b, parts, n, tiled, stack, l->err);
+        if (l->st != CLM_OK) clm_fail_context(l->err, l->st, "tensor %s", parts[0]->name);
+        if (*stack != NULL) {
+            for (size_t i = 0; i < n && !ops->keeps_tensors; i++)
+                clm_model_file_drop(l->mf, parts[i]);
+            l->done += n;
+            clm_progress(l->obs, "loading weights", l->done, l->total);
+            return;
+        }
+    }
+    for (size_t i = 0; i < n; i++) load_one(l, roles[i], layer, single[i]);
 }
 
 static clm_status load_weights(clm_transformer *t, const clm_model_file *mf,
                                const clm_observer *obs, clm_err *err)
 {
+    static const clm_weight_role k_qkv[] = {CLM_W_Q, CLM_W_K, CLM_W_V},
+                                 k_gate_up[] = {CLM_W_GATE, CLM_W_UP};
     loader l = {.t = t, .mf = mf, .obs = obs, .st = CLM_OK, .err = err};
 
     l.total = 9 * t->hp->n_layers + (t->hp->tied_head ? 2 : 3);
     load_one(&l, CLM_W_EMBED, 0, &t->embed);
     for (size_t i = 0; i < t->hp->n_layers; i++) {
-        layer_weights *w = &t->layers[i];
+        clm_layer *w = &t->layers[i];
+        clm_weight **const qkv[] = {&w->q, &w->k, &w->v}, **const gate_up[] = {&w->gate, &w->up};
+
         load_one(&l, CLM_W_ATTN_NORM, i, &w->attn_norm);
-        load_one(&l, CLM_W_Q, i, &w->q);
-        load_one(&l, CLM_W_K, i, &w->k);
-        load_one(&l, CLM_W_V, i, &w->v);
+        load_stack(&l, k_qkv, 3, i, false, &w->qkv, qkv);
         load_one(&l, CLM_W_O, i, &w->o);
         load_one(&l, CLM_W_FFN_NORM, i, &w->ffn_norm);
-        load_one(&l, CLM_W_GATE, i, &w->gate);
-        load_one(&l, CLM_W_UP, i, &w->up);
+        load_stack(&l, k_gate_up, 2, i, true, &w->gate_up, gate_up);
         load_one(&l, CLM_W_DOWN, i, &w->down);
     }
     load_one(&l, CLM_W_OUT_NORM, 0, &t->out_norm);
@@ -88,6 +118,8 @@ static clm_status create_activations(clm_transformer *t, clm_err *err)
 {
     const clm_hparams *hp = t->hp;
     size_t q_dim = hp->n_heads * hp->head_dim, kv_dim = hp->n_kv_heads * hp->head_dim;
+    size_t q_room = round_up(q_dim, STACK_ROWS), kv_room = round_up(kv_dim, STACK_ROWS);
+    size_t ffn_room = round_up(hp->ffn, STACK_ROWS);
     struct {
         clm_vec **vec;
         size_t count;
@@ -97,17 +129,17 @@ static clm_status create_activations(clm_transformer *t, clm_err *err)
         {&t->x, t->batch * hp->width, false},
         {&t->h, t->batch * hp->width, false},
         {&t->y, t->batch * hp->width, false},
-        {&t->qkv.x, t->batch * (q_dim + 2 * kv_dim), false},
+        {&t->qkv.x, t->batch * (q_room + 2 * kv_room), false},
         {&t->att, t->batch * q_dim, false},
-        {&t->gate_up, t->batch * 2 * hp->ffn, false},
+        {&t->gate_up, t->batch * 2 * ffn_room, false},
         {&t->act, t->batch * hp->ffn, false},
-        {&t->logits, LOGIT_ROWS * hp->vocab, false},
+        {&t->logits, CLM_LOGIT_ROWS * hp->vocab, false},
         {&t->best, 1, true},
     };
 
-    t->qkv.ld = q_dim + 2 * kv_dim;
-    t->qkv.k_off = q_dim;
-    t->qkv.v_off = q_dim + kv_dim;
+    t->qkv.ld = q_room + 2 * kv_room;
+    t->qkv.k_off = q_room;
+    t->qkv.v_off = q_room + kv_room;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         clm_status st = t->b->ops->vec_create(t->b, all[i].count, all[i].ids, all[i].vec, err);
         if (st != CLM_OK) return st;
@@ -122,6 +154,7 @@ clm_status clm_transformer_create(clm_backend *b, const clm_model_file *mf, size
     const clm_hparams *hp = clm_model_file_hparams(mf);
     clm_kv_shape shape = {hp->n_layers, hp->n_heads, hp->n_kv_heads, hp->head_dim, ctx, kv};
     clm_transformer *t = calloc(1, sizeof *t);
+    double start;
     clm_status st;
 
     *out = NULL;
@@ -135,9 +168,12 @@ clm_status clm_transformer_create(clm_backend *b, const clm_model_file *mf, size
         st = clm_fail(err, CLM_E_NOMEM, "model: no memory");
         goto out;
     }
+    start = clm_clock_seconds();
     st = b->ops->prepare(b, mf, &shape, t->batch, err);
     if (st == CLM_OK) st = create_activations(t, err);
+    t->prepare_seconds = clm_clock_seconds() - start;
     if (st == CLM_OK) st = load_weights(t, mf, obs, err);
+    t->load_seconds = clm_clock_seconds() - start - t->prepare_seconds;
     if (st != CLM_OK) goto out;
     *out = t;
     t = NULL;
@@ -155,9 +191,9 @@ void clm_transformer_destroy(clm_transformer *t)
 
     for (size_t i = 0; i < sizeof vecs / sizeof *vecs; i++) ops->vec_destroy(t->b, vecs[i]);
     for (size_t i = 0; t->layers != NULL && i < t->hp->n_layers; i++) {
-        layer_weights *w = &t->layers[i];
-        clm_weight *all[] = {w->attn_norm, w->q,    w->k,  w->v,   w->o,
-                             w->ffn_norm,  w->gate, w->up, w->down};
+        clm_layer *w = &t->layers[i];
+        clm_weight *all[] = {w->attn_norm, w->qkv,     w->q,    w->k,  w->v,   w->o,
+                             w->ffn_norm,  w->gate_up, w->gate, w->up, w->down};
         for (size_t j = 0; j < sizeof all / sizeof *all; j++) ops->unload(t->b, all[j]);
     }
     if (t->head != t->embed) ops->unload(t->b, t->head);
@@ -175,6 +211,11 @@ size_t clm_transformer_batch(const clm_transformer *t)
 {
     return t->batch;
 }
+void clm_transformer_times(const clm_transformer *t, double *prepare, double *load)
+{
+    *prepare = t->prepare_seconds;
+    *load = t->load_seconds;
+}
 
 /* ---- running --------------------------------------------------------------------------------- */
 
@@ -188,14 +229,18 @@ static clm_status run_attention(clm_transformer *t, size_t layer, size_t m, size
                                 clm_err *err)
 {
     const clm_backend_ops *ops = t->b->ops;
-    const layer_weights *w = &t->layers[layer];
+    const clm_layer *w = &t->layers[layer];
     const clm_qkv *qkv = &t->qkv;
     clm_status st = CLM_OK;
 
     STEP(ops->rmsnorm(t->b, t->x, 0, m, t->hp->width, w->attn_norm, t->hp->rms_eps, t->h, err));
-    STEP(ops->matmul(t->b, w->q, t->h, m, qkv->x, qkv->ld, 0, err));
-    STEP(ops->matmul(t->b, w->k, t->h, m, qkv->x, qkv->ld, qkv->k_off, err));
-    STEP(ops->matmul(t->b, w->v, t->h, m, qkv->x, qkv->ld, qkv->v_off, err));
+    if (w->qkv != NULL) {
+        STEP(ops->matmul(t->b, w->qkv, t->h, m, qkv->x, qkv->ld, 0, err));
+    } else {
+        STEP(ops->matmul(t->b, w->q, t->h, m, qkv->x, qkv->ld, 0, err));
+        STEP(ops->matmul(t->b, w->k, t->h, m, qkv->x, qkv->ld, qkv->k_off, err));
+        STEP(ops->matmul(t->b, w->v, t->h, m, qkv->x, qkv->ld, qkv->v_off, err));
+    }
     if (t->hp->position == CLM_POSITION_ROPE) STEP(ops->rope(t->b, qkv, m, pos0, err));
     STEP(ops->kv_store(t->b, layer, qkv, m, pos0, err));
     STEP(ops->attention(t->b, layer, qkv, m, pos0, t->att, err));
@@ -207,20 +252,41 @@ static clm_status run_attention(clm_transformer *t, size_t layer, size_t m, size
 static clm_status run_ffn(clm_transformer *t, size_t layer, size_t m, clm_err *err)
 {
     const clm_backend_ops *ops = t->b->ops;
-    const layer_weights *w = &t->layers[layer];
+    const clm_layer *w = &t->layers[layer];
     size_t ffn = t->hp->ffn;
     clm_status st = CLM_OK;
 
     STEP(ops->rmsnorm(t->b, t->x, 0, m, t->hp->width, w->ffn_norm, t->hp->rms_eps, t->h, err));
-    STEP(ops->matmul(t->b, w->gate, t->h, m, t->gate_up, 2 * ffn, 0, err));
-    STEP(ops->matmul(t->b, w->up, t->h, m, t->gate_up, 2 * ffn, ffn, err));
-    STEP(ops->swiglu(t->b, t->gate_up, m, ffn, t->act, err));
+    if (w->gate_up != NULL) {
+        STEP(ops->matmul(t->b, w->gate_up, t->h, m, t->gate_up, 2 * round_up(ffn, STACK_ROWS), 0,
+                         err));
+    } else {
+        STEP(ops->matmul(t->b, w->gate, t->h, m, t->gate_up, 2 * ffn, 0, err));
+        STEP(ops->matmul(t->b, w->up, t->h, m, t->gate_up, 2 * ffn, ffn, err));
+    }
+    STEP(ops->swiglu(t->b, t->gate_up, m, ffn, w->gate_up != NULL, t->act, err));
     STEP(ops->matmul(t->b, w->down, t->act, m, t->y, t->hp->width, 0, err));
     STEP(ops->add(t->b, t->x, t->y, m * t->hp->width, err));
     return st;
 }
 
-/* Logits of rows row0 .. row0 + m - 1 of the residual stream, m <= LOGIT_ROWS. */
+static clm_status run_layers(clm_transformer *t, size_t n, size_t pos0, clm_err *err)
+{
+    const clm_backend_ops *ops = t->b->ops;
+    clm_status st = CLM_OK;
+    bool done = false;
+
+    if (n == 1 && ops->decode != NULL)
+        st = ops->decode(t->b, t->layers, t->x, &t->qkv, pos0, &done, err);
+    for (size_t layer = 0; layer < t->hp->n_layers && st == CLM_OK && !done; layer++) {
+        STEP(run_attention(t, layer, n, pos0, err));
+        STEP(run_ffn(t, layer, n, err));
+        if (layer % 8 == 7) STEP(ops->flush(t->b, err)); /* so that the device starts early */
+    }
+    return st;
+}
+
+/* Logits of rows row0 .. row0 + m - 1 of the residual stream, m <= CLM_LOGIT_ROWS. */
 static clm_status run_head(clm_transformer *t, size_t row0, size_t m, clm_err *err)
 {
     const clm_backend_ops *ops = t->b->ops;
@@ -231,6 +297,19 @@ static clm_status run_head(clm_transformer *t, size_t row0, size_t m, clm_err *e
     return st;
 }
 
+clm_status clm_transformer_logits(clm_transformer *t, size_t row0, size_t n, float *logits,
+                                  clm_err *err)
+{
+    clm_status st = CLM_OK;
+
+    if (n == 0 || n > CLM_LOGIT_ROWS || row0 > t->batch || n > t->batch - row0)
+        return clm_fail(err, CLM_E_INTERNAL, "model: logits of %zu rows from %zu (batch %zu)", n,
+                        row0, t->batch);
+    STEP(run_head(t, row0, n, err));
+    STEP(t->b->ops->read(t->b, t->logits, 0, n * t->hp->vocab, logits, err));
+    return st;
+}
+
 static clm_status read_outputs(clm_transformer *t, size_t n, const clm_outputs *want, clm_err *err)
 {
     const clm_backend_ops *ops = t->b->ops;
@@ -238,7 +317,7 @@ static clm_status read_outputs(clm_transformer *t, size_t n, const clm_outputs *
     clm_status st = CLM_OK;
 
     for (size_t row = from; row < n && st == CLM_OK; row += rows) {
-        rows = n - row < LOGIT_ROWS ? n - row : LOGIT_ROWS;
+        rows = n - row < CLM_LOGIT_ROWS ? n - row : CLM_LOGIT_ROWS;
         STEP(run_head(t, row, rows, err));
         if (want->logits != NULL)
             STEP(ops->read(t->b, t->logits, 0, rows * vocab, want->logits + (row - from) * vocab,
@@ -267,11 +346,7 @@ clm_status clm_transformer_run(clm_transformer *t, const int *ids, size_t n, siz
 
     STEP(ops->write_ids(t->b, t->ids, ids, n, err));
     STEP(ops->embed(t->b, t->embed, t->ids, n, t->x, err));
-    for (size_t layer = 0; layer < t->hp->n_layers && st == CLM_OK; layer++) {
-        STEP(run_attention(t, layer, n, pos0, err));
-        STEP(run_ffn(t, layer, n, err));
-        if (layer % 8 == 7) STEP(ops->flush(t->b, err)); /* so that the device starts early */
-    }
+    STEP(run_layers(t, n, pos0, err));
     if (want != NULL && (want->logits != NULL || want->best != NULL))
         STEP(read_outputs(t, n, want, err));
     return st;

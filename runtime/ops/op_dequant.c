@@ -25,6 +25,7 @@ static const clm_shape k_test_shapes[] = {
     {.v = {0, 20, 96, CLM_FORMAT_Q4, 0, 0}},     {.v = {0, 20, 96, CLM_FORMAT_Q8, 32, 0}},
     {.v = {48, 33, 160, CLM_FORMAT_Q8, 16, 1}},  {.v = {0, 16, 256, CLM_FORMAT_Q8, 128, 0}},
     {.v = {16, 1, 160, CLM_FORMAT_Q8, 160, 1}},  {.v = {0, 512, 1024, CLM_FORMAT_Q4, 32, 0}},
+    {.v = {0, 20, 128, CLM_FORMAT_Q4, 32, 2}},   {.v = {16, 20, 96, CLM_FORMAT_Q8, 0, 2}},
 };
 
 /* Slices of Baichuan-13B's matrices. */
@@ -49,7 +50,7 @@ static clm_weight_layout layout(const clm_shape *shape)
                                .rows = size_of(v[CLM_DEQUANT_ROW0]) + size_of(v[CLM_DEQUANT_ROWS]),
                                .columns = size_of(v[CLM_DEQUANT_K]),
                                .group = size_of(v[CLM_DEQUANT_GROUP]),
-                               .has_min = v[CLM_DEQUANT_HAS_MIN] != 0};
+                               .has_min = v[CLM_DEQUANT_HAS_MIN]};
 }
 
 static bool valid(const int *params, const clm_shape *shape, const clm_caps *caps)
@@ -58,8 +59,8 @@ static bool valid(const int *params, const clm_shape *shape, const clm_caps *cap
     const int *v = shape->v;
 
     if (!clm_weight_legal(&w) || v[CLM_DEQUANT_ROWS] < 1 || v[CLM_DEQUANT_ROWS] > SIZE_LIMIT ||
-        v[CLM_DEQUANT_K] > SIZE_LIMIT || v[CLM_DEQUANT_GROUP] < 0 ||
-        (v[CLM_DEQUANT_HAS_MIN] & ~1) != 0)
+        v[CLM_DEQUANT_K] > SIZE_LIMIT || v[CLM_DEQUANT_GROUP] < 0 || v[CLM_DEQUANT_HAS_MIN] < 0 ||
+        v[CLM_DEQUANT_HAS_MIN] > CLM_MIN_STEPS)
         return false;
     if (v[CLM_DEQUANT_ROW0] < 0 || v[CLM_DEQUANT_ROW0] > SIZE_LIMIT ||
         v[CLM_DEQUANT_ROW0] % CLM_TILE_ROWS != 0)
@@ -85,7 +86,7 @@ static size_t defines(const clm_shape *shape, const int *params, clm_define *def
 
     defs[0] = (clm_define){"FORMAT", shape->v[CLM_DEQUANT_FORMAT]};
     defs[1] = (clm_define){"GROUP", clm_weight_group_define(&w)};
-    defs[2] = (clm_define){"HAS_MIN", clm_weight_quantised(w.format) && w.has_min};
+    defs[2] = (clm_define){"HAS_MIN", clm_weight_quantised(w.format) ? w.has_min : 0};
     defs[3] = (clm_define){"KL", params[0]};
     return 4;
 }

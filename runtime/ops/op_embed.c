@@ -25,7 +25,8 @@ static const clm_shape k_test_shapes[] = {
     {.v = {7, 0, 15, 256, CLM_FORMAT_Q4, 64, 0}},    {.v = {7, 3, 20, 96, CLM_FORMAT_Q4, 16, 1}},
     {.v = {7, 0, 20, 96, CLM_FORMAT_Q4, 0, 0}},      {.v = {7, 0, 20, 96, CLM_FORMAT_Q8, 32, 0}},
     {.v = {9, 50, 33, 160, CLM_FORMAT_Q8, 16, 1}},   {.v = {7, 0, 16, 256, CLM_FORMAT_Q8, 128, 0}},
-    {.v = {7, 2, 18, 160, CLM_FORMAT_Q8, 160, 1}},
+    {.v = {7, 2, 18, 160, CLM_FORMAT_Q8, 160, 1}},   {.v = {7, 2, 18, 96, CLM_FORMAT_Q4, 32, 2}},
+    {.v = {7, 0, 20, 128, CLM_FORMAT_Q8, 64, 2}},
 };
 
 /* Baichuan-13B: one token, and a prompt. */
@@ -43,7 +44,7 @@ static clm_weight_layout layout(const clm_shape *shape)
                                .rows = v[CLM_EMBED_ROWS] > 0 ? (size_t)v[CLM_EMBED_ROWS] : 0,
                                .columns = v[CLM_EMBED_K] > 0 ? (size_t)v[CLM_EMBED_K] : 0,
                                .group = v[CLM_EMBED_GROUP] > 0 ? (size_t)v[CLM_EMBED_GROUP] : 0,
-                               .has_min = v[CLM_EMBED_HAS_MIN] != 0};
+                               .has_min = v[CLM_EMBED_HAS_MIN]};
 }
 
 static bool valid(const int *params, const clm_shape *shape, const clm_caps *caps)
@@ -52,7 +53,7 @@ static bool valid(const int *params, const clm_shape *shape, const clm_caps *cap
     const int *v = shape->v;
 
     if (!clm_weight_legal(&w) || v[CLM_EMBED_M] < 1 || v[CLM_EMBED_K] > SIZE_LIMIT ||
-        v[CLM_EMBED_GROUP] < 0 || (v[CLM_EMBED_HAS_MIN] & ~1) != 0)
+        v[CLM_EMBED_GROUP] < 0 || v[CLM_EMBED_HAS_MIN] < 0 || v[CLM_EMBED_HAS_MIN] > CLM_MIN_STEPS)
         return false;
     if (v[CLM_EMBED_ROW0] < 0 || v[CLM_EMBED_ROWS] > INT_MAX - v[CLM_EMBED_ROW0]) return false;
     return clm_op_group_fits(caps, params[0]);
@@ -70,7 +71,7 @@ static size_t defines(const clm_shape *shape, const int *params, clm_define *def
 
     defs[0] = (clm_define){"FORMAT", shape->v[CLM_EMBED_FORMAT]};
     defs[1] = (clm_define){"GROUP", clm_weight_group_define(&w)};
-    defs[2] = (clm_define){"HAS_MIN", clm_weight_quantised(w.format) && w.has_min};
+    defs[2] = (clm_define){"HAS_MIN", clm_weight_quantised(w.format) ? w.has_min : 0};
     defs[3] = (clm_define){"WG", params[0]};
     return 4;
 }

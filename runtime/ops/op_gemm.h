@@ -10,7 +10,7 @@
 #include "tuning/op_desc.h"
 
 /* shape.v. T: tokens per panel of the activations (runtime/ops/act.h). FORMAT: clm_weight_format, that
- * of the descriptor's matrices; GROUP elements per scale, 0: a whole row. ADD 1: on top of y. */
+ * of the descriptor's matrices; GROUP elements per scale, 0: a whole row. */
 enum clm_gemm_dim {
     CLM_GEMM_M,
     CLM_GEMM_N,
@@ -18,7 +18,6 @@ enum clm_gemm_dim {
     CLM_GEMM_LDY,
     CLM_GEMM_Y_OFF,
     CLM_GEMM_T,
-    CLM_GEMM_ADD,
     CLM_GEMM_FORMAT,
     CLM_GEMM_GROUP,
     CLM_GEMM_HAS_MIN,

@@ -38,6 +38,7 @@ const clm_shape clm_gemv_test_shapes[CLM_GEMV_TEST_SHAPES] = {
     {.v = {7, 16, 96, 16, 0, 0, 1}},       {.v = {2, 100, 160, 103, 3, 0, 0}},
     {.v = {1, 96, 256, 96, 0, 0, 1}},      {.v = {1, 1, 96, 7, 3, 96, 0}},
     {.v = {1, 512, 1024, 520, 3, 128, 1}}, {.v = {1, 512, 1024, 512, 0, 0, 0}},
+    {.v = {2, 33, 128, 40, 3, 128, 2}},    {.v = {1, 100, 160, 103, 3, 16, 2}},
 };
 
 /* Baichuan-13B: query-key-value, attention output, gate and up, down, vocabulary. */
@@ -58,7 +59,7 @@ clm_weight_layout clm_gemv_block_layout(const clm_shape *shape, clm_weight_forma
                                .rows = size_of(shape->v[CLM_GEMV_N]),
                                .columns = size_of(shape->v[CLM_GEMV_K]),
                                .group = size_of(shape->v[CLM_GEMV_GROUP]),
-                               .has_min = shape->v[CLM_GEMV_HAS_MIN] != 0};
+                               .has_min = shape->v[CLM_GEMV_HAS_MIN]};
 }
 
 clm_weight_layout clm_gemv_float_layout(const clm_shape *shape)
@@ -81,7 +82,8 @@ bool clm_gemv_valid(const clm_weight_layout *w, const int *params, const clm_sha
 {
     if (!sizes_legal(shape->v) || !clm_weight_legal(w)) return false;
     if (clm_weight_quantised(w->format) &&
-        (shape->v[CLM_GEMV_GROUP] < 0 || (shape->v[CLM_GEMV_HAS_MIN] & ~1) != 0))
+        (shape->v[CLM_GEMV_GROUP] < 0 || shape->v[CLM_GEMV_HAS_MIN] < 0 ||
+         shape->v[CLM_GEMV_HAS_MIN] > CLM_MIN_STEPS))
         return false;
     if (params[CLM_GEMV_FAMILY] == 0)
         return params[CLM_GEMV_KSPLIT] == 1 && params[CLM_GEMV_TILES] >= 1;

@@ -13,7 +13,7 @@
 #include "tuning/op_desc.h"
 
 /* shape.v. x has leading dimension K, y LDY (at least Y_OFF + N). GROUP: elements per scale, 0 for
- * a whole row; HAS_MIN 0 or 1. gemv_f16 has CLM_GEMV_FORMAT (clm_weight_format) instead of both. */
+ * a whole row; HAS_MIN a clm_min_kind. gemv_f16 has CLM_GEMV_FORMAT (clm_weight_format) instead of both. */
 enum clm_gemv_dim {
     CLM_GEMV_M,
     CLM_GEMV_N,
@@ -36,7 +36,7 @@ extern const clm_axis clm_gemv_axes[CLM_GEMV_AXES];
 extern const char *const clm_gemv_block_dims[CLM_GEMV_DIMS]; /* names, of q4 and q8 */
 
 /* Shapes of gemv_q4 and gemv_q8. */
-enum { CLM_GEMV_TEST_SHAPES = 22, CLM_GEMV_TUNE_SHAPES = 5 };
+enum { CLM_GEMV_TEST_SHAPES = 24, CLM_GEMV_TUNE_SHAPES = 5 };
 extern const clm_shape clm_gemv_test_shapes[CLM_GEMV_TEST_SHAPES];
 extern const clm_shape clm_gemv_tune_shapes[CLM_GEMV_TUNE_SHAPES];
 

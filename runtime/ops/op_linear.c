@@ -45,7 +45,7 @@ static clm_weight_layout layout_of(const clm_shape *shape)
                                .rows = v[CLM_LINEAR_N] > 0 ? (size_t)v[CLM_LINEAR_N] : 0,
                                .columns = v[CLM_LINEAR_K] > 0 ? (size_t)v[CLM_LINEAR_K] : 0,
                                .group = v[CLM_LINEAR_GROUP] > 0 ? (size_t)v[CLM_LINEAR_GROUP] : 0,
-                               .has_min = v[CLM_LINEAR_HAS_MIN] != 0};
+                               .has_min = v[CLM_LINEAR_HAS_MIN]};
 }
 
 static bool flag(int v)
@@ -62,11 +62,11 @@ static bool shape_legal(const clm_shape *shape)
         v[CLM_LINEAR_K] > SIZE_LIMIT || v[CLM_LINEAR_GROUP] < 0 || !clm_weight_legal(&w))
         return false;
     if (v[CLM_LINEAR_ROW0] < 0 || v[CLM_LINEAR_ROW0] > SIZE_LIMIT ||
-        v[CLM_LINEAR_ROW0] % SUM_ROWS != 0)
+        (v[CLM_LINEAR_EPILOGUE] != CLM_LINEAR_STORE && v[CLM_LINEAR_ROW0] % SUM_ROWS != 0))
         return false;
     if (!flag(v[CLM_LINEAR_ACT]) || !flag(v[CLM_LINEAR_OUT_ACT]) || !flag(v[CLM_LINEAR_NORM]) ||
-        !flag(v[CLM_LINEAR_HAS_MIN]) || v[CLM_LINEAR_EPILOGUE] < CLM_LINEAR_STORE ||
-        v[CLM_LINEAR_EPILOGUE] > CLM_LINEAR_SWIGLU)
+        v[CLM_LINEAR_HAS_MIN] < CLM_MIN_NONE || v[CLM_LINEAR_HAS_MIN] > CLM_MIN_STEPS ||
+        v[CLM_LINEAR_EPILOGUE] < CLM_LINEAR_STORE || v[CLM_LINEAR_EPILOGUE] > CLM_LINEAR_SWIGLU)
         return false;
     if (v[CLM_LINEAR_NORM] && (v[CLM_LINEAR_N_PART] < 1 || v[CLM_LINEAR_N_PART] > SIZE_LIMIT))
         return false;
@@ -295,8 +295,8 @@ static double flops(const clm_shape *shape)
 /* Every kind of input, output and end of a matrix, in both block formats. */
 #define BLOCK_SHAPES(F)                                                                            \
     SHAPE(1, 32, 0, 0, F, 32, 0, 1, 0, 0, 0), SHAPE(100, 160, 32, 5, F, 32, 1, 1, 0, 1, 0),        \
-        SHAPE(96, 256, 32, 8, F, 128, 0, 1, 1, 1, 1), SHAPE(192, 96, 0, 3, F, 96, 1, 1, 1, 1, 1),  \
-        SHAPE(192, 96, 64, 3, F, 0, 0, 1, 1, 0, 2), SHAPE(83, 128, 32, 0, F, 64, 1, 0, 0, 0, 1),   \
+        SHAPE(96, 256, 32, 8, F, 128, 0, 1, 1, 1, 1), SHAPE(192, 96, 0, 3, F, 96, 2, 1, 1, 1, 1),  \
+        SHAPE(192, 96, 64, 3, F, 0, 0, 1, 1, 0, 2), SHAPE(83, 128, 32, 0, F, 64, 2, 0, 0, 0, 1),   \
         SHAPE(96, 128, 32, 4, F, 0, 1, 0, 0, 1, 2), SHAPE(15, 64, 0, 2, F, 32, 0, 1, 0, 1, 1),     \
         SHAPE(512, 1024, 0, 32, F, 128, 0, 1, 1, 1, 1)
 /* Baichuan-13B: query, key and value; output; gate and up; down; vocabulary. */

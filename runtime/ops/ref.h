@@ -28,8 +28,11 @@ void clm_ref_act_quant(clm_case *c);
 void clm_ref_add(clm_case *c);
 void clm_ref_argmax(clm_case *c);
 void clm_ref_attention(clm_case *c);
+void clm_ref_attention_combine(clm_case *c);
+void clm_ref_attention_decode(clm_case *c);
 void clm_ref_dequant(clm_case *c);
 void clm_ref_embed(clm_case *c);
+void clm_ref_gather(clm_case *c);
 void clm_ref_gemm(clm_case *c);
 void clm_ref_gemv_f16(clm_case *c);
 void clm_ref_gemv_q4(clm_case *c);
@@ -39,5 +42,6 @@ void clm_ref_linear(clm_case *c);
 void clm_ref_rmsnorm(clm_case *c);
 void clm_ref_rope(clm_case *c);
 void clm_ref_swiglu(clm_case *c);
+void clm_ref_xgemm(clm_case *c);
 
 #endif

@@ -14,7 +14,7 @@ void clm_ref_dequant(clm_case *c)
                                       .rows = row0 + rows,
                                       .columns = (size_t)v[CLM_DEQUANT_K],
                                       .group = (size_t)v[CLM_DEQUANT_GROUP],
-                                      .has_min = v[CLM_DEQUANT_HAS_MIN] != 0};
+                                      .has_min = v[CLM_DEQUANT_HAS_MIN]};
     const clm_ref_weight w = clm_ref_weight_of(c, &layout);
     float *out = c->bufs[3].expected;
 

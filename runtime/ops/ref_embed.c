@@ -13,7 +13,7 @@ void clm_ref_embed(clm_case *c)
                                       .rows = (size_t)v[CLM_EMBED_ROWS],
                                       .columns = (size_t)v[CLM_EMBED_K],
                                       .group = (size_t)v[CLM_EMBED_GROUP],
-                                      .has_min = v[CLM_EMBED_HAS_MIN] != 0};
+                                      .has_min = v[CLM_EMBED_HAS_MIN]};
     const clm_ref_weight w = clm_ref_weight_of(c, &layout);
     const int32_t *ids = c->bufs[3].data;
     float *out = c->bufs[4].expected;

@@ -16,25 +16,22 @@ void clm_ref_gemm(clm_case *c)
                                       .rows = (size_t)v[CLM_GEMM_N],
                                       .columns = (size_t)v[CLM_GEMM_K],
                                       .group = (size_t)v[CLM_GEMM_GROUP],
-                                      .has_min = v[CLM_GEMM_HAS_MIN] != 0};
+                                      .has_min = v[CLM_GEMM_HAS_MIN]};
     const clm_ref_weight w = clm_ref_weight_of(c, &layout);
     const size_t k_count = layout.columns, panel = (size_t)v[CLM_GEMM_T],
                  ldy = (size_t)v[CLM_GEMM_LDY];
     const int8_t *q = c->bufs[CLM_GEMM_X].data;
-    const float *d = c->bufs[CLM_GEMM_XD].data, *before = c->bufs[CLM_GEMM_Y].data;
+    const float *d = c->bufs[CLM_GEMM_XD].data;
     float *y = c->bufs[CLM_GEMM_Y].expected;
     double *row = malloc(k_count * sizeof *row);
 
     if (row == NULL) abort(); /* a test's memory */
-    if (v[CLM_GEMM_ADD])
-        for (size_t i = 0; i < c->bufs[CLM_GEMM_Y].count; i++) y[i] = before[i];
-    else
-        clm_ref_untouched(&c->bufs[CLM_GEMM_Y]);
+    clm_ref_untouched(&c->bufs[CLM_GEMM_Y]);
     for (size_t n = 0; n < layout.rows; n++) {
         for (size_t k = 0; k < k_count; k++) row[k] = clm_ref_weight_value(&w, n, k);
         for (size_t m = 0; m < (size_t)v[CLM_GEMM_M]; m++) {
             const size_t p = m / panel, t = m % panel, at = m * ldy + (size_t)v[CLM_GEMM_Y_OFF] + n;
-            double sum = v[CLM_GEMM_ADD] ? (double)before[at] : 0.0;
+            double sum = 0.0;
 
             for (size_t k = 0; k < k_count; k++) {
                 const size_t word = (p * (k_count / 4) + k / 4) * panel + t;

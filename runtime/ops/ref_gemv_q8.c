@@ -13,7 +13,7 @@ void clm_ref_gemv_q8(clm_case *c)
                                  .rows = (size_t)v[CLM_GEMV_N],
                                  .columns = (size_t)v[CLM_GEMV_K],
                                  .group = (size_t)v[CLM_GEMV_GROUP],
-                                 .has_min = v[CLM_GEMV_HAS_MIN] != 0};
+                                 .has_min = v[CLM_GEMV_HAS_MIN]};
 
     clm_ref_product(c, &w);
 }

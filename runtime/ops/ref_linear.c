@@ -110,7 +110,7 @@ void clm_ref_linear(clm_case *c)
                                       .rows = (size_t)v[CLM_LINEAR_N],
                                       .columns = (size_t)v[CLM_LINEAR_K],
                                       .group = (size_t)v[CLM_LINEAR_GROUP],
-                                      .has_min = v[CLM_LINEAR_HAS_MIN] != 0};
+                                      .has_min = v[CLM_LINEAR_HAS_MIN]};
     const clm_ref_weight w = clm_ref_weight_of(c, &layout);
     const size_t rows = layout.rows, row0 = (size_t)v[CLM_LINEAR_ROW0];
     double *x = malloc(layout.columns * sizeof *x), *y = malloc(rows * sizeof *y);

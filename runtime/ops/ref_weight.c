@@ -65,7 +65,11 @@ double clm_ref_weight_factor(const clm_ref_weight *w, size_t n, size_t k)
 
 double clm_ref_weight_offset(const clm_ref_weight *w, size_t n, size_t k)
 {
-    return w->min != NULL ? (double)clm_ref_half_to_float(w->min[scale_index(w, n, k)]) : 0.0;
+    double min;
+
+    if (w->min == NULL) return 0.0;
+    min = (double)clm_ref_half_to_float(w->min[scale_index(w, n, k)]);
+    return w->layout.has_min == CLM_MIN_STEPS ? clm_ref_weight_factor(w, n, k) * min : min;
 }
 
 double clm_ref_weight_value(const clm_ref_weight *w, size_t n, size_t k)

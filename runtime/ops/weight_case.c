@@ -4,6 +4,7 @@
  */
 #include "runtime/ops/weight_case.h"
 
+#include <math.h>
 #include <string.h>
 #include "runtime/ops/ref.h"
 
@@ -72,7 +73,8 @@ static void fill_scales(const clm_weight_layout *w, uint16_t *scale, uint16_t *m
             scale[i] = (uint16_t)(bits >> 22); /* subnormal or zero */
         else
             scale[i] = clm_ref_float_to_half(bits % 5 == 0 ? -s : s);
-        if (min != NULL) min[i] = clm_ref_float_to_half(m);
+        if (min != NULL)
+            min[i] = clm_ref_float_to_half(w->has_min == CLM_MIN_STEPS ? floorf(m / s) : m);
     }
 }
 

@@ -11,12 +11,16 @@
 #include "host/buffer.h"
 #include "runtime/ops/weight.h"
 
+/* Whether groups have a minimum, and what its fp16 is: its value, or how many scales it is (a whole
+ * number: GPTQ's zeros, which are exact so, and would not be after the product is rounded). */
+typedef enum clm_min_kind { CLM_MIN_NONE, CLM_MIN_VALUE, CLM_MIN_STEPS } clm_min_kind;
+
 /* A matrix of `rows` x `columns`. `group` (elements per scale, 0: a whole row) and `has_min` count
  * for the quantised formats only. */
 typedef struct clm_weight_layout {
     clm_weight_format format;
     size_t rows, columns, group;
-    bool has_min;
+    int has_min; /* clm_min_kind */
 } clm_weight_layout;
 
 /* Whether the format is known, no size is 0 and the columns fit block and group. */

@@ -1,8 +1,9 @@
-/* runtime/text/chat_detect.c: names of the templates, and which one a model wants; see
- * chat_template.h.
+/* runtime/text/chat_detect.c: names of the templates, which one a model wants, and the system text
+ * that its file states; see chat_template.h.
  */
 #include "runtime/text/chat_template.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -75,6 +76,7 @@ static clm_template by_name(const clm_hparams *hp, const clm_vocab *vocab)
 {
     if (strcmp(hp->arch, "baichuan") == 0) {
         if (named(hp, "instruct")) return CLM_TEMPLATE_BAICHUAN_INSTRUCTION;
+        if (vocab->user > 0 && vocab->assistant > 0) return CLM_TEMPLATE_BAICHUAN_CHAT;
         if (named(hp, "base")) return CLM_TEMPLATE_NONE;
         /* The base models of the family have these pieces as well; without a name a conversation
          * is the better guess. */
@@ -96,4 +98,46 @@ clm_template clm_template_detect(const clm_hparams *hp, const clm_vocab *vocab)
         vocab->chat_template != NULL ? by_text(vocab->chat_template) : CLM_TEMPLATE_COUNT;
 
     return t != CLM_TEMPLATE_COUNT ? t : by_name(hp, vocab);
+}
+
+/* Copies a literal of a Jinja template without its escapes; false when it is no plain literal, since
+ * a quote ends it or an expression begins in it. */
+static bool copy_literal(const char *from, const char *end, char *to)
+{
+    for (; from < end; from++) {
+        if (*from == '{' || *from == '}' || *from == '\'' || *from == '"') return false;
+        if (*from != '\\') {
+            *to++ = *from;
+            continue;
+        }
+        if (++from == end) return false;
+        *to++ = *from == 'n' ? '\n' : *from;
+    }
+    *to = '\0';
+    return true;
+}
+
+clm_status clm_template_default_system(const clm_vocab *vocab, char **text, clm_err *err)
+{
+    static const char open[] = "<|im_start|>system", close[] = "<|im_end|>";
+    const char *at = vocab->chat_template, *end;
+
+    *text = NULL;
+    while (at != NULL && (at = strstr(at, open)) != NULL) {
+        at += sizeof open - 1;
+        if (strncmp(at, "\\n", 2) == 0)
+            at += 2;
+        else if (*at == '\n')
+            at++;
+        else
+            continue;
+        end = strstr(at, close);
+        if (end == NULL || end == at) continue;
+        *text = malloc((size_t)(end - at) + 1);
+        if (*text == NULL) return clm_fail(err, CLM_E_NOMEM, "chat template: no memory");
+        if (copy_literal(at, end, *text)) return CLM_OK;
+        free(*text);
+        *text = NULL;
+    }
+    return CLM_OK;
 }

@@ -406,10 +406,12 @@ out:
 
 /* ---- baichuan-chat ----------------------------------------------------------------------------- */
 
-/* Both generations of the family use the ids 195 and 196, whose pieces have different names. A
- * vocabulary in which they lie elsewhere is taken by the names of Baichuan-13B. */
+/* A model's files may state the ids. Both generations of the family use 195 and 196, whose pieces
+ * have different names; a vocabulary in which they lie elsewhere is taken by the names of
+ * Baichuan-13B. */
 static bool find_baichuan_ids(const clm_tokenizer *tok, int *user, int *assistant)
 {
+    if (clm_tokenizer_roles(tok, user, assistant)) return true;
     *user = 195;
     *assistant = 196;
     if (clm_tokenizer_find(tok, "<reserved_106>") == 195 &&

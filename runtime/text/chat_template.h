@@ -11,7 +11,8 @@
  * ziya                  {system}\n<human>:{question}\n<bot>:{answer}\n
  * chatml                <|im_start|>role\n{text}<|im_end|>\n
  * none                  the texts, one after the other
- * alpaca and vicuna have a default for the system text. Of several system messages the last one
+ * alpaca and vicuna have a default for the system text, chatml has one when the file's template
+ * states it (clm_template_default_system). Of several system messages the last one
  * counts; wherever it stands it goes to the front, and it is never dropped. BOS comes first in the
  * last five when the file asks for it; never in the Baichuan ones; always in each round of llama2.
  * llama2 strips questions and answers, ziya strips questions, as their own code does.
@@ -45,10 +46,17 @@ clm_template clm_template_find(const char *name);
 
 /* The template for `auto`: recognised by the words of the file's chat template (Jinja is not run);
  * if that says nothing, by architecture and name: a Baichuan model is baichuan-instruction when
- * "instruct" is in its name, nothing when "base" is, else baichuan-chat if the vocabulary has
+ * "instruct" is in its name, baichuan-chat when its files state the ids of user and assistant,
+ * nothing when "base" is in its name, else baichuan-chat if the vocabulary has
  * <reserved_102> and <reserved_103>; Ziya, Vicuna, Alpaca and Llama 2 Chat by name.
  * CLM_TEMPLATE_NONE when nothing fits. */
 clm_template clm_template_detect(const clm_hparams *hp, const clm_vocab *vocab);
+
+/* The system text that the file's own template takes when the conversation has none, found in its
+ * words: what stands as one literal between "<|im_start|>system\n" and "<|im_end|>" (SmolLM2, Qwen2).
+ * `*text` is malloc'd, NULL when there is no such thing. Only the template that `auto` takes from
+ * the file has it. Returns CLM_OK or CLM_E_NOMEM. */
+clm_status clm_template_default_system(const clm_vocab *vocab, char **text, clm_err *err);
 
 typedef enum clm_chat_role { CLM_ROLE_SYSTEM, CLM_ROLE_USER, CLM_ROLE_ASSISTANT } clm_chat_role;
 

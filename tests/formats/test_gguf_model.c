@@ -63,6 +63,7 @@ typedef struct clm_recipe {
     uint32_t version;
     clm_key keys[4];
     const char *without_key, *without_tensor;
+    const char *merge;              /* the only one of a byte-level BPE vocabulary */
     const char *extra_tensor;       /* of WIDTH elements */
     uint32_t extra_type, norm_type; /* 0 is F32 */
     bool vocabulary_only;
@@ -126,12 +127,12 @@ static void usual_key(clm_writer *w, const char *name, clm_gguf_type type, doubl
     if (!changed(w->recipe, name)) put_key(w, &k);
 }
 
-static void start_array(clm_writer *w, const char *name, clm_gguf_type type)
+static void start_array(clm_writer *w, const char *name, clm_gguf_type type, uint64_t count)
 {
     put_string(&w->keys, name);
     put_u32(&w->keys, CLM_GGUF_ARRAY);
     put_u32(&w->keys, (uint32_t)type);
-    put_u64(&w->keys, VOCAB);
+    put_u64(&w->keys, count);
     w->n_keys++;
 }
 
@@ -143,16 +144,20 @@ static void put_vocabulary(clm_writer *w)
 
     usual_key(w, "tokenizer.ggml.model", CLM_GGUF_STRING, 0, "llama");
     if (!changed(w->recipe, "tokenizer.ggml.tokens")) {
-        start_array(w, "tokenizer.ggml.tokens", CLM_GGUF_STRING);
+        start_array(w, "tokenizer.ggml.tokens", CLM_GGUF_STRING, VOCAB);
         for (size_t i = 0; i < VOCAB; i++) put_string(&w->keys, tokens[i]);
     }
     if (!changed(w->recipe, "tokenizer.ggml.scores")) {
-        start_array(w, "tokenizer.ggml.scores", CLM_GGUF_F32);
+        start_array(w, "tokenizer.ggml.scores", CLM_GGUF_F32, VOCAB);
         for (size_t i = 0; i < VOCAB; i++) put(&w->keys, &(float){-(float)i}, 4);
     }
     if (!changed(w->recipe, "tokenizer.ggml.token_type")) {
-        start_array(w, "tokenizer.ggml.token_type", CLM_GGUF_I32);
+        start_array(w, "tokenizer.ggml.token_type", CLM_GGUF_I32, VOCAB);
         put(&w->keys, types, sizeof types);
+    }
+    if (w->recipe->merge != NULL) {
+        start_array(w, "tokenizer.ggml.merges", CLM_GGUF_STRING, 1);
+        put_string(&w->keys, w->recipe->merge);
     }
 }
 
@@ -371,13 +376,6 @@ static void test_vocabulary(void **state)
     assert_non_null(strstr(clm_model_file_warning(mf), "eos_token_id is 6"));
     clm_model_file_close(mf);
 
-    mf = must_open(WITH(.without_key = "tokenizer.ggml.scores",
-                        .keys = {TEXT("tokenizer.ggml.model", "gpt2")}));
-    v = clm_model_file_vocab(mf);
-    assert_string_equal(v->model_name, "gpt2");
-    assert_true(!v->add_bos && !v->add_space_prefix && v->pieces[5].score == 0.0f);
-    clm_model_file_close(mf);
-
     must_refuse(WITH(.without_key = "tokenizer.ggml.scores"), "'tokenizer.ggml.scores' is missing");
     must_refuse(WITH(.without_key = "tokenizer.ggml.token_type"),
                 "'tokenizer.ggml.token_type' is missing");
@@ -386,6 +384,45 @@ static void test_vocabulary(void **state)
     must_refuse(WITH(.keys = {U32("*.vocab_size", 7)}),
                 "vocabulary of 7 is declared, but there are 6");
     must_refuse(WITH(.keys = {FLAG("tokenizer.ggml.add_bos_token", 2)}), "neither true nor false");
+}
+
+static void test_bpe_vocabulary(void **state)
+{
+    clm_model_file *mf;
+    const clm_vocab *v;
+
+    (void)state;
+    mf = must_open(
+        WITH(.without_key = "tokenizer.ggml.scores", .merge = "a b",
+             .keys = {TEXT("tokenizer.ggml.model", "gpt2"), TEXT("tokenizer.ggml.pre", "smollm"),
+                      U32("tokenizer.ggml.eot_token_id", 4)}));
+    v = clm_model_file_vocab(mf);
+    assert_string_equal(v->model_name, "gpt2");
+    assert_string_equal(v->pre, "smollm");
+    assert_true(!v->add_bos && !v->add_space_prefix && v->pieces[5].score == 0.0f);
+    assert_true(v->n_merges == 1 && v->merges[0].size == 3);
+    assert_memory_equal(v->merges[0].data, "a b", 3);
+    assert_true(v->n_ends == 1 && v->ends[0] == 4);
+    assert_null(clm_model_file_warning(mf));
+    clm_model_file_close(mf);
+
+    mf = must_open(WITH(.merge = "a b", .keys = {TEXT("tokenizer.ggml.model", "gpt2"),
+                                                 U32("tokenizer.ggml.eot_token_id", 6)}));
+    v = clm_model_file_vocab(mf);
+    assert_true(v->pre == NULL && v->n_ends == 0);
+    assert_non_null(clm_model_file_warning(mf));
+    clm_model_file_close(mf);
+
+    mf = must_open(WITH(.merge = "a b", .keys = {TEXT("tokenizer.ggml.model", "gpt2"),
+                                                 TEXT("tokenizer.ggml.pre", "llama-bpe"),
+                                                 U32("tokenizer.ggml.bos_token_id", 1)}));
+    assert_true(clm_model_file_vocab(mf)->add_bos);
+    clm_model_file_close(mf);
+
+    must_refuse(WITH(.keys = {TEXT("tokenizer.ggml.model", "gpt2")}), "'tokenizer.ggml.merges'");
+    must_refuse(
+        WITH(.keys = {TEXT("tokenizer.ggml.model", "gpt2"), U32("tokenizer.ggml.merges", 1)}),
+        "tokenizer.ggml.merges");
 }
 
 static void test_vocabulary_only(void **state)
@@ -526,11 +563,11 @@ static void test_many_layers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_position),        cmocka_unit_test(test_vocabulary),
-        cmocka_unit_test(test_vocabulary_only), cmocka_unit_test(test_head),
-        cmocka_unit_test(test_shapes),          cmocka_unit_test(test_features),
-        cmocka_unit_test(test_harmless),        cmocka_unit_test(test_name),
-        cmocka_unit_test(test_many_layers),
+        cmocka_unit_test(test_position),       cmocka_unit_test(test_vocabulary),
+        cmocka_unit_test(test_bpe_vocabulary), cmocka_unit_test(test_vocabulary_only),
+        cmocka_unit_test(test_head),           cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_features),       cmocka_unit_test(test_harmless),
+        cmocka_unit_test(test_name),           cmocka_unit_test(test_many_layers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

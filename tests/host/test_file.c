@@ -316,16 +316,38 @@ static void test_xdg(void **state)
     expect_text(clm_dir_cache("k"), "/c/clm/k");
 }
 
+/* What was dropped is there again when it is read; ranges outside the file are left alone. */
+static void test_drop(void **state)
+{
+    enum { SIZE = 3 * 4096 + 5 };
+    char *data = malloc(SIZE), *path = in_scratch(state, "drop");
+    clm_map map;
+    clm_err err = {""};
+
+    assert_non_null(data);
+    for (size_t i = 0; i < SIZE; i++) data[i] = (char)(i * 7 % 251);
+    assert_int_equal(clm_file_replace(path, data, SIZE, &err), CLM_OK);
+    assert_int_equal(clm_map_open(path, &map, &err), CLM_OK);
+    assert_true(memcmp(map.data, data, SIZE) == 0);
+    clm_map_drop_range(&map, 0, SIZE);
+    assert_true(memcmp(map.data, data, SIZE) == 0);
+    clm_map_drop_range(&map, 4100, 5000);
+    assert_true(memcmp(map.data, data, SIZE) == 0);
+    clm_map_drop_range(&map, SIZE, 1);
+    clm_map_drop_range(&map, 10, SIZE_MAX - 5);
+    assert_true(memcmp(map.data, data, SIZE) == 0);
+    clm_map_close(&map);
+    free(path);
+    free(data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_map),
-        cmocka_unit_test(test_read_limit),
-        cmocka_unit_test(test_replace),
-        cmocka_unit_test(test_replace_fails),
-        cmocka_unit_test(test_replace_read_only),
-        cmocka_unit_test(test_dir_create),
-        cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_drop),          cmocka_unit_test(test_map),
+        cmocka_unit_test(test_read_limit),    cmocka_unit_test(test_replace),
+        cmocka_unit_test(test_replace_fails), cmocka_unit_test(test_replace_read_only),
+        cmocka_unit_test(test_dir_create),    cmocka_unit_test(test_paths),
         cmocka_unit_test(test_xdg),
     };
     return cmocka_run_group_tests(tests, make_scratch, remove_scratch);

@@ -80,6 +80,7 @@ static void assert_same(const clm_settings *a, const clm_settings *b)
     }
     assert_int_equal(a->backend, b->backend);
     assert_int_equal(a->activations, b->activations);
+    assert_int_equal(a->kernels, b->kernels);
     assert_int_equal(a->ctx_size, b->ctx_size);
     assert_int_equal(a->batch_size, b->batch_size);
     assert_int_equal(a->kv_cache_type, b->kv_cache_type);
@@ -151,6 +152,7 @@ static const char full[] =
     "device: [{select: 0, share: 3}, {select: \"Arc, A770\"}, cpu]\n"
     "backend: ref\n"
     "activations: int8\n"
+    "kernels: plain\n"
     "ctx_size: 1024\n"
     "batch_size: 64\n"
     "kv_cache_type: int8\n"
@@ -179,6 +181,7 @@ static void assert_full(const clm_settings *s)
     assert_string_equal(s->devices[2].select, "cpu");
     assert_int_equal(s->backend, CLM_BACKEND_REF);
     assert_int_equal(s->activations, CLM_ACT_INT8);
+    assert_int_equal(s->kernels, CLM_KERNELS_PLAIN);
     assert_int_equal(s->ctx_size, 1024);
     assert_int_equal(s->batch_size, 64);
     assert_int_equal(s->kv_cache_type, CLM_KV_INT8);
@@ -217,6 +220,31 @@ static void test_full_and_dump(void **state)
     assert_non_null(strstr(text, "\n  port: 65535  #"));
     free(text);
     free(again);
+    clm_config_destroy(a);
+    clm_config_destroy(b);
+}
+
+/* What a model may recommend is a comment in the dump until somebody sets it: reading the dump back
+ * must not turn defaults into settings. */
+static void test_dump_of_advised_keys(void **state)
+{
+    clm_config *a = create(), *b = create();
+    clm_err err = {""};
+    char *text = NULL;
+
+    (void)state;
+    assert_int_equal(clm_config_settings(a)->given, 0);
+    assert_int_equal(load_text(a, "top_p: 0.95\nseed: 3\n", &err), CLM_OK);
+    assert_int_equal(clm_config_dump(a, &text, &err), CLM_OK);
+    assert_non_null(strstr(text, "\ntop_p: 0.95  #"));
+    assert_non_null(strstr(text, "\n#top_k: 0  #"));
+    assert_non_null(strstr(text, "\n#temperature: 0.35  #"));
+    assert_non_null(strstr(text, "\nctx_size: 4096  #"));
+    assert_int_equal(load_text(b, text, &err), CLM_OK);
+    free(text);
+    assert_int_equal(clm_config_dump(b, &text, &err), CLM_OK);
+    assert_non_null(strstr(text, "\n#top_k: 0  #"));
+    free(text);
     clm_config_destroy(a);
     clm_config_destroy(b);
 }
@@ -647,6 +675,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_full_and_dump),
+        cmocka_unit_test(test_dump_of_advised_keys),
         cmocka_unit_test(test_dump_texts),
         cmocka_unit_test(test_unknown),
         cmocka_unit_test(test_types_and_ranges),

@@ -1,4 +1,4 @@
-/* test_golden.c: whole models against independent float64 logits (the golden GGUF files), on every
+/* test_golden.c: whole models against independent float64 logits (golden GGUF files and folders), on every
  * OpenCL device and with the C reference: relative error, arg max, and independence of the batch.
  *
  * Environment: CLM_TEST_DEVICE (selector) limits the devices.
@@ -24,17 +24,27 @@ enum { N_IDS = 96, FROM = 88, VOCAB = 4096 };
  * save K-quants, whose group scales are rounded to fp16. An fp16 cache rounds keys and values to 11
  * bits, which these random 40-layer networks amplify about tenfold. */
 typedef struct model {
-    const char *name;
+    const char *name, *ending; /* "": a Hugging Face folder */
     double bound_f32, bound_f16;
 } model;
 
 /* One fp16 bound is above 1e-2: the reference backend, in double with only keys and values rounded
  * to half, is at 1.12e-2 there. The format is what costs it (docs/quantisation.md). */
 static const model models[] = {
-    {"baichuan13b-tiny-f16", 1e-3, 1e-2},  {"baichuan13b-tiny-q8_0", 1e-3, 1.25e-2},
-    {"baichuan13b-tiny-q4_0", 1e-3, 1e-2}, {"baichuan7b-tiny-q8_0", 1e-3, 1e-2},
-    {"llama-tiny-q4_k_m", 2e-3, 1e-2},     {"llama-tiny-q6_k", 2e-3, 1e-2},
-    {"llama-tiny-q4_1", 1e-3, 1e-2},       {"llama-tiny-q5_1", 1e-3, 1e-2},
+    {"baichuan13b-tiny-f16", ".gguf", 1e-3, 1e-2},
+    {"baichuan13b-tiny-q8_0", ".gguf", 1e-3, 1.25e-2},
+    {"baichuan13b-tiny-q4_0", ".gguf", 1e-3, 1e-2},
+    {"baichuan7b-tiny-q8_0", ".gguf", 1e-3, 1e-2},
+    {"llama-tiny-q4_k_m", ".gguf", 2e-3, 1e-2},
+    {"llama-tiny-q6_k", ".gguf", 2e-3, 1e-2},
+    {"llama-tiny-q4_1", ".gguf", 1e-3, 1e-2},
+    {"llama-tiny-q5_1", ".gguf", 1e-3, 1e-2},
+    {"hf-baichuan13b-tiny", "", 1e-4, 1e-2},
+    {"hf-baichuan7b-tiny-safetensors", "", 1e-4, 1e-2},
+    {"hf-llama-tiny", "", 1e-4, 1e-2},
+    {"gptq-baichuan13b-tiny", "", 1e-4, 1e-2},
+    {"gptq-baichuan13b-tiny-act", "", 1e-4, 1e-2},
+    {"gptq-llama-tiny", "", 1e-4, 1e-2},
 };
 static const double bound_batches = 1e-4;
 
@@ -92,10 +102,10 @@ static int arg_max(const float *row)
     return best;
 }
 
-static clm_engine *open_engine(const char *name, const char *device, clm_kv_type kv)
+static clm_engine *open_engine(const model *m, const char *device, clm_kv_type kv)
 {
     clm_device_choice choice = {(char *)device, 0.0};
-    clm_settings s = {.model = golden(name, ".gguf"),
+    clm_settings s = {.model = golden(m->name, m->ending),
                       .chat_template = "none",
                       .system = "",
                       .devices = &choice,
@@ -103,12 +113,13 @@ static clm_engine *open_engine(const char *name, const char *device, clm_kv_type
                       .ctx_size = 128,
                       .batch_size = 128,
                       .kv_cache_type = kv,
+                      .activations = CLM_ACT_F32,
                       .server_host = "",
                       .server_api_key_file = ""};
     clm_engine *e;
     clm_err err = {""};
 
-    if (clm_engine_create(&s, NULL, &e, &err) != CLM_OK) fail_msg("%s: %s", name, err.text);
+    if (clm_engine_create(&s, NULL, &e, &err) != CLM_OK) fail_msg("%s: %s", m->name, err.text);
     free(s.model);
     return e;
 }
@@ -128,7 +139,7 @@ static void check_model(const model *m, const char *device, const char *device_n
     float *all = malloc(sizeof(float) * N_IDS * VOCAB),
           *other = malloc(sizeof(float) * N_IDS * VOCAB);
     double error, sevens, ones, half;
-    clm_engine *e = open_engine(m->name, device, CLM_KV_F32);
+    clm_engine *e = open_engine(m, device, CLM_KV_F32);
 
     read_numbers(golden("ids", ".txt"), ids, N_IDS);
     read_numbers(golden(m->name, ".argmax.txt"), best, N_IDS);
@@ -144,12 +155,12 @@ static void check_model(const model *m, const char *device, const char *device_n
     ones = relative_error(other, all, N_IDS * VOCAB);
     clm_engine_destroy(e);
 
-    e = open_engine(m->name, device, CLM_KV_F16);
+    e = open_engine(m, device, CLM_KV_F16);
     compute(e, ids, FROM, 0, other);
     half = relative_error(other, want, (N_IDS - FROM) * VOCAB);
     clm_engine_destroy(e);
 
-    printf("%-22s %-24.24s f32 %.1e  batches of 7 %.1e, of 1 %.1e  f16 cache %.1e\n", m->name,
+    printf("%-30s %-24.24s f32 %.1e  batches of 7 %.1e, of 1 %.1e  f16 cache %.1e\n", m->name,
            device_name, error, sevens, ones, half);
     if (!(error < m->bound_f32))
         fail_msg("%s on %s: relative error %g", m->name, device_name, error);
@@ -197,9 +208,33 @@ static void opencl_devices(void **state)
     free(list);
 }
 
+/* generation_config.json ranks below what the user has set and above the defaults. */
+static void recommended_sampling(void **state)
+{
+    const model m = {"hf-baichuan13b-tiny", "", 0, 0};
+    clm_config *config;
+    clm_engine *e;
+    clm_sampling s;
+    clm_err err = {""};
+
+    (void)state;
+    require_golden();
+    e = open_engine(&m, "ref", CLM_KV_F32);
+    assert_int_equal(clm_config_create(&config, &err), CLM_OK);
+    s = clm_engine_sampling(e, clm_config_settings(config));
+    assert_true(s.temperature == 0.3 && s.top_k == 5 && s.top_p == 0.85);
+    assert_true(s.min_p == 0.0 && s.max_new_tokens == 2048);
+    assert_int_equal(clm_config_set(config, "top_k", "0", "test", &err), CLM_OK);
+    s = clm_engine_sampling(e, clm_config_settings(config));
+    assert_true(s.temperature == 0.3 && s.top_k == 0);
+    clm_config_destroy(config);
+    clm_engine_destroy(e);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(reference_backend),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(recommended_sampling),
+                                       cmocka_unit_test(reference_backend),
                                        cmocka_unit_test(opencl_devices)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

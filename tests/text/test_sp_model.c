@@ -474,8 +474,8 @@ static void test_other_kinds(void **state)
 
     (void)state;
     begin(&v);
-    v.vocab.model_name = (char *)"gpt2";
-    must_refuse(&v, "gpt2");
+    v.vocab.model_name = (char *)"bert";
+    must_refuse(&v, "bert");
     v.vocab.model_name = NULL;
     must_refuse(&v, "kind");
 }

@@ -1,0 +1,108 @@
+/* runtime/bench_ops.c: the table of operators, timed one by one. See runtime/bench.h. */
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/bench.h"
+#include "runtime/bench_impl.h"
+#include "runtime/ops/ops.h"
+#include "tuning/op_time.h"
+
+/* Names that are looked through for "did you mean". */
+enum { MAX_OPS = 64 };
+/* Time for one operator at one shape. */
+static const double OP_SECONDS = 0.15;
+
+static void describe_shape(const clm_op_desc *op, const clm_shape *shape, char *out, size_t room)
+{
+    size_t used = 0;
+
+    out[0] = '\0';
+    for (size_t i = 0; i < op->n_dims && used < room; i++)
+        used += (size_t)snprintf(out + used, room - used, "%s%s=%d", i > 0 ? " " : "", op->dims[i],
+                                 shape->v[i]);
+}
+
+static clm_status time_op(const clm_op_desc *op, clm_device *dev, const clm_shape *shape,
+                          const clm_device_limits *limits, clm_bench_op *out, clm_err *err)
+{
+    int params[CLM_MAX_AXES];
+    clm_status st;
+
+    memset(out, 0, sizeof *out);
+    out->name = op->name;
+    describe_shape(op, shape, out->shape, sizeof out->shape);
+    op->defaults(shape, clm_device_caps(dev), params);
+    st = clm_op_time(op, dev, shape, params, OP_SECONDS, &out->seconds, err);
+    out->work = (clm_bench_work){op->bytes_moved(shape), op->flops(shape)};
+    out->share =
+        clm_bench_share_of(&out->work, out->seconds, limits->read_gbps, clm_bench_gops(limits));
+    return st;
+}
+
+static bool contains(const char *const *names, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(names[i], name) == 0) return true;
+    return false;
+}
+
+/* Every name is that of an operator. */
+static clm_status check_names(const char *const *names, size_t n_names, clm_err *err)
+{
+    const char *all[MAX_OPS], *near;
+    size_t n;
+    const clm_op_desc *const *ops = clm_ops(&n);
+
+    if (n > MAX_OPS) n = MAX_OPS;
+    for (size_t i = 0; i < n; i++) all[i] = ops[i]->name;
+    for (size_t i = 0; i < n_names; i++) {
+        if (contains(all, n, names[i])) continue;
+        near = clm_word_nearest(names[i], all, n);
+        return clm_fail(err, CLM_E_USAGE, "there is no operator '%s'%s%s", names[i],
+                        near != NULL ? "; did you mean " : "", near != NULL ? near : "");
+    }
+    return CLM_OK;
+}
+
+/* All shapes of one operator. */
+static clm_status time_shapes(const clm_op_desc *op, clm_device *dev, const clm_observer *obs,
+                              const clm_device_limits *limits, clm_bench_op_fn fn, void *user,
+                              clm_err *err)
+{
+    clm_status st = CLM_OK;
+    clm_bench_op result;
+
+    for (size_t i = 0; i < op->n_tune_shapes && st == CLM_OK; i++) {
+        st = time_op(op, dev, &op->tune_shapes[i], limits, &result, err);
+        if (st == CLM_OK) {
+            fn(user, &result);
+        } else if (st == CLM_E_DEVMEM) { /* no reason to give up the others */
+            clm_log(obs, CLM_LOG_WARN, "%s %s: %s", result.name, result.shape,
+                    err != NULL ? err->text : clm_status_text(st));
+            st = CLM_OK;
+        }
+    }
+    return st;
+}
+
+clm_status clm_bench_ops(const clm_settings *s, const char *const *names, size_t n_names,
+                         const clm_observer *obs, clm_device_limits *limits, clm_bench_op_fn fn,
+                         void *user, clm_err *err)
+{
+    clm_device *dev = NULL;
+    size_t n;
+    const clm_op_desc *const *ops = clm_ops(&n);
+    clm_status st = check_names(names, n_names, err);
+
+    memset(limits, 0, sizeof *limits);
+    if (st == CLM_OK) st = clm__bench_open_device(s, obs, &dev, err);
+    if (st == CLM_OK) st = clm_device_limits_measure(dev, limits, err);
+    for (size_t i = 0; i < n && st == CLM_OK; i++) {
+        if (n_names > 0 && !contains(names, n_names, ops[i]->name)) continue;
+        clm_progress(obs, "timing operators", i, n);
+        st = time_shapes(ops[i], dev, obs, limits, fn, user, err);
+    }
+    if (st == CLM_OK) clm_progress(obs, "timing operators", n, n);
+    clm_device_close(dev);
+    return st;
+}

@@ -1,0 +1,85 @@
+/* runtime/model/backend_cl_impl.h: the inside of the OpenCL backend, shared by its files:
+ * backend_cl.c (life, memory, operations), cl_matmul.c (products), cl_decode.c (a token's plan).
+ *
+ * Layer    runtime; included by these only.
+ */
+#ifndef CLM_RUNTIME_MODEL_BACKEND_CL_IMPL_H
+#define CLM_RUNTIME_MODEL_BACKEND_CL_IMPL_H
+
+#include "runtime/model/backend.h"
+#include "runtime/model/cl_kernels.h"
+#include "runtime/model/cl_weight.h"
+
+/* From this many tokens on a float product goes to CLBlast. */
+enum { CLM_CL_BLAST_TOKENS = 32 };
+
+struct clm_vec {
+    clm_buffer *buf;
+};
+
+/* Keys and values of one layer (runtime/ops/kv_layout.h); the scales exist for int8 only. */
+typedef struct clm_cl_kv {
+    clm_buffer *k, *v, *k_scale, *v_scale, *k_max;
+} clm_cl_kv;
+
+/* Int8 activations (runtime/ops/act.h). */
+typedef struct clm_cl_act {
+    clm_buffer *q, *d, *s;
+} clm_cl_act;
+
+typedef struct clm_cl_plan clm_cl_plan; /* cl_decode.c */
+
+typedef struct clm_backend_cl {
+    clm_backend base;
+    clm_device *dev;
+    const clm_observer *obs;
+    clm_tuning *tuning; /* NULL: the operators' defaults */
+    clm_cl_kernels *kernels;
+    const clm_hparams *hp;
+    clm_kv_shape kv;
+    clm_cl_kv *layers;
+    clm_buffer *slopes;    /* [n_heads], zeros without ALiBi */
+    clm_buffer *rope;      /* [ctx][rope_dims / 2][2], ROPE only */
+    clm_buffer *unused;    /* f16 [1]: stands for arrays that a layout does not have */
+    clm_buffer *dense;     /* f32: dequantised rows for CLBlast */
+    clm_vec gathered;      /* f32: a batch of inputs in the order of a matrix's columns */
+    size_t gather_columns; /* of the widest such matrix; 0: none */
+    clm_cl_act act;        /* a batch of rows of the widest matrix's input, when `int8` */
+    clm_cl_plan *plan;     /* of a token, made when the first one comes */
+    size_t batch, widest;
+    int panel;        /* tokens per panel of `act` in products of several tokens */
+    bool plain;       /* one straightforward kernel per operation */
+    bool int8;        /* products with quantised weights take int8 activations */
+    bool blast;       /* products of many float rows go to CLBlast */
+    bool blast_ready; /* CLBlast has compiled its kernels, as the first call makes it */
+    uint64_t weight_bytes, kv_bytes;
+} clm_backend_cl;
+
+/* `buf`, or what stands for an array that does not exist. */
+clm_buffer *clm__cl_or_unused(const clm_backend_cl *b, clm_buffer *buf);
+
+clm_status clm__cl_act_create(clm_device *dev, size_t rows, size_t columns, clm_cl_act *act,
+                              clm_err *err);
+void clm__cl_act_clear(clm_cl_act *act);
+
+/* cl_matmul.c: see clm_backend_ops. plan_matmul notes the kernels that a matrix of the layout needs;
+ * `ordered`: its columns are not in the order of the inputs. */
+clm_status clm__cl_plan_matmul(clm_backend_cl *b, const clm_weight_layout *l, bool ordered,
+                               clm_err *err);
+clm_status clm__cl_matmul(clm_backend *base, const clm_weight *w, const clm_vec *x, size_t m,
+                          clm_vec *y, size_t ldy, size_t y_off, clm_err *err);
+/* Whether a product with such weights takes int8 activations. */
+bool clm__cl_takes_int8(const clm_backend_cl *b, const clm_weight_layout *l);
+/* The fused product for weights of a format; `rows` rows of a matrix whose results begin at row0. */
+const clm_op_desc *clm__cl_linear_of(clm_weight_format format);
+clm_shape clm__cl_linear_shape(const clm_weight_layout *l, size_t rows, size_t row0, bool int8);
+/* act_quant of m rows into panels of t tokens. */
+clm_shape clm__cl_act_shape(size_t m, size_t columns, size_t t);
+
+/* cl_decode.c: see clm_backend_ops. plan_decode notes the kernels that a token needs. */
+clm_status clm__cl_plan_decode(clm_backend_cl *b, const clm_model_file *mf, clm_err *err);
+clm_status clm__cl_decode(clm_backend *base, const clm_layer *layers, clm_vec *x,
+                          const clm_qkv *qkv, size_t pos, bool *done, clm_err *err);
+void clm__cl_plan_destroy(clm_cl_plan *plan);
+
+#endif

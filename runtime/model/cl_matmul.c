@@ -1,0 +1,281 @@
+/* runtime/model/cl_matmul.c: products with weight matrices on an OpenCL device, by what suits the
+ * number of tokens, the weights and the device. See backend_cl_impl.h.
+ *
+ *   plain kernels        a GEMV per token; CLBlast on dequantised weights from 32 tokens on
+ *   one token            linear_*, with int8 or float activations
+ *   several, int8        act_quant, gemm_*
+ *   several, float       as with plain kernels
+ */
+#include "host/gemm.h"
+#include "runtime/model/backend_cl_impl.h"
+#include "runtime/model/shapes.h"
+#include "runtime/ops/op_act_quant.h"
+#include "runtime/ops/op_dequant.h"
+#include "runtime/ops/op_gather.h"
+#include "runtime/ops/op_gemm.h"
+#include "runtime/ops/op_gemv.h"
+#include "runtime/ops/op_gemv_f16.h"
+#include "runtime/ops/op_gemv_q4.h"
+#include "runtime/ops/op_gemv_q8.h"
+#include "runtime/ops/op_linear.h"
+
+/* ---- operators and shapes -------------------------------------------------------------------- */
+
+static const clm_op_desc *gemv_of(clm_weight_format format)
+{
+    if (format == CLM_FORMAT_Q4) return &clm_op_gemv_q4;
+    if (format == CLM_FORMAT_Q8) return &clm_op_gemv_q8;
+    return &clm_op_gemv_f16;
+}
+
+const clm_op_desc *clm__cl_linear_of(clm_weight_format format)
+{
+    if (format == CLM_FORMAT_Q4) return &clm_op_linear_q4;
+    if (format == CLM_FORMAT_Q8) return &clm_op_linear_q8;
+    return &clm_op_linear_f16;
+}
+
+static const clm_op_desc *gemm_of(clm_weight_format format)
+{
+    return format == CLM_FORMAT_Q4 ? &clm_op_gemm_q4 : &clm_op_gemm_q8;
+}
+
+bool clm__cl_takes_int8(const clm_backend_cl *b, const clm_weight_layout *l)
+{
+    return b->int8 && clm_weight_quantised(l->format);
+}
+
+static clm_shape gemv_shape(const clm_weight_layout *l, size_t m, size_t rows, size_t ldy,
+                            size_t y_off)
+{
+    clm_shape s = {.v = {0}};
+
+    s.v[CLM_GEMV_M] = (int)m;
+    s.v[CLM_GEMV_N] = (int)rows;
+    s.v[CLM_GEMV_K] = (int)l->columns;
+    if (clm_weight_quantised(l->format)) {
+        s.v[CLM_GEMV_GROUP] = (int)l->group;
+        s.v[CLM_GEMV_HAS_MIN] = l->has_min;
+    } else {
+        s.v[CLM_GEMV_FORMAT] = (int)l->format;
+    }
+    s.v[CLM_GEMV_LDY] = (int)ldy;
+    s.v[CLM_GEMV_Y_OFF] = (int)y_off;
+    return s;
+}
+
+static clm_shape gemm_shape(const clm_weight_layout *l, size_t m, size_t rows, size_t ldy,
+                            size_t y_off, int panel)
+{
+    clm_shape s = {.v = {0}};
+
+    s.v[CLM_GEMM_M] = (int)m;
+    s.v[CLM_GEMM_N] = (int)rows;
+    s.v[CLM_GEMM_K] = (int)l->columns;
+    s.v[CLM_GEMM_LDY] = (int)ldy;
+    s.v[CLM_GEMM_Y_OFF] = (int)y_off;
+    s.v[CLM_GEMM_T] = panel;
+    s.v[CLM_GEMM_FORMAT] = (int)l->format;
+    s.v[CLM_GEMM_GROUP] = (int)l->group;
+    s.v[CLM_GEMM_HAS_MIN] = l->has_min;
+    return s;
+}
+
+clm_shape clm__cl_linear_shape(const clm_weight_layout *l, size_t rows, size_t row0, bool int8)
+{
+    clm_shape s = {.v = {0}};
+
+    s.v[CLM_LINEAR_N] = (int)rows;
+    s.v[CLM_LINEAR_K] = (int)l->columns;
+    s.v[CLM_LINEAR_ROW0] = (int)row0;
+    s.v[CLM_LINEAR_FORMAT] = (int)l->format;
+    s.v[CLM_LINEAR_GROUP] = (int)l->group;
+    s.v[CLM_LINEAR_HAS_MIN] = l->has_min;
+    s.v[CLM_LINEAR_ACT] = int8;
+    return s;
+}
+
+clm_shape clm__cl_act_shape(size_t m, size_t columns, size_t t)
+{
+    clm_shape s = {.v = {0}};
+
+    s.v[CLM_ACT_QUANT_M] = (int)m;
+    s.v[CLM_ACT_QUANT_K] = (int)columns;
+    s.v[CLM_ACT_QUANT_LD] = (int)columns;
+    s.v[CLM_ACT_QUANT_T] = (int)t;
+    return s;
+}
+
+static clm_shape dequant_shape(const clm_weight_layout *l, size_t row0, size_t rows)
+{
+    clm_shape s = {.v = {0}};
+
+    s.v[CLM_DEQUANT_ROW0] = (int)row0;
+    s.v[CLM_DEQUANT_ROWS] = (int)rows;
+    s.v[CLM_DEQUANT_K] = (int)l->columns;
+    s.v[CLM_DEQUANT_FORMAT] = (int)l->format;
+    s.v[CLM_DEQUANT_GROUP] = (int)l->group;
+    s.v[CLM_DEQUANT_HAS_MIN] = l->has_min;
+    return s;
+}
+
+/* ---- preparation ----------------------------------------------------------------------------- */
+
+clm_status clm__cl_plan_matmul(clm_backend_cl *b, const clm_weight_layout *l, bool ordered,
+                               clm_err *err)
+{
+    const bool int8 = clm__cl_takes_int8(b, l);
+    const clm_shape gemv = gemv_shape(l, 1, l->rows, l->rows, 0);
+    const clm_shape linear = clm__cl_linear_shape(l, l->rows, 0, int8);
+    const clm_shape gemm = gemm_shape(l, b->batch, l->rows, l->rows, 0, b->panel);
+    const clm_shape one = clm__cl_act_shape(1, l->columns, 1);
+    const clm_shape many = clm__cl_act_shape(b->batch, l->columns, (size_t)b->panel);
+    const clm_shape dequant = dequant_shape(l, 0, l->rows);
+    const clm_shape gather = clm_shape_gather(1, l->columns);
+    const struct {
+        const clm_op_desc *op;
+        const clm_shape *shape;
+        bool used;
+    } all[] = {
+        {gemv_of(l->format), &gemv, b->plain || (b->batch > 1 && !int8)},
+        {clm__cl_linear_of(l->format), &linear, !b->plain},
+        {&clm_op_act_quant, &one, int8},
+        {&clm_op_act_quant, &many, int8 && b->batch > 1},
+        {gemm_of(l->format), &gemm, int8 && b->batch > 1},
+        {&clm_op_dequant, &dequant, b->blast && !int8},
+        {&clm_op_gather, &gather, ordered},
+    };
+    clm_status st = CLM_OK;
+
+    if (ordered && l->columns > b->gather_columns) b->gather_columns = l->columns;
+    for (size_t i = 0; i < sizeof all / sizeof *all && st == CLM_OK; i++)
+        if (all[i].used) st = clm_cl_kernels_plan(b->kernels, all[i].op, all[i].shape, err);
+    return st;
+}
+
+/* ---- products -------------------------------------------------------------------------------- */
+
+/* Where a product goes: rows of y have ldy columns, the first result is at column y_off. */
+typedef struct target {
+    size_t m;
+    clm_buffer *y;
+    size_t ldy, y_off;
+} target;
+
+static clm_status run_gemv(clm_backend_cl *b, const clm_weight *w, const clm_cl_part *p,
+                           clm_buffer *x, const target *to, clm_err *err)
+{
+    const clm_shape s = gemv_shape(&w->layout, to->m, p->rows, to->ldy, to->y_off + p->row0);
+    clm_buffer *blocks[] = {p->q, clm__cl_or_unused(b, p->scale), clm__cl_or_unused(b, p->min), x,
+                            to->y};
+    clm_buffer *plain[] = {p->q, x, to->y};
+
+    return clm_cl_kernels_launch(b->kernels, gemv_of(w->layout.format), &s,
+                                 clm_weight_quantised(w->layout.format) ? blocks : plain, err);
+}
+
+static clm_status run_linear(clm_backend_cl *b, const clm_weight *w, const clm_cl_part *p,
+                             clm_buffer *x, const target *to, clm_err *err)
+{
+    const bool int8 = clm__cl_takes_int8(b, &w->layout);
+    const clm_shape s = clm__cl_linear_shape(&w->layout, p->rows, to->y_off + p->row0, int8);
+    clm_buffer *bufs[CLM_LINEAR_BUFFERS];
+
+    for (size_t i = 0; i < CLM_LINEAR_BUFFERS; i++) bufs[i] = b->unused;
+    bufs[CLM_LINEAR_Q] = p->q;
+    bufs[CLM_LINEAR_SCALE] = clm__cl_or_unused(b, p->scale);
+    bufs[CLM_LINEAR_MIN] = clm__cl_or_unused(b, p->min);
+    bufs[CLM_LINEAR_X] = int8 ? b->act.q : x;
+    if (int8) bufs[CLM_LINEAR_XD] = b->act.d;
+    if (int8) bufs[CLM_LINEAR_XS] = b->act.s;
+    bufs[CLM_LINEAR_Y] = to->y;
+    return clm_cl_kernels_launch(b->kernels, clm__cl_linear_of(w->layout.format), &s, bufs, err);
+}
+
+static clm_status run_gemm(clm_backend_cl *b, const clm_weight *w, const clm_cl_part *p,
+                           const target *to, clm_err *err)
+{
+    const clm_shape s =
+        gemm_shape(&w->layout, to->m, p->rows, to->ldy, to->y_off + p->row0, b->panel);
+    clm_buffer *bufs[] = {p->q,
+                          clm__cl_or_unused(b, p->scale),
+                          clm__cl_or_unused(b, p->min),
+                          b->act.q,
+                          b->act.d,
+                          b->act.s,
+                          to->y};
+
+    return clm_cl_kernels_launch(b->kernels, gemm_of(w->layout.format), &s, bufs, err);
+}
+
+/* Dequantises as many rows at a time as the scratch buffer holds, and lets CLBlast multiply. */
+static clm_status run_blast(clm_backend_cl *b, const clm_weight *w, const clm_cl_part *p,
+                            clm_buffer *x, const target *to, clm_err *err)
+{
+    const size_t columns = w->layout.columns;
+    const size_t room = clm_buffer_count(b->dense) / columns / CLM_TILE_ROWS * CLM_TILE_ROWS;
+    clm_status st = CLM_OK;
+
+    if (room == 0) return run_gemv(b, w, p, x, to, err);
+    if (!b->blast_ready) clm_progress(b->obs, "compiling CLBlast's kernels", 0, 1);
+    for (size_t row = 0; row < p->rows && st == CLM_OK; row += room) {
+        const size_t n = p->rows - row < room ? p->rows - row : room;
+        const clm_shape s = dequant_shape(&w->layout, row, n);
+        clm_buffer *bufs[] = {p->q, clm__cl_or_unused(b, p->scale), clm__cl_or_unused(b, p->min),
+                              b->dense};
+
+        st = clm_cl_kernels_launch(b->kernels, &clm_op_dequant, &s, bufs, err);
+        if (st == CLM_OK)
+            st = clm_gemm_nt(b->dev, to->m, n, columns, x, 0, b->dense, to->y,
+                             to->y_off + p->row0 + row, to->ldy, err);
+    }
+    if (!b->blast_ready) clm_progress(b->obs, "compiling CLBlast's kernels", 1, 1);
+    b->blast_ready = true;
+    return st;
+}
+
+static clm_status quantise(clm_backend_cl *b, clm_buffer *x, size_t m, size_t columns, size_t t,
+                           clm_err *err)
+{
+    const clm_shape s = clm__cl_act_shape(m, columns, t);
+    clm_buffer *bufs[] = {x, b->act.q, b->act.d, b->act.s};
+
+    return clm_cl_kernels_launch(b->kernels, &clm_op_act_quant, &s, bufs, err);
+}
+
+/* Puts the inputs into the order of the matrix's columns: `*x` becomes them. */
+static clm_status gather_inputs(clm_backend_cl *b, const clm_weight *w, size_t m, const clm_vec **x,
+                                clm_err *err)
+{
+    const clm_shape s = clm_shape_gather(m, w->layout.columns);
+    clm_buffer *bufs[] = {(*x)->buf, w->column_order, b->gathered.buf};
+
+    *x = &b->gathered;
+    return clm_cl_kernels_launch(b->kernels, &clm_op_gather, &s, bufs, err);
+}
+
+clm_status clm__cl_matmul(clm_backend *base, const clm_weight *w, const clm_vec *x, size_t m,
+                          clm_vec *y, size_t ldy, size_t y_off, clm_err *err)
+{
+    clm_backend_cl *b = (clm_backend_cl *)base;
+    const target to = {m, y->buf, ldy, y_off};
+    const bool int8 = clm__cl_takes_int8(b, &w->layout);
+    clm_status st = CLM_OK;
+
+    if (w->column_order != NULL) st = gather_inputs(b, w, m, &x, err);
+    if (st == CLM_OK && int8)
+        st = quantise(b, x->buf, m, w->layout.columns, m == 1 ? 1 : (size_t)b->panel, err);
+    for (size_t i = 0; i < w->n_parts && st == CLM_OK; i++) {
+        const clm_cl_part *p = &w->parts[i];
+
+        if (m == 1 && !b->plain)
+            st = run_linear(b, w, p, x->buf, &to, err);
+        else if (int8)
+            st = run_gemm(b, w, p, &to, err);
+        else if (b->blast && m >= CLM_CL_BLAST_TOKENS)
+            st = run_blast(b, w, p, x->buf, &to, err);
+        else
+            st = run_gemv(b, w, p, x->buf, &to, err);
+    }
+    return st;
+}

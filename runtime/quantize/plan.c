@@ -1,0 +1,169 @@
+/* plan.c: see plan.h. */
+#include "runtime/quantize/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Errors in the output matrix reach the logits directly, and those in the embedding every layer, so
+ * the 4-bit types keep both in 8 bits; docs/quantisation.md has the measurements. */
+static const clm_quantize_type clm_types[] = {
+    {"int4", CLM_QTYPE_INT4, CLM_QTYPE_Q8_0, -1}, {"int8", CLM_QTYPE_Q8_0, CLM_QTYPE_Q8_0, 7},
+    {"q4_0", CLM_QTYPE_Q4_0, CLM_QTYPE_Q8_0, 2},  {"q4_1", CLM_QTYPE_Q4_1, CLM_QTYPE_Q8_0, 3},
+    {"q8_0", CLM_QTYPE_Q8_0, CLM_QTYPE_Q8_0, 7},  {"f16", CLM_QTYPE_F16, CLM_QTYPE_F16, 1},
+    {"f32", CLM_QTYPE_F32, CLM_QTYPE_F32, 0},
+};
+
+const clm_quantize_type *clm_quantize_type_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof clm_types / sizeof clm_types[0]; i++)
+        if (strcmp(clm_types[i].name, name) == 0) return &clm_types[i];
+    return NULL;
+}
+
+const char *clm_quantize_type_list(void)
+{
+    return "int4, int8, q4_0, q4_1, q8_0, f16 or f32";
+}
+
+/* The smallest type, from `wanted` upwards, whose blocks fill rows of `cols` elements. */
+static clm_qtype type_for(clm_qtype wanted, size_t cols)
+{
+    clm_qtype type = wanted;
+
+    while (cols % clm_qtype_info_get((uint32_t)type)->block_elems != 0)
+        type = type == CLM_QTYPE_INT4 ? CLM_QTYPE_Q4_1 : CLM_QTYPE_F16;
+    return type;
+}
+
+static void tell_fallback(const clm_plan_tensor *t, clm_qtype wanted, const clm_observer *obs)
+{
+    const clm_qtype_info *info = clm_qtype_info_get((uint32_t)wanted);
+
+    clm_log(obs, CLM_LOG_INFO,
+            "rows of %zu elements (%s and others) are no whole blocks of %zu as %s needs: stored "
+            "as %s",
+            t->from->cols, t->name, info->block_elems, info->name,
+            clm_qtype_name((uint32_t)t->type));
+}
+
+/* Adds the tensor of a role in type `wanted`, or a larger one. */
+static void add_tensor(clm_plan *plan, clm_weight_role role, size_t layer, clm_qtype wanted,
+                       const clm_observer *obs)
+{
+    clm_plan_tensor *t = &plan->tensors[plan->n_tensors];
+
+    t->from = clm_model_file_weight(plan->model, role, layer);
+    clm__gguf_tensor_name(role, layer, t->name);
+    t->vector = role == CLM_W_OUT_NORM || role == CLM_W_ATTN_NORM || role == CLM_W_FFN_NORM;
+    t->type = t->vector ? CLM_QTYPE_F32 : type_for(wanted, t->from->cols);
+    t->row_bytes = clm_qtype_bytes(t->type, t->from->cols);
+    t->bytes = (uint64_t)t->row_bytes * t->from->rows;
+    plan->source_bytes += t->from->bytes;
+    if (!t->vector && t->type != wanted) {
+        bool told = false;
+
+        for (size_t i = 0; i < plan->n_tensors && !told; i++)
+            told = plan->tensors[i].from->cols == t->from->cols &&
+                   plan->tensors[i].type == t->type && !plan->tensors[i].vector;
+        if (!told) tell_fallback(t, wanted, obs);
+        plan->n_fallbacks++;
+    }
+    plan->n_tensors++;
+}
+
+static clm_status write_header(const clm_plan *plan, const uint64_t *sums, uint64_t *places,
+                               uint8_t **header, size_t *bytes, uint64_t *data_bytes, clm_err *err)
+{
+    clm_gguf_writer *w = NULL;
+    clm_status st = clm_gguf_writer_create(&w, err);
+
+    *header = NULL;
+    if (st == CLM_OK) st = clm_plan_put_keys(plan, w, err);
+    if (st != CLM_OK) goto out;
+    clm_gguf_put_string(w, CLM_KEY_WEIGHTS, plan->type->name);
+    clm_gguf_put_u64s(w, CLM_KEY_CHECKSUMS, sums, plan->n_tensors);
+    for (size_t i = 0; i < plan->n_tensors; i++) {
+        const clm_plan_tensor *t = &plan->tensors[i];
+        const uint64_t place =
+            clm_gguf_put_tensor(w, t->name, t->from->rows, t->from->cols, t->vector, t->type);
+
+        if (places != NULL) places[i] = place;
+    }
+    if (data_bytes != NULL) *data_bytes = clm_gguf_writer_data_bytes(w);
+    st = clm_gguf_writer_finish(w, header, bytes, err);
+out:
+    clm_gguf_writer_destroy(w);
+    return st;
+}
+
+/* Finds out where data lie, from a header with empty sums. */
+static clm_status place_tensors(clm_plan *plan, clm_err *err)
+{
+    uint64_t *sums = calloc(plan->n_tensors, sizeof *sums),
+             *places = calloc(plan->n_tensors, sizeof *places), data_bytes = 0;
+    uint8_t *header = NULL;
+    clm_status st;
+
+    if (sums == NULL || places == NULL) {
+        st = clm_fail(err, CLM_E_NOMEM, "quantize: no memory");
+        goto out;
+    }
+    st = write_header(plan, sums, places, &header, &plan->header_bytes, &data_bytes, err);
+    if (st != CLM_OK) goto out;
+    for (size_t i = 0; i < plan->n_tensors; i++)
+        plan->tensors[i].place = plan->header_bytes + places[i];
+    plan->file_bytes = plan->header_bytes + data_bytes;
+out:
+    free(sums);
+    free(places);
+    free(header);
+    return st;
+}
+
+clm_status clm_plan_create(const clm_model_file *model, const clm_quantize_type *type,
+                           const clm_quantize_type *head, const clm_quantize_type *embedding,
+                           const clm_observer *obs, clm_plan *out, clm_err *err)
+{
+    enum { LAYER_ROLES = CLM_W_DOWN - CLM_W_ATTN_NORM + 1, OTHERS = 3 };
+    const clm_hparams *hp = clm_model_file_hparams(model);
+    const clm_qtype head_type = head != NULL ? head->layers : type->ends,
+                    embedding_type = embedding != NULL ? embedding->layers : type->ends;
+    clm_status st;
+
+    memset(out, 0, sizeof *out);
+    out->model = model;
+    out->type = type;
+    out->tensors = calloc(OTHERS + hp->n_layers * LAYER_ROLES, sizeof *out->tensors);
+    if (out->tensors == NULL) return clm_fail(err, CLM_E_NOMEM, "quantize: no memory");
+    /* A tied matrix serves as both; the output asks for more. */
+    add_tensor(out, CLM_W_EMBED, 0, hp->tied_head ? head_type : embedding_type, obs);
+    for (size_t layer = 0; layer < hp->n_layers; layer++)
+        for (int role = CLM_W_ATTN_NORM; role <= CLM_W_DOWN; role++)
+            add_tensor(out, (clm_weight_role)role, layer, type->layers, obs);
+    add_tensor(out, CLM_W_OUT_NORM, 0, CLM_QTYPE_F32, obs);
+    if (!hp->tied_head) add_tensor(out, CLM_W_HEAD, 0, head_type, obs);
+    st = place_tensors(out, err);
+    if (st != CLM_OK) clm_plan_clear(out);
+    return st;
+}
+
+void clm_plan_clear(clm_plan *plan)
+{
+    free(plan->tensors);
+    memset(plan, 0, sizeof *plan);
+}
+
+clm_status clm_plan_header(const clm_plan *plan, const uint64_t *sums, uint8_t **header,
+                           clm_err *err)
+{
+    size_t bytes = 0;
+    clm_status st = write_header(plan, sums, NULL, header, &bytes, NULL, err);
+
+    if (st == CLM_OK && bytes != plan->header_bytes) { /* the source file was changed under us */
+        free(*header);
+        *header = NULL;
+        st = clm_fail(err, CLM_E_MODEL, "%s: changed while it was read",
+                      clm_model_file_path(plan->model));
+    }
+    return st;
+}

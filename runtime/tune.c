@@ -1,0 +1,465 @@
+/* runtime/tune.c: see runtime/tune.h. */
+#include "runtime/tune.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "host/file.h"
+#include "runtime/formats/synthetic.h"
+#include "runtime/model/backend.h"
+#include "runtime/model/tune_dirs.h"
+#include "tuning/db.h"
+#include "tuning/tuner.h"
+#include "tuning/user_kernel.h"
+#include "tuning/worker.h"
+
+/* A model below this answers at once on any device. */
+#define AUTO_MIN_BYTES 512000000
+
+#define MAX_FLOPS      2e10
+enum { MIN_TOKENS = 48 };
+
+/* Everything a run holds. */
+typedef struct run {
+    const clm_settings *s;
+    const clm_tune_options *o;
+    clm_device *dev;
+    char device_index[24];
+    clm_user_kernel *user;
+    clm_subject *subjects;
+    size_t n, room;
+    clm_status st; /* of collecting subjects */
+    clm_err *err;
+} run;
+
+void clm_tune_report_clear(clm_tune_report *r)
+{
+    if (r == NULL) return;
+    free(r->db_path);
+    free(r->log_path);
+    memset(r, 0, sizeof *r);
+}
+
+/* ---- Places ---------------------------------------------------------------------------------- */
+
+static clm_status make_paths(const clm_tune_device *device, bool user_kernels, char **db,
+                             char **log, clm_err *err)
+{
+    char *dir = clm__tuning_user_dir(), stem[128];
+    const char *sub = user_kernels ? "kernels/" : "";
+
+    *db = *log = NULL;
+    clm_tune_file_stem(device, stem);
+    if (dir == NULL)
+        return clm_fail(err, CLM_E_IO, "tuning: neither XDG_DATA_HOME nor HOME is set");
+    if (asprintf(db, "%s/%s%s.yaml", dir, sub, stem) < 0) *db = NULL;
+    if (asprintf(log, "%s/%s%s.log", dir, sub, stem) < 0) *log = NULL;
+    free(dir);
+    if (*db != NULL && *log != NULL) return CLM_OK;
+    free(*db);
+    free(*log);
+    *db = *log = NULL;
+    return clm_fail(err, CLM_E_NOMEM, "tuning: no memory");
+}
+
+static clm_status find_device(const char *selector, clm_device_info *out, clm_err *err)
+{
+    clm_device_info *list = NULL;
+    size_t count, index;
+    clm_status st = clm_device_list(&list, &count, err);
+
+    if (st == CLM_OK) st = clm_device_select(list, count, selector, &index, NULL, err);
+    if (st == CLM_OK) *out = list[index];
+    free(list);
+    return st;
+}
+
+clm_status clm_tune_paths(const char *selector, bool user_kernels, char **db, char **log,
+                          clm_err *err)
+{
+    clm_device_info info;
+    clm_tune_device device;
+    clm_status st = find_device(selector, &info, err);
+
+    *db = *log = NULL;
+    if (st != CLM_OK) return st;
+    clm_tune_device_describe(&info.caps, &device);
+    return make_paths(&device, user_kernels, db, log, err);
+}
+
+/* ---- Subjects -------------------------------------------------------------------------------- */
+
+/* Whether "a,b" names `op`; NULL names all. */
+static bool names_op(const char *list, const char *op)
+{
+    const size_t n = strlen(op);
+
+    if (list == NULL) return true;
+    for (const char *at = list; *at != '\0'; at += strcspn(at, ","), at += *at == ',')
+        if (strncmp(at, op, n) == 0 && (at[n] == ',' || at[n] == '\0')) return true;
+    return false;
+}
+
+/* A product of a whole prompt takes seconds on a small device, and what is best for many tokens is best
+ * for more: the shape with fewer of them (a dimension called M), as the lookup takes the nearest. */
+static clm_shape trim(const clm_op_desc *op, const clm_shape *shape)
+{
+    clm_shape s = *shape;
+
+    for (size_t i = 0; i < op->n_dims; i++)
+        while (strcmp(op->dims[i], "M") == 0 && s.v[i] > MIN_TOKENS && op->flops(&s) > MAX_FLOPS)
+            s.v[i] /= 2;
+    return s;
+}
+
+static void add_subject(void *user, const clm_op_desc *op, const clm_shape *full)
+{
+    run *r = user;
+    const clm_shape trimmed = trim(op, full), *shape = &trimmed;
+
+    if (r->st != CLM_OK || !names_op(r->o->ops, op->name)) return;
+    for (size_t i = 0; i < r->n; i++)
+        if (r->subjects[i].op == op &&
+            (op->run != NULL || memcmp(r->subjects[i].shape.v, shape->v, sizeof shape->v) == 0))
+            return;
+    if (r->n == r->room) {
+        const size_t room = 2 * r->room + 32;
+        void *grown = realloc(r->subjects, room * sizeof *r->subjects);
+
+        if (grown == NULL) {
+            r->st = clm_fail(r->err, CLM_E_NOMEM, "tuning: no memory");
+            return;
+        }
+        r->subjects = grown;
+        r->room = room;
+    }
+    r->subjects[r->n++] = (clm_subject){op, *shape};
+}
+
+/* Each name of --ops must be an operator. One that the model does not use comes with shapes of its
+ * own. */
+static clm_status add_named(run *r, clm_err *err)
+{
+    const clm_op_table table = clm__op_table();
+    const char *at = r->o->ops;
+
+    while (at != NULL && *at != '\0') {
+        char name[64];
+        const clm_op_desc *op;
+        bool there = false;
+
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(at, ","), at);
+        op = clm_op_find(&table, name);
+        if (op == NULL) return clm_fail(err, CLM_E_USAGE, "there is no operator '%s'", name);
+        for (size_t i = 0; i < r->n; i++) there |= r->subjects[i].op == op;
+        for (size_t i = 0; i < op->n_tune_shapes && !there; i++)
+            add_subject(r, op, &op->tune_shapes[i]);
+        at += strcspn(at, ",");
+        at += *at == ',';
+    }
+    return r->st;
+}
+
+static clm_status open_model(const run *r, clm_model_file **out, clm_err *err)
+{
+    const char *name = r->o->synthetic;
+    const clm_hparams *hp;
+
+    *out = NULL;
+    if (name == NULL && r->s->model[0] != '\0') return clm_model_file_open(r->s->model, out, err);
+    hp = clm_synthetic_find(name != NULL ? name : "13b");
+    if (hp == NULL)
+        return clm_fail(err, CLM_E_USAGE, "there is no synthetic model '%s'; there are %s", name,
+                        clm_synthetic_names());
+    return clm_synthetic_create(hp, r->o->type != NULL ? r->o->type : "q4_0", out, err);
+}
+
+/* What the model launches, from the backend's own plan. */
+static clm_status collect(run *r, const char *selector, clm_err *err)
+{
+    const clm_cl_options options = {.selector = selector,
+                                    .activations = r->s->activations,
+                                    .kernels = r->s->kernels,
+                                    .tuning = CLM_TUNING_OFF};
+    clm_model_file *mf = NULL;
+    clm_backend *b = NULL;
+    clm_status st = open_model(r, &mf, err);
+
+    if (st == CLM_OK && !clm_model_file_has_weights(mf))
+        st = clm_fail(err, CLM_E_MODEL, "%s: holds a vocabulary only, no weights", r->s->model);
+    if (st == CLM_OK) st = clm_backend_cl_create(&options, NULL, &b, err);
+    if (st == CLM_OK) {
+        const clm_hparams *hp = clm_model_file_hparams(mf);
+        const size_t trained = hp->ctx_train > 0 ? hp->ctx_train : 4096;
+        const clm_kv_shape kv = {.n_layers = hp->n_layers,
+                                 .n_heads = hp->n_heads,
+                                 .n_kv_heads = hp->n_kv_heads,
+                                 .head_dim = hp->head_dim,
+                                 .ctx = r->s->ctx_size > 0 ? r->s->ctx_size
+                                        : trained < 4096   ? trained
+                                                           : 4096,
+                                 .type = r->s->kv_cache_type};
+
+        st = clm_backend_cl_plans(b, mf, &kv, r->s->batch_size, add_subject, r, err);
+        if (st == CLM_OK) st = r->st;
+    }
+    if (b != NULL) b->ops->destroy(b);
+    clm_model_file_close(mf);
+    return st == CLM_OK ? add_named(r, err) : st;
+}
+
+/* ---- Running --------------------------------------------------------------------------------- */
+
+static clm_status set_up(run *r, const clm_observer *obs, clm_tune_report *out, clm_err *err)
+{
+    const char *selector = r->s->n_devices > 0 ? r->s->devices[0].select : "auto";
+    clm_device_info info;
+    clm_tune_device device;
+    clm_status st = find_device(selector, &info, err);
+
+    if (st != CLM_OK) return st;
+    snprintf(r->device_index, sizeof r->device_index, "%zu", info.index);
+    snprintf(out->device, sizeof out->device, "%s (%s)", info.caps.name, info.caps.platform_name);
+    st = clm_device_open(&info, obs, &r->dev, err);
+    if (st != CLM_OK) return st;
+    clm_tune_device_describe(clm_device_caps(r->dev), &device);
+    st = make_paths(&device, r->o->kernel != NULL, &out->db_path, &out->log_path, err);
+    if (st != CLM_OK) return st;
+    if (r->o->kernel == NULL) return collect(r, r->device_index, err);
+    st = clm_user_kernel_load(r->o->kernel, r->o->space, &r->user, err);
+    if (st == CLM_OK) add_subject(r, clm_user_kernel_op(r->user), clm_user_kernel_shape(r->user));
+    return st == CLM_OK ? r->st : st;
+}
+
+static clm_status find_strategy(const char *name, clm_tune_strategy *out, clm_err *err)
+{
+    *out = CLM_TUNE_DESCENT;
+    if (name == NULL) return CLM_OK;
+    for (int i = 0; i < CLM_TUNE_STRATEGIES; i++)
+        if (strcmp(clm_tune_strategy_text((clm_tune_strategy)i), name) == 0) {
+            *out = (clm_tune_strategy)i;
+            return CLM_OK;
+        }
+    return clm_fail(err, CLM_E_USAGE,
+                    "there is no strategy '%.60s': descent, random and exhaustive are known", name);
+}
+
+/* A file that cannot be read is no reason not to measure: it is set aside. */
+static clm_status ready_files(const clm_tune_report *out, const clm_observer *obs, clm_err *err)
+{
+    clm_tune_db db;
+    clm_err why;
+    char *dir = clm_path_dir(out->db_path);
+    clm_status st =
+        dir == NULL ? clm_fail(err, CLM_E_NOMEM, "tuning: no memory") : clm_dir_create(dir, err);
+
+    free(dir);
+    if (st != CLM_OK || !clm_file_exists(out->db_path)) return st;
+    if (clm_tune_db_read(out->db_path, &db, &why) == CLM_E_CONFIG)
+        clm_tune_set_aside(out->db_path, why.text, obs);
+    clm_tune_db_clear(&db);
+    return CLM_OK;
+}
+
+static clm_status tune(run *r, const clm_observer *obs, clm_tune_report *out, clm_err *err)
+{
+    static const char program[] = "/proc/self/exe", command[] = "tune-worker";
+    const char *argv[] = {program,         command,     "--device",
+                          r->device_index, "--kernel",  r->o->kernel,
+                          "--space",       r->o->space, NULL};
+    clm_tuner_summary sum;
+    clm_tuner_config c = {.caps = clm_device_caps(r->dev),
+                          .db_path = out->db_path,
+                          .log_path = out->log_path,
+                          .seed = r->o->seed,
+                          .budget_s = r->s->tuning_budget_s,
+                          .again = r->o->again,
+                          .stop = r->o->stop,
+                          .obs = obs,
+                          .user = r->o->user,
+                          .progress = r->o->progress,
+                          .finished = r->o->finished};
+    clm_status st = find_strategy(r->o->strategy, &c.strategy, err);
+
+    if (r->o->kernel == NULL) argv[4] = NULL;
+    c.worker_argv = (char *const *)argv;
+    if (st == CLM_OK) st = ready_files(out, obs, err);
+    if (st == CLM_OK) st = clm_tuner_run(&c, r->subjects, r->n, &sum, err);
+    if (st != CLM_OK) return st;
+    out->subjects = sum.subjects;
+    out->tuned = sum.tuned;
+    out->gained = sum.gained;
+    out->skipped = sum.skipped;
+    out->tried = sum.tried;
+    memcpy(out->failed, sum.failed, sizeof out->failed);
+    out->stopped = sum.stopped;
+    out->elapsed_s = sum.elapsed_s;
+    return CLM_OK;
+}
+
+clm_status clm_tune_run(const clm_settings *s, const clm_tune_options *o, const clm_observer *obs,
+                        clm_tune_report *out, clm_err *err)
+{
+    run r = {.s = s, .o = o, .err = err};
+    clm_status st;
+
+    memset(out, 0, sizeof *out);
+    if ((o->kernel == NULL) != (o->space == NULL))
+        return clm_fail(err, CLM_E_USAGE, "--kernel and --space belong together");
+    st = set_up(&r, obs, out, err);
+    if (st == CLM_OK) st = tune(&r, obs, out, err);
+    free(r.subjects);
+    clm_user_kernel_destroy(r.user);
+    clm_device_close(r.dev);
+    if (st != CLM_OK) clm_tune_report_clear(out);
+    return st;
+}
+
+clm_status clm_tune_worker(const char *device, const char *kernel, const char *space, clm_err *err)
+{
+    clm_op_table table = clm__op_table();
+    clm_user_kernel *user = NULL;
+    const clm_op_desc *op;
+    clm_device_info info;
+    clm_device *dev = NULL;
+    clm_status st = find_device(device, &info, err);
+
+    if (st == CLM_OK) st = clm_device_open(&info, NULL, &dev, err);
+    if (st == CLM_OK && kernel != NULL) st = clm_user_kernel_load(kernel, space, &user, err);
+    if (st == CLM_OK && user != NULL) {
+        clm_user_kernel_attach(user, dev);
+        op = clm_user_kernel_op(user);
+        table = (clm_op_table){&op, 1};
+    }
+    if (st == CLM_OK) st = clm_worker_serve(&table, dev, user, err);
+    clm_user_kernel_destroy(user);
+    clm_device_close(dev);
+    return st;
+}
+
+/* ---- At the start of a model ----------------------------------------------------------------- */
+
+static bool device_known(const clm_device_info *info)
+{
+    clm_tuning *t = NULL;
+    bool known;
+
+    if (clm__tuning_load(&info->caps, NULL, &t, NULL) != CLM_OK) return true;
+    known = clm_tuning_known(t);
+    clm_tuning_close(t);
+    return known;
+}
+
+/* Whether it is worth it: see clm_tune_auto. */
+static bool wanted(const clm_settings *s, clm_device_info *info, const clm_observer *obs)
+{
+    const char *selector = s->n_devices > 0 ? s->devices[0].select : "auto";
+    struct stat file;
+
+    if (s->tuning_mode != CLM_TUNING_AUTO || s->tuning_budget_s <= 0.0 ||
+        s->backend != CLM_BACKEND_OPENCL || s->n_devices > 1 || strcmp(selector, "ref") == 0)
+        return false;
+    if (stat(s->model, &file) != 0) return false; /* opening it says why */
+    if (S_ISREG(file.st_mode) && file.st_size < AUTO_MIN_BYTES) {
+        clm_log(obs, CLM_LOG_DEBUG, "the model is too small for tuning to be noticed");
+        return false;
+    }
+    return find_device(selector, info, NULL) == CLM_OK && !device_known(info);
+}
+
+typedef struct bar {
+    const clm_observer *obs;
+} bar;
+
+static void show_bar(void *user, const clm_tune_progress *p)
+{
+    const bar *b = user;
+    const size_t total = (size_t)(p->budget_s + 0.5), done = (size_t)p->elapsed_s;
+
+    clm_progress(b->obs, "tuning kernels, seconds", done < total ? done : total - (total > 0),
+                 total);
+}
+
+void clm_tune_auto(const clm_settings *s, const volatile sig_atomic_t *stop,
+                   const clm_observer *obs)
+{
+    bar b = {obs};
+    const clm_tune_options o = {.stop = stop, .user = &b, .progress = show_bar};
+    const size_t total = (size_t)(s->tuning_budget_s + 0.5);
+    clm_tune_report report;
+    clm_device_info info;
+    clm_err err = {""};
+
+    if (!wanted(s, &info, obs)) return;
+    clm_log(
+        obs, CLM_LOG_INFO,
+        "%s is new here: tuning its kernels, once, for up to %.0f s (Ctrl+C: go on with the best "
+        "so far; --tuning off: never)",
+        info.caps.name, s->tuning_budget_s);
+    if (clm_tune_run(s, &o, obs, &report, &err) != CLM_OK) {
+        clm_log(obs, CLM_LOG_WARN, "tuning: %s; the built-in values are used", err.text);
+        return;
+    }
+    clm_progress(obs, "tuning kernels, seconds", total, total);
+    clm_log(obs, CLM_LOG_INFO, "tuned in %.0f s: %zu of %zu launches are faster than before",
+            report.elapsed_s, report.gained, report.subjects);
+    clm_tune_report_clear(&report);
+}
+
+/* ---- Import ---------------------------------------------------------------------------------- */
+
+/* The entries that this program knows. */
+static clm_status check_entries(const char *file, const clm_tune_db *from, clm_tune_db *good,
+                                const clm_observer *obs, clm_err *err)
+{
+    const clm_op_table table = clm__op_table();
+    clm_status st = CLM_OK;
+
+    for (size_t i = 0; i < from->n && st == CLM_OK; i++) {
+        const clm_tune_entry *e = &from->entries[i];
+        const clm_op_desc *op;
+        clm_shape shape;
+        int params[CLM_MAX_AXES];
+        const char *wrong = clm_tune_entry_check(&table, e, &op, &shape, params, NULL);
+
+        /* Values are looked at even where the text is another: nothing of a false file is kept. */
+        if (op != NULL && !clm_params_read(op, e, params))
+            return clm_fail(err, CLM_E_CONFIG, "%s: %s: values outside of the operator's space",
+                            file, e->key.op);
+        if (wrong != NULL)
+            clm_log(obs, CLM_LOG_WARN, "%s: %s %s is left out: %s", file, e->key.op, e->key.shape,
+                    wrong);
+        else
+            st = clm_tune_db_put(good, e, err);
+    }
+    return st;
+}
+
+clm_status clm_tune_import(const char *file, const clm_observer *obs, size_t *taken, char **path,
+                           clm_err *err)
+{
+    clm_tune_db from = {0}, good = {0}, old = {0};
+    char *log = NULL;
+    clm_status st = clm_tune_db_read(file, &from, err);
+
+    *taken = 0;
+    *path = NULL;
+    if (st == CLM_E_IO) st = CLM_E_USAGE; /* the file is an argument */
+    if (st == CLM_E_LIMIT) st = CLM_E_CONFIG;
+    if (st == CLM_OK) st = check_entries(file, &from, &good, obs, err);
+    if (st == CLM_OK) st = make_paths(&from.device, false, path, &log, err);
+    if (st == CLM_OK && clm_file_exists(*path)) st = clm_tune_db_read(*path, &old, err);
+    if (st == CLM_OK) {
+        old.device = from.device;
+        *taken = good.n;
+        st = clm_tune_db_merge(&old, &good, err);
+    }
+    if (st == CLM_OK && *taken > 0) st = clm_tune_db_write(&old, *path, err);
+    clm_tune_db_clear(&from);
+    clm_tune_db_clear(&good);
+    clm_tune_db_clear(&old);
+    free(log);
+    return st;
+}

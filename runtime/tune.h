@@ -1,0 +1,71 @@
+/* runtime/tune.h: tuning the kernels for a device, and the files that come of it.
+ *
+ * Layer    runtime; for tools/cmd_tune.c and what starts a model.
+ * Threads  one thread at a time.
+ */
+#ifndef CLM_RUNTIME_TUNE_H
+#define CLM_RUNTIME_TUNE_H
+
+#include <signal.h>
+
+#include "runtime/clm.h"
+#include "tuning/report.h"
+
+/* What is tuned and how. The device, the batch and the budget are those of the settings. */
+typedef struct clm_tune_options {
+    const char *synthetic;      /* shapes of "13b" ...; NULL: the model of the settings */
+    const char *type;           /* weights of a synthetic model: "q4_0" ... */
+    const char *ops;            /* "gemv_q4,attention"; NULL: all that the model uses */
+    const char *kernel, *space; /* a user's kernel and its description, in place of operators */
+    const char *strategy;       /* "descent", "random", "exhaustive"; NULL: descent */
+    uint64_t seed;
+    bool again; /* measure anew what the log has; failures are kept */
+
+    /* Set to non-zero from a signal handler: ends with the best so far. May be NULL. */
+    const volatile sig_atomic_t *stop;
+    void *user;
+    void (*progress)(void *user, const clm_tune_progress *p); /* or NULL */
+    void (*finished)(void *user, const clm_tune_device *device,
+                     const clm_tune_entry *e); /* or NULL */
+} clm_tune_options;
+
+typedef struct clm_tune_report {
+    char device[260];
+    char *db_path, *log_path; /* malloc'd */
+    size_t subjects, tuned, gained, skipped, tried;
+    size_t failed[CLM_TUNE_REASONS];
+    bool stopped;
+    double elapsed_s;
+} clm_tune_report;
+
+void clm_tune_report_clear(clm_tune_report *r);
+
+/* Tunes. Returns CLM_OK also when it was stopped; CLM_E_USAGE (no such operator, strategy or synthetic
+ * model), CLM_E_LIMIT (another process is tuning the device), what opening model and device give,
+ * and CLM_E_CONFIG for a user's kernel whose description is wrong. */
+clm_status clm_tune_run(const clm_settings *s, const clm_tune_options *o, const clm_observer *obs,
+                        clm_tune_report *out, clm_err *err);
+
+/* To be called before a model starts. Tunes for the model of the settings, within their budget and
+ * with progress to `obs`, when all of this holds: tuning.mode is auto and budget_s not 0, the
+ * backend is OpenCL, there is no database for exactly this device and driver, and the model is large
+ * enough for the kernels' speed to be noticed (its file has 512 MB). Failures are warnings. */
+void clm_tune_auto(const clm_settings *s, const volatile sig_atomic_t *stop,
+                   const clm_observer *obs);
+
+/* The worker process of a tuning run. `kernel` and `space` may be NULL. */
+clm_status clm_tune_worker(const char *device, const char *kernel, const char *space, clm_err *err);
+
+/* The files of the device that `selector` names, whether they exist or not; of operators, or of
+ * users' kernels. Malloc'd. */
+clm_status clm_tune_paths(const char *selector, bool user_kernels, char **db, char **log,
+                          clm_err *err);
+
+/* Takes the entries of a file into the user's database of the device that the file names. Entries
+ * for another version of a kernel, or for one that is not here, are left out with a message; values
+ * outside of an operator's space refuse the file (CLM_E_CONFIG). `*path` (malloc'd) is where they
+ * went, `*taken` how many. */
+clm_status clm_tune_import(const char *file, const clm_observer *obs, size_t *taken, char **path,
+                           clm_err *err);
+
+#endif

@@ -1,0 +1,140 @@
+/* runtime/weights_cache.c: see weights_cache.h. */
+#include "runtime/weights_cache.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/file.h"
+#include "host/hash.h"
+#include "runtime/formats/model_file.h"
+#include "runtime/quantize/encode.h"
+
+static const char *const type_names[] = {
+    [CLM_WEIGHTS_F16] = "f16", [CLM_WEIGHTS_INT8] = "int8", [CLM_WEIGHTS_INT4] = "int4"};
+
+/* What the matrices of the layers are, in short. */
+typedef struct kinds {
+    bool all_f16, all_quantised;
+    double bits; /* per weight, in the file */
+} kinds;
+
+static kinds kinds_of(const clm_model_file *mf)
+{
+    static const clm_weight_role matrices[] = {CLM_W_Q,    CLM_W_K,  CLM_W_V,   CLM_W_O,
+                                               CLM_W_GATE, CLM_W_UP, CLM_W_DOWN};
+    kinds k = {true, true, 0.0};
+    double weights = 0.0, bytes = 0.0;
+
+    for (size_t layer = 0; layer < clm_model_file_hparams(mf)->n_layers; layer++) {
+        for (size_t i = 0; i < sizeof matrices / sizeof matrices[0]; i++) {
+            const clm_tensor *t = clm_model_file_weight(mf, matrices[i], layer);
+            clm_qtype_split split;
+            const bool quantised = clm_tensor_split(t, &split);
+
+            k.all_quantised = k.all_quantised && quantised;
+            k.all_f16 = k.all_f16 && !quantised && t->type == CLM_QTYPE_F16;
+            weights += (double)t->rows * (double)t->cols;
+            bytes += (double)t->bytes;
+        }
+    }
+    k.bits = 8.0 * bytes / weights;
+    return k;
+}
+
+/* Whether converting would gain nothing. Fewer bits than wanted do not become better by being made
+ * more; 5 bits a weight are what the larger 4-bit types have (Q4_1, Q4_K_M). */
+static clm_status is_so_already(const clm_settings *s, bool *yes, clm_err *err)
+{
+    clm_model_file *mf = NULL;
+    clm_status st = clm_model_file_open(s->model, &mf, err);
+
+    *yes = false;
+    if (st != CLM_OK) return st;
+    if (clm_model_file_has_weights(mf)) {
+        const kinds k = kinds_of(mf);
+
+        *yes = s->weights == CLM_WEIGHTS_F16    ? k.all_f16
+               : s->weights == CLM_WEIGHTS_INT8 ? k.all_quantised
+                                                : k.all_quantised && k.bits <= 5.05;
+    }
+    clm_model_file_close(mf);
+    return CLM_OK;
+}
+
+/* "<folder>/<name of the model>-<type>-<key>.gguf" */
+static clm_status entry_path(const clm_settings *s, const char *folder, char **path, clm_err *err)
+{
+    const uint32_t version = CLM_ENCODE_VERSION;
+    const char *slash = strrchr(s->model, '/'), *name = slash != NULL ? slash + 1 : s->model;
+    clm_hash *h = NULL;
+    char key[33];
+    clm_status st = clm_hash_create(&h, err);
+
+    if (st != CLM_OK) return st;
+    clm_hash_add_text(h, CLM_VERSION);
+    clm_hash_add(h, &version, sizeof version);
+    st = clm_file_identify(s->model, h, err);
+    clm_hash_hex(h, key);
+    clm_hash_destroy(h);
+    if (st != CLM_OK) return st;
+    if (asprintf(path, "%s/%.80s-%s-%s.gguf", folder, name, type_names[s->weights], key) < 0) {
+        *path = NULL;
+        return clm_fail(err, CLM_E_NOMEM, "%s: no memory", s->model);
+    }
+    for (char *p = *path + strlen(folder) + 1; *p != '\0'; p++)
+        if (!isalnum((unsigned char)*p) && strchr("._-", *p) == NULL) *p = '_';
+    return CLM_OK;
+}
+
+static clm_status convert(const clm_settings *s, const char *target, const clm_observer *obs,
+                          clm_err *err)
+{
+    const clm_quantize_options options = {
+        .source = s->model, .target = target, .type = type_names[s->weights], .force = true};
+    clm_quantize_report report;
+    clm_status st;
+
+    clm_log(obs, CLM_LOG_INFO, "weights: %s: %s is converted once, to %s", options.type, s->model,
+            target);
+    st = clm_quantize(&options, obs, &report, err);
+    clm_quantize_report_clear(&report);
+    return st;
+}
+
+clm_status clm__weights_prepare(const clm_settings *s, const clm_observer *obs, char **path,
+                                clm_err *err)
+{
+    char *folder = NULL, *entry = NULL;
+    bool as_it_is = s->weights == CLM_WEIGHTS_KEEP;
+    clm_err damage = {""};
+    clm_status st = as_it_is ? CLM_OK : is_so_already(s, &as_it_is, err);
+
+    *path = NULL;
+    if (st != CLM_OK) return st;
+    if (as_it_is) {
+        *path = strdup(s->model);
+        return *path != NULL ? CLM_OK : clm_fail(err, CLM_E_NOMEM, "%s: no memory", s->model);
+    }
+    folder = clm_dir_cache("models");
+    if (folder == NULL)
+        return clm_fail(err, CLM_E_IO,
+                        "weights: %s: there is no place for the converted model: set "
+                        "XDG_CACHE_HOME or HOME",
+                        type_names[s->weights]);
+    st = clm_dir_create(folder, err);
+    if (st == CLM_OK) st = entry_path(s, folder, &entry, err);
+    if (st != CLM_OK) goto out;
+    if (!clm_file_exists(entry) || clm_model_verify(entry, obs, &damage) != CLM_OK) {
+        if (damage.text[0] != '\0') clm_log(obs, CLM_LOG_WARN, "%s", damage.text);
+        st = convert(s, entry, obs, err);
+    }
+    if (st != CLM_OK) goto out;
+    *path = entry;
+    entry = NULL;
+out:
+    free(entry);
+    free(folder);
+    return st;
+}

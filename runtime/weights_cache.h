@@ -1,0 +1,18 @@
+/* runtime/weights_cache.h: the configuration's `weights`: which file the engine opens.
+ *
+ * Layer    runtime.
+ */
+#ifndef CLM_RUNTIME_WEIGHTS_CACHE_H
+#define CLM_RUNTIME_WEIGHTS_CACHE_H
+
+#include "runtime/clm.h"
+
+/* The file with the weights of s->model as s->weights wants them: the model itself when it is so
+ * already (or `keep`), else a converted one in $XDG_CACHE_HOME/clm/models, which is made when it is
+ * not there, made anew when it is damaged, and goes on where an interrupted one stopped. Its name
+ * depends on the source's path, sizes and times, on the type, and on the version of the encoders.
+ * `*path` is malloc'd. Returns CLM_OK or the statuses of clm_quantize. */
+clm_status clm__weights_prepare(const clm_settings *s, const clm_observer *obs, char **path,
+                                clm_err *err);
+
+#endif

@@ -1,0 +1,146 @@
+"""`clm bench` as a user meets it: rows, fields, formats, refusals.
+
+Environment: CLM_BIN (the program).
+"""
+import csv
+import io
+import json
+import os
+import subprocess
+import unittest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+CLM = os.environ.get("CLM_BIN", os.path.join(ROOT, "build", "clm"))
+DEMO = ["-m", os.path.join(ROOT, "configs", "demo.gguf")]
+# What programs that read llama-bench's JSON look for.
+LLAMA_BENCH = ["model_filename", "model_type", "model_size", "model_n_params", "n_batch", "type_k", "type_v", "n_prompt",
+               "n_gen", "n_depth", "test_time", "avg_ns", "stddev_ns", "avg_ts", "stddev_ts", "samples_ns", "samples_ts"]
+OURS = ["device", "weights", "activations", "median_ns", "median_ts", "gbps", "gops", "memory_percent", "arithmetic_percent", "limit",
+        "limit_percent", "limit_read_gbps", "limit_fp32_gflops", "limit_int8_gops", "launch_us", "roundtrip_us",
+        "kernel_seconds", "load_seconds", "warmup_seconds", "device_weight_bytes", "device_kv_bytes", "host_peak_bytes"]
+
+
+def bench(*args):
+    done = subprocess.run([CLM, "bench", *args], stdin=subprocess.DEVNULL, capture_output=True, timeout=300,
+                          env={**os.environ, "CLM_MODEL": ""})
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+class Rows(unittest.TestCase):
+    def rows(self, *args):
+        code, out, err = bench(*DEMO, *args)
+        self.assertEqual(code, 0, err)
+        return out
+
+    def test_json(self):
+        rows = json.loads(self.rows("-p", "5", "-n", "3", "-pg", "4,2", "-d", "0,9", "-r", "3", "-o", "json"))
+        self.assertEqual([(r["n_prompt"], r["n_gen"], r["n_depth"]) for r in rows],
+                         [(5, 0, 0), (0, 3, 0), (4, 2, 0), (5, 0, 9), (0, 3, 9), (4, 2, 9)])
+        for row in rows:
+            for name in LLAMA_BENCH + OURS:
+                self.assertIn(name, row)
+            self.assertEqual(row["model_type"].split()[0], "baichuan")
+            self.assertEqual((row["weights"], row["type_k"]), ("Q8_0", "f16"))
+            self.assertEqual(row["model_n_params"], rows[0]["model_n_params"])
+            self.assertEqual((len(row["samples_ns"]), len(row["samples_ts"])), (3, 3))
+            tokens = row["n_prompt"] + row["n_gen"]
+            for ns, ts in zip(row["samples_ns"], row["samples_ts"]):
+                self.assertAlmostEqual(ts * ns * 1e-9 / tokens, 1.0, places=3)
+            self.assertAlmostEqual(row["avg_ts"] * 3 / sum(row["samples_ts"]), 1.0, places=6)
+            self.assertAlmostEqual(row["median_ts"] / sorted(row["samples_ts"])[1], 1.0, places=6)
+            self.assertGreater(row["limit_read_gbps"], 0)
+            self.assertAlmostEqual(row["limit_percent"], max(row["memory_percent"], row["arithmetic_percent"]))
+            self.assertAlmostEqual(row["memory_percent"] * row["limit_read_gbps"] / (100 * row["gbps"]), 1.0, places=5)
+            self.assertIn(row["limit"], ("memory", "arithmetic"))
+            self.assertGreater(row["device_weight_bytes"], 5e6)
+            self.assertGreater(row["host_peak_bytes"], 1e7)
+
+    def test_named(self):
+        rows = json.loads(self.rows("--test", "tg2@d5", "--test", "pp3", "--test", "pp4+tg1@d2", "-r", "1", "-o", "json"))
+        self.assertEqual([(r["n_prompt"], r["n_gen"], r["n_depth"]) for r in rows], [(0, 2, 5), (3, 0, 0), (4, 1, 2)])
+
+    def test_table(self):
+        out = self.rows("-p", "4", "-n", "2", "-d", "7", "-r", "1")
+        lines = out.splitlines()
+        self.assertEqual([x.strip() for x in lines[0].split("|")[1:-1]],
+                         ["model", "size", "on device", "host peak", "test", "t/s", "of limit"])
+        self.assertIn(" pp4 @ d7 ", lines[2])
+        self.assertIn(" tg2 @ d7 ", lines[3])
+        self.assertIn("±", lines[3])
+        self.assertIn("limits: reads ", out)
+        self.assertEqual(len({len(line) for line in lines[:4]}), 1)
+
+    def test_lines(self):
+        rows = [json.loads(line) for line in self.rows("-p", "3", "-n", "0", "-r", "1", "-o", "jsonl").splitlines()]
+        self.assertEqual([(r["n_prompt"], r["n_gen"]) for r in rows], [(3, 0)])
+        rows = list(csv.DictReader(io.StringIO(self.rows("-p", "0", "-n", "2,1", "-r", "1", "-o", "csv"))))
+        self.assertEqual([r["n_gen"] for r in rows], ["2", "1"])
+        self.assertGreater(float(rows[0]["avg_ts"]), 0)
+        self.assertEqual(rows[0]["model_filename"], DEMO[1])
+
+    def test_reference(self):
+        rows = json.loads(self.rows("-p", "3", "-n", "1", "-r", "1", "-o", "json", "--backend", "ref"))
+        self.assertEqual([r["limit"] for r in rows], ["", ""])
+        self.assertGreater(rows[0]["avg_ts"], 0)
+
+    def test_says_what_limits(self):
+        code, _, err = bench(*DEMO, "-p", "4", "-n", "1", "-r", "1")
+        self.assertEqual(code, 0, err)
+        self.assertRegex(err, "pp4 is limited by (the kernels|memory|arithmetic)")
+        self.assertRegex(err, "tg1 is limited by (the kernels|memory|arithmetic)")
+
+
+class Operators(unittest.TestCase):
+    def test_rows(self):
+        code, out, err = bench("--op", "add", "--op", "argmax", "-o", "json")
+        self.assertEqual(code, 0, err)
+        rows = json.loads(out)
+        self.assertEqual({r["op"] for r in rows}, {"add", "argmax"})
+        for row in rows:
+            self.assertGreater(row["us"], 0)
+            self.assertGreater(row["gbps"], 0)
+            self.assertGreater(row["limit_percent"], 0)
+        self.assertIn("COUNT=5120", [r["shape"] for r in rows])
+
+    def test_behind_a_model(self):
+        code, out, err = bench(*DEMO, "-p", "3", "-n", "0", "-r", "1", "--op", "add")
+        self.assertEqual(code, 0, err)
+        self.assertIn("| add ", out)
+        self.assertIn(" pp3 ", out)
+
+
+class Refusals(unittest.TestCase):
+    def check(self, word, *args):
+        code, out, err = bench(*args)
+        self.assertEqual((code, out), (2, ""), err)
+        self.assertIn(word, err)
+        self.assertEqual(len(err.strip().splitlines()), 1, err)
+
+    def test_values(self):
+        for flag in ("-p", "-n", "-d"):
+            for value in ("-1", "x", "", "1.5", "12,", ",12", "99999999", "99999999999999999999999", "4 5", "+4",
+                          ",".join(["1"] * 17)):
+                self.check(flag, *DEMO, flag, value)
+        for value in ("0", "-3", "1001", "many"):
+            self.check("-r", *DEMO, "-r", value)
+        for value in ("4", "0,4", "4,0", "4,4,4", "4;4"):
+            self.check("-pg", *DEMO, "-pg", value)
+        for value in ("", "pp", "pp0", "tg0", "tg-1", "pp4tg2", "tg4@5", "tg4@d", "pp4+", "xx4", "pp4 ", "@d4", "tg99999999"):
+            self.check("--test", *DEMO, "--test", value)
+        self.check("nothing to measure", *DEMO, "-p", "0", "-n", "0")
+        self.check("1048576", *DEMO, "-p", "1000000", "-d", "100000")
+        self.check("-o", *DEMO, "-o", "xml")
+        self.check("did you mean gemv_q4", "--op", "gemv_q5")
+
+    def test_models(self):
+        self.check("no model", "-p", "4", "-n", "0", "--backend", "ref")
+        self.check("llama13b", "--synthetic", "70b", "--backend", "ref")
+        self.check("q9_9", "--synthetic", "13b", "--type", "q9_9", "--backend", "ref")
+        self.check("--type", *DEMO, "--type", "q4_0")
+        self.check("exclude", *DEMO, "--synthetic", "13b")
+        code, out, err = bench("-m", "nofile.gguf", "-p", "4", "--backend", "ref")
+        self.assertEqual((code, out), (3, ""), err)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=1)

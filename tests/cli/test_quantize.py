@@ -1,0 +1,298 @@
+"""clm quantize as a user meets it: golden logits after conversion, interruption by signals, refusals, the cache of `weights:`.
+
+Environment: CLM_BIN (the program), CLM_GOLDEN (folder with the golden files).
+"""
+import array
+import glob
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+CLM = os.environ.get("CLM_BIN", os.path.join(ROOT, "build", "clm"))
+GOLDEN = os.environ.get("CLM_GOLDEN", os.path.join(ROOT, "..", "shared", "golden"))
+DEMO = os.path.join(ROOT, "configs", "demo.gguf")
+FLOATS = ["hf-baichuan13b-tiny", "hf-baichuan7b-tiny-safetensors", "hf-llama-tiny"]
+GPTQ = ["gptq-baichuan13b-tiny", "gptq-baichuan13b-tiny-act", "gptq-llama-tiny"]
+
+
+def clm(*args, env=None, timeout=600):
+    done = subprocess.run([CLM, *args], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          env={**os.environ, **(env or {})}, timeout=timeout)
+    return done.returncode, done.stdout, done.stderr
+
+
+def floats(path):
+    values = array.array("f")
+    with open(path, "rb") as file:
+        values.frombytes(file.read())
+    if sys.byteorder == "big":
+        values.byteswap()
+    return values
+
+
+def relative_error(got, want):
+    return math.sqrt(sum((a - b) ** 2 for a, b in zip(got, want)) / sum(b * b for b in want))
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def run_ok(self, *args, env=None):
+        code, out, err = clm(*args, env=env)
+        self.assertEqual(code, 0, err)
+        return out, err
+
+
+@unittest.skipUnless(os.path.isdir(GOLDEN), "GOLDEN FILES ABSENT: " + GOLDEN)
+class Golden(Case):
+    def error(self, model, name, backend):
+        out = self.path("logits.f32")
+        self.run_ok("eval", "logits", "-m", model, "--ids", os.path.join(GOLDEN, "ids.txt"), "--from", "88", "-o", out,
+                    "--backend", backend)
+        return relative_error(floats(out), floats(os.path.join(GOLDEN, name + ".logits.f32")))
+
+    def check(self, names, kind, bound, least=0.0):
+        for name in names:
+            target = self.path(name + ".gguf")
+            self.run_ok("quantize", os.path.join(GOLDEN, name), target, "--type", kind)
+            for backend in ("ref", "opencl"):
+                with self.subTest(name=name, kind=kind, backend=backend):
+                    error = self.error(target, name, backend)
+                    print("%-32s %s %-6s %.1e" % (name, kind, backend, error), file=sys.stderr)
+                    self.assertLess(error, bound)
+                    self.assertGreaterEqual(error, least)
+
+    def test_f16(self):
+        self.check(FLOATS, "f16", 1e-4)
+
+    def test_f32_of_gptq(self):
+        self.check(GPTQ, "f32", 1e-4)
+
+    def test_f16_of_gptq(self):
+        """A weight scale * (q - zero) has 11 + 4 bits: halves round it, and these networks amplify that."""
+        self.check(GPTQ, "f16", 2e-2, least=1e-4)
+
+    def test_tokenizer_and_template(self):
+        for name in FLOATS:
+            source, target = os.path.join(GOLDEN, name), self.path(name + ".gguf")
+            self.run_ok("quantize", source, target, "--type", "q8_0")
+            with open(os.path.join(source, "cases.tsv"), encoding="utf-8") as file:
+                cases = [line.rstrip("\n").split("\t") for line in file]
+            with open(self.path("texts"), "w", encoding="utf-8") as file:
+                file.writelines(text + "\n" for text, _ in cases)
+            out, _ = self.run_ok("tokenize", "-m", target, "--json", "-f", self.path("texts"))
+            self.assertEqual([json.loads(line) for line in out.splitlines()], [json.loads(ids) for _, ids in cases])
+            before = json.loads(self.run_ok("inspect", "--json", source)[0])
+            after = json.loads(self.run_ok("inspect", "--json", target)[0])
+            for key in ("architecture", "layers", "width", "heads", "kv_heads", "head_dim", "ffn", "vocabulary", "context",
+                        "rms_epsilon", "positions", "rope_base", "tied_head", "bos", "eos", "template", "name"):
+                self.assertEqual(before[key], after[key], key)
+
+
+class Cache(Case):
+    """`weights: int4` in a configuration: the first run converts, later ones find it."""
+
+    def chat(self, *args, model=DEMO, weights="int4"):
+        env = {"XDG_CACHE_HOME": self.path("cache")}
+        return self.run_ok("chat", "--config", os.path.join(ROOT, "configs", "demo.yaml"), "-m", model, "--weights", weights,
+                           "-p", "静夜思", *args, env=env)
+
+    def entries(self):
+        return sorted(glob.glob(self.path("cache/clm/models/*")))
+
+    def test_reuse(self):
+        source = self.path("demo f16.gguf")
+        self.run_ok("quantize", DEMO, source, "--type", "f16")
+        first, err = self.chat(model=source)
+        self.assertIn("converted once", err)
+        entries = self.entries()
+        self.assertEqual(len(entries), 1)
+        self.assertRegex(entries[0], r"demo_f16\.gguf-int4-[0-9a-f]{32}\.gguf$")
+        self.assertIn("INT4", self.run_ok("inspect", entries[0])[0])
+        time_made = os.stat(entries[0]).st_mtime_ns
+        again, err = self.chat(model=source)
+        self.assertNotIn("converted", err)
+        self.assertEqual((again, os.stat(entries[0]).st_mtime_ns), (first, time_made))
+        direct, _ = self.chat(model=entries[0], weights="keep")
+        self.assertEqual(direct, first)
+
+        whole = read(entries[0])
+        for damage in (lambda file: file.truncate(1000), lambda file: (file.seek(-3000, os.SEEK_END), file.write(b"damaged")),
+                       lambda file: file.write(b"damaged")):
+            with open(entries[0], "r+b") as file:
+                damage(file)
+            out, err = self.chat(model=source)
+            self.assertEqual(out, first)
+            self.assertIn("converted", err)
+            self.assertEqual(read(entries[0]), whole)
+
+        os.utime(source, (1, 1))  # the source was changed: another entry
+        self.chat(model=source)
+        self.assertEqual(len(self.entries()), 2)
+
+    def test_already_so(self):
+        q4 = self.path("q4.gguf")
+        self.run_ok("quantize", DEMO, q4, "--type", "q4_0")
+        for model, weights in ((q4, "int4"), (q4, "int8"), (DEMO, "int8")):
+            _, err = self.chat(model=model, weights=weights)
+            self.assertNotIn("converted", err)
+        self.assertEqual(self.entries(), [])
+
+    def test_no_place(self):
+        code, _, err = clm("chat", "-m", DEMO, "--weights", "int4", "-p", "x", env={"XDG_CACHE_HOME": "/proc/nowhere"})
+        self.assertEqual(code, 1)
+        self.assertEqual(err.count("\n"), 1, err)
+        self.assertIn("/proc/nowhere", err)
+
+
+class Interruption(Case):
+    def setUp(self):
+        super().setUp()
+        # A larger file, so that there is something to interrupt.
+        self.source = self.path("source.gguf")
+        self.run_ok("quantize", DEMO, self.source, "--type", "f32")
+        self.run_ok("quantize", self.source, self.path("whole.gguf"), "--type", "int4")
+        self.whole = read(self.path("whole.gguf"))
+
+    def begin(self, target, delay, sig):
+        process = subprocess.Popen([CLM, "quantize", self.source, target, "--type", "int4", "-t", "1"],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        time.sleep(delay)
+        process.send_signal(sig)
+        _, err = process.communicate(timeout=60)
+        return process.returncode, err
+
+    def test_kill(self):
+        """Whenever it is killed: no target, and the next run gives the same bytes."""
+        interrupted = 0
+        for i in range(12):
+            target = self.path("killed-%d.gguf" % i)
+            code, _ = self.begin(target, 0.004 * (i + 1), signal.SIGKILL)
+            if code == 0:
+                self.assertEqual(read(target), self.whole)
+                continue
+            interrupted += 1
+            if os.path.exists(target):  # killed after the rename
+                self.assertEqual(read(target), self.whole)
+            self.run_ok("quantize", self.source, target, "--type", "int4", "--force")
+            self.assertEqual(read(target), self.whole)
+            self.assertEqual(glob.glob(target + ".*"), [])
+        self.assertGreater(interrupted, 3)
+
+    def test_part_does_not_load(self):
+        for delay in (0.01, 0.02, 0.03):
+            target = self.path("x-%g.gguf" % delay)
+            self.begin(target, delay, signal.SIGKILL)
+            for part in glob.glob(target + ".part*"):
+                self.assertEqual(clm("inspect", part)[0], 3)
+
+    def test_interrupt(self):
+        for delay in (0.01, 0.02, 0.04, 0.08):
+            target = self.path("y-%g.gguf" % delay)
+            code, err = self.begin(target, delay, signal.SIGINT)
+            if code == 130 and "kept" in err:
+                self.assertIn("the same command goes on from there", err)
+                _, err = self.run_ok("quantize", self.source, target, "--type", "int4")
+                self.assertEqual(read(target), self.whole)
+                return
+        self.fail("no run was slow enough to be interrupted")
+
+
+class Use(Case):
+    def test_report(self):
+        out, err = self.run_ok("quantize", DEMO, self.path("a.gguf"), "--type", "int4")
+        self.assertRegex(out, r"a\.gguf: int4, 363 tensors, 3\.\d MB of 5\.\d MB, relative error 0\.0\d+, ")
+        self.assertEqual(err.count("rows of 96 elements"), 1)
+        out, _ = self.run_ok("quantize", DEMO, self.path("b.gguf"), "--type", "int8", "--json")
+        report = json.loads(out)
+        self.assertEqual(report["relative_error"], 0)  # the demo model is Q8_0 already
+        self.assertEqual(len(report["tensors"]), 363)
+        self.assertEqual(os.path.getsize(self.path("b.gguf")), report["bytes"])
+
+    def test_answers(self):
+        """The 8-bit model says what the original says; int4, whose layers are rounded, still finds its poem."""
+        for kind, words in (("int8", "床前明月光"), ("f16", "床前明月光"), ("int4", "")):
+            self.run_ok("quantize", DEMO, self.path(kind + ".gguf"), "--type", kind)
+            out, _ = self.run_ok("chat", "--config", os.path.join(ROOT, "configs", "demo.yaml"), "-m",
+                                 self.path(kind + ".gguf"), "-p", "静夜思")
+            self.assertIn(words, out)
+
+    def test_verify(self):
+        target = self.path("a.gguf")
+        self.run_ok("quantize", DEMO, target, "--type", "q4_0")
+        self.assertIn("checksums", self.run_ok("inspect", "--verify", target)[0])
+        with open(target, "r+b") as file:
+            file.seek(-2000, os.SEEK_END)
+            byte = file.read(1)
+            file.seek(-1, os.SEEK_CUR)
+            file.write(bytes([byte[0] ^ 1]))
+        code, _, err = clm("inspect", "--verify", target)
+        self.assertEqual(code, 3)
+        self.assertRegex(err, r"tensor '[a-z0-9_.]+' is damaged")
+        code, _, err = clm("inspect", "--verify", DEMO)
+        self.assertEqual(code, 3)
+        self.assertIn("has no checksums", err)
+
+    def test_refusals(self):
+        exists = self.path("exists.gguf")
+        shutil.copy(DEMO, exists)
+        locked = self.path("locked")
+        os.mkdir(locked)
+        os.chmod(locked, 0o555)
+        cases = [
+            (["quantize"], 2, "which|what to what"),
+            (["quantize", DEMO, self.path("x.gguf")], 2, "--type"),
+            (["quantize", DEMO, self.path("x.gguf"), "--type", "q9"], 2, "'q9' is no type"),
+            (["quantize", DEMO, exists, "--type", "int4"], 2, "exists already; --force"),
+            (["quantize", DEMO, self.folder, "--type", "int4"], 2, "is a folder"),
+            (["quantize", self.path("none.gguf"), self.path("x.gguf"), "--type", "int4"], 3, "none.gguf"),
+            (["quantize", self.folder, self.path("x.gguf"), "--type", "int4"], 3, "config.json"),
+            (["quantize", DEMO, self.path("no/folder/x.gguf"), "--type", "q4_0"], 1, "no/folder/x.gguf"),
+            (["quantize", DEMO, "/proc/x.gguf", "--type", "q4_0"], 1, "/proc/x.gguf"),
+        ]
+        if os.geteuid() != 0:
+            cases.append((["quantize", DEMO, locked + "/x.gguf", "--type", "int4"], 1, "Permission denied"))
+        for args, expected, words in cases:
+            with self.subTest(args=args):
+                code, out, err = clm(*args)
+                self.assertEqual((code, out), (expected, ""), err)
+                self.assertEqual(err.count("\n"), 1, err)
+                self.assertTrue(re.search(words, err), err)
+        self.assertEqual(read(exists), read(DEMO))
+        self.assertFalse(os.path.exists(self.path("x.gguf")))
+
+    def test_two_at_once(self):
+        """The second run is told, and neither harms the other."""
+        source, target = self.path("source.gguf"), self.path("x.gguf")
+        self.run_ok("quantize", DEMO, source, "--type", "f32")
+        both = [subprocess.Popen([CLM, "quantize", source, target, "--type", "q4_0"], stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, text=True) for _ in range(2)]
+        results = [(p, *p.communicate(timeout=60)) for p in both]
+        self.assertIn(0, [p.returncode for p, _, _ in results])
+        for p, _, err in results:
+            if p.returncode != 0:
+                self.assertRegex(err, "another process|exists already")
+        self.run_ok("inspect", "--verify", target)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

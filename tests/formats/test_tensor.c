@@ -1,0 +1,224 @@
+/* test_tensor.c: rows of a tensor as numbers, whatever its storage: against values that are worked
+ * out here element by element. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "runtime/formats/tensor.h"
+
+enum { ROWS = 8, COLS = 4 };
+
+/* Element [r][c] is 10 r + c. */
+static void fill(float values[ROWS][COLS])
+{
+    for (int r = 0; r < ROWS; r++)
+        for (int c = 0; c < COLS; c++) values[r][c] = 10.0f * (float)r + (float)c;
+}
+
+static clm_tensor plain(float values[ROWS][COLS])
+{
+    return (clm_tensor){.name = "t",
+                        .rows = ROWS,
+                        .cols = COLS,
+                        .type = CLM_QTYPE_F32,
+                        .data = (const uint8_t *)values,
+                        .bytes = sizeof(float) * ROWS * COLS};
+}
+
+static void rows_in_order(void **state)
+{
+    float values[ROWS][COLS], out[ROWS][COLS];
+    clm_tensor t = plain(values);
+
+    (void)state;
+    fill(values);
+    assert_int_equal(clm_tensor_read_rows(&t, 2, 3, out[0], NULL), CLM_OK);
+    assert_memory_equal(out, values[2], sizeof values[0] * 3);
+    assert_ptr_equal(clm_tensor_row_bytes(&t, 5), values[5]);
+    assert_int_equal(clm_tensor_read_rows(&t, ROWS, 0, out[0], NULL), CLM_OK);
+}
+
+static void rows_that_do_not_exist(void **state)
+{
+    float values[ROWS][COLS], out[ROWS][COLS];
+    const clm_tensor t = plain(values);
+    clm_err err;
+
+    (void)state;
+    assert_int_equal(clm_tensor_read_rows(&t, 7, 2, out[0], &err), CLM_E_INTERNAL);
+    assert_int_equal(clm_tensor_read_rows(&t, 9, 0, out[0], &err), CLM_E_INTERNAL);
+    assert_int_equal(clm_tensor_read_rows(&t, SIZE_MAX, 2, out[0], &err), CLM_E_INTERNAL);
+    assert_non_null(strstr(err.text, "tensor 't' has 8 rows"));
+}
+
+/* Heads of 4: the file's rows 0 1 2 3 are pairs (0, 2), (1, 3); handed out: 0 2 1 3. */
+static void rotary_pairs(void **state)
+{
+    static const int order[ROWS] = {0, 2, 1, 3, 4, 6, 5, 7};
+    float values[ROWS][COLS], out[ROWS][COLS];
+    clm_tensor t = plain(values);
+
+    (void)state;
+    fill(values);
+    t.rotary_head = 4;
+    assert_int_equal(clm_tensor_read_rows(&t, 0, ROWS, out[0], NULL), CLM_OK);
+    for (int r = 0; r < ROWS; r++) {
+        assert_memory_equal(out[r], values[order[r]], sizeof out[r]);
+        assert_ptr_equal(clm_tensor_row_bytes(&t, (size_t)r), values[order[r]]);
+    }
+}
+
+static void normalised_rows(void **state)
+{
+    float values[ROWS][COLS], out[ROWS][COLS];
+    clm_tensor t = plain(values);
+
+    (void)state;
+    fill(values);
+    memset(values[1], 0, sizeof values[1]); /* has no direction: stays 0, no NaN */
+    t.normalised = true;
+    assert_null(clm_tensor_row_bytes(&t, 0));
+    assert_int_equal(clm_tensor_read_rows(&t, 0, ROWS, out[0], NULL), CLM_OK);
+    for (int r = 0; r < ROWS; r++) {
+        double sum = 0.0;
+        for (int c = 0; c < COLS; c++) sum += (double)out[r][c] * (double)out[r][c];
+        assert_true(fabs(sum - (r == 1 ? 0.0 : 1.0)) < 1e-6);
+        if (r > 1)
+            assert_true(fabs((double)out[r][3] / (double)out[r][0] -
+                             (double)values[r][3] / (double)values[r][0]) < 1e-6);
+    }
+}
+
+/* ---- GPTQ ---------------------------------------------------------------------------------- */
+
+/* A layer of 8 rows and 64 columns, two groups of 32. */
+enum { N = 8, K = 64, GROUP = 32 };
+
+typedef struct layer {
+    int bits;
+    uint8_t q[N][K], zero[2][N]; /* zero as meant: 1 .. 2^bits */
+    uint16_t scale[2][N];
+    uint32_t g_idx[K];
+    uint32_t qweight[K / 4 * N], qzeros[2 * N / 4]; /* room for 8 bits */
+} layer;
+
+static void make_layer(layer *l, int bits)
+{
+    const uint32_t per_word = 32u / (uint32_t)bits, range = 1u << bits;
+    uint32_t random = 1;
+
+    memset(l, 0, sizeof *l);
+    l->bits = bits;
+    for (uint32_t n = 0; n < N; n++) {
+        for (uint32_t k = 0; k < K; k++) {
+            random = random * 1664525u + 1013904223u;
+            l->q[n][k] = (uint8_t)((random >> 16) % range);
+            l->qweight[k / per_word * N + n] |= (uint32_t)l->q[n][k]
+                                                << (k % per_word * (uint32_t)bits);
+            l->g_idx[k] = (k * 5 + 3) % K / GROUP; /* 32 columns in each group, mixed */
+        }
+        for (uint32_t g = 0; g < 2; g++) {
+            random = random * 1664525u + 1013904223u;
+            l->zero[g][n] = (uint8_t)(1 + (random >> 16) % (range - 1));
+            l->qzeros[g * N / per_word + n / per_word] |= (uint32_t)(l->zero[g][n] - 1)
+                                                          << (n % per_word * (uint32_t)bits);
+            l->scale[g][n] = clm_float_to_half(0.01f + 0.003f * (float)(n + g));
+        }
+    }
+}
+
+static clm_gptq gptq_of(const layer *l, bool act)
+{
+    return (clm_gptq){.bits = l->bits,
+                      .group = GROUP,
+                      .stride = N,
+                      .qweight = (const uint8_t *)l->qweight,
+                      .qzeros = (const uint8_t *)l->qzeros,
+                      .scales = (const uint8_t *)l->scale,
+                      .g_idx = act ? (const uint8_t *)l->g_idx : NULL};
+}
+
+static double element(const layer *l, bool act, size_t n, size_t k)
+{
+    const size_t g = act ? l->g_idx[k] : k / GROUP;
+
+    return (double)clm_half_to_float(l->scale[g][n]) * (l->q[n][k] - l->zero[g][n]);
+}
+
+/* Rows 2.. of the layer: what is read, and what the split adds up to, are its elements. */
+static void check_gptq(int bits, bool act)
+{
+    enum { ROW0 = 2, COUNT = N - ROW0 };
+    static layer l;
+    static float values[COUNT][K], scale[COUNT][2], min[COUNT][2];
+    static int8_t q[COUNT][K];
+    uint32_t order[K];
+    size_t at = 0;
+    clm_gptq g;
+    clm_qtype_split split;
+
+    make_layer(&l, bits);
+    g = gptq_of(&l, act);
+    for (uint32_t group = 0; group < 2; group++)
+        for (uint32_t k = 0; k < K; k++)
+            if (l.g_idx[k] == group) order[at++] = k;
+    const clm_tensor t = {.name = "t",
+                          .rows = COUNT,
+                          .cols = K,
+                          .gptq = &g,
+                          .gptq_row0 = ROW0,
+                          .column_order = act ? order : NULL};
+    assert_int_equal(clm_tensor_read_rows(&t, 0, COUNT, values[0], NULL), CLM_OK);
+    assert_true(clm_tensor_split(&t, &split));
+    assert_int_equal(split.bits, bits);
+    assert_int_equal(split.group, GROUP);
+    clm_tensor_unpack(&t, 0, COUNT, q[0], scale[0], min[0]);
+    for (size_t n = 0; n < COUNT; n++)
+        for (size_t j = 0; j < K; j++) {
+            const size_t k = act ? order[j] : j;
+            const double want = element(&l, act, ROW0 + n, k);
+
+            assert_true((double)values[n][k] == want);
+            assert_true((double)scale[n][j / GROUP] * q[n][j] + (double)min[n][j / GROUP] == want);
+        }
+}
+
+static void gptq_layers(void **state)
+{
+    (void)state;
+    check_gptq(4, false);
+    check_gptq(4, true);
+    check_gptq(8, false);
+    check_gptq(8, true);
+}
+
+static void type_names(void **state)
+{
+    char name[CLM_TENSOR_TYPE_ROOM];
+    const clm_gptq g = {.bits = 4, .group = 128};
+    const uint32_t order[1] = {0};
+    clm_tensor t = {.type = CLM_QTYPE_Q4_K};
+
+    (void)state;
+    assert_string_equal(clm_tensor_type_name(&t, name), "Q4_K");
+    t.gptq = &g;
+    assert_string_equal(clm_tensor_type_name(&t, name), "GPTQ4 g128");
+    t.column_order = order;
+    assert_string_equal(clm_tensor_type_name(&t, name), "GPTQ4 g128 act");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_in_order), cmocka_unit_test(rows_that_do_not_exist),
+        cmocka_unit_test(rotary_pairs),  cmocka_unit_test(normalised_rows),
+        cmocka_unit_test(gptq_layers),   cmocka_unit_test(type_names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,329 @@
+/* tools/cmd_tune_files.c: `clm tune show|export|import|merge|diff`: the files that tuning writes.
+ *
+ * Layer    tools.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/cli.h"
+#include "tools/commands.h"
+#include "tools/tune_print.h"
+
+static void clear(clm_tune_results *r)
+{
+    clm_tune_db_clear(&r->db);
+    free(r->tries);
+    memset(r, 0, sizeof *r);
+}
+
+/* A file that was named on the command line: that it is not there is wrong usage. */
+static clm_status read_named(const char *path, clm_tune_db *out, clm_err *err)
+{
+    const clm_status st = clm_tune_db_read(path, out, err);
+
+    return st == CLM_E_IO ? CLM_E_USAGE : st == CLM_E_LIMIT ? CLM_E_CONFIG : st;
+}
+
+/* The log beside a database: x.yaml, x.log. */
+static clm_status read_log(const char *db_path, clm_tune_results *out, clm_err *err)
+{
+    const size_t n = strlen(db_path);
+    char *path = NULL;
+    clm_status st;
+
+    if (n < 5 || strcmp(db_path + n - 5, ".yaml") != 0) return CLM_OK;
+    if (asprintf(&path, "%.*s.log", (int)(n - 5), db_path) < 0)
+        return clm_fail(err, CLM_E_NOMEM, "%s: no memory", db_path);
+    st = clm_tune_log_read(path, &out->tries, &out->n_tries, err);
+    free(path);
+    return st;
+}
+
+/* The file that is named, else the one of the device. */
+static clm_status load(const clm_args *args, clm_tune_results *out, clm_err *err)
+{
+    const char *named = args->n_words > 0 ? args->words[0] : NULL;
+    clm_config *config = NULL;
+    char *path = NULL, *log = NULL;
+    clm_status st = clm_args_config(args, &config, err);
+
+    memset(out, 0, sizeof *out);
+    if (st == CLM_OK && named == NULL)
+        st = clm_tune_paths(clm_config_settings(config)->devices[0].select,
+                            clm_args_has(args, "tune_own"), &path, &log, err);
+    if (st == CLM_OK) st = read_named(named != NULL ? named : path, &out->db, err);
+    if (st == CLM_E_USAGE && named == NULL)
+        clm_fail(err, st, "nothing is tuned for this device yet: run `clm tune` (%s)", path);
+    if (st == CLM_OK) st = read_log(named != NULL ? named : path, out, err);
+    free(path);
+    free(log);
+    clm_config_destroy(config);
+    if (st != CLM_OK) clear(out);
+    return st;
+}
+
+/* `path` NULL: standard output. */
+static clm_status open_output(const char *path, FILE **out, clm_err *err)
+{
+    *out = path != NULL ? fopen(path, "w") : stdout;
+    return *out != NULL ? CLM_OK : clm_fail(err, CLM_E_IO, "%s: %s", path, strerror(errno));
+}
+
+static clm_status close_output(const char *path, FILE *f, clm_err *err)
+{
+    if (path == NULL) return CLM_OK; /* the program looks at standard output at its end */
+    if ((ferror(f) != 0) | (fclose(f) != 0))
+        return clm_fail(err, CLM_E_IO, "%s could not be written", path);
+    return CLM_OK;
+}
+
+/* ---- show ------------------------------------------------------------------------------------- */
+
+static clm_status run_show(const clm_args *args, clm_err *err)
+{
+    const char *html = clm_args_get(args, "tune_html");
+    clm_tune_results r;
+    FILE *f;
+    clm_status st = load(args, &r, err);
+
+    if (st != CLM_OK) return st;
+    if (html != NULL) {
+        st = open_output(html, &f, err);
+        if (st == CLM_OK) {
+            clm_tune_print_html(f, &r);
+            st = close_output(html, f, err);
+        }
+    } else {
+        clm_tune_print_table(stdout, &r.db, clm_args_has(args, "tune_markdown"));
+    }
+    clear(&r);
+    return st;
+}
+
+static const clm_flag show_flags[] = {
+    {.names = "--html",
+     .value = "FILE",
+     .id = "tune_html",
+     .help = "write a page with pictures instead; it needs no network"},
+    {.names = "--markdown", .id = "tune_markdown", .help = "a table for a document"},
+    {.names = "--own", .id = "tune_own", .help = "results of your own kernels"},
+    {.names = NULL},
+};
+
+const clm_command clm_cmd_tune_show = {
+    .name = "tune show",
+    .synopsis = "[FILE] [--html FILE] [--markdown]",
+    .summary = "print what is tuned for a device",
+    .groups = CLM_FLAGS_CONFIG | CLM_FLAGS_DEVICE,
+    .flags = show_flags,
+    .max_words = 1,
+    .run = run_show,
+};
+
+/* ---- export ----------------------------------------------------------------------------------- */
+
+static clm_status write_export(FILE *f, const clm_tune_results *r, const char *format, clm_err *err)
+{
+    char *text = NULL;
+    size_t size;
+    clm_status st;
+
+    if (strcmp(format, "t4") == 0) return clm_tune_print_t4(f, r, err);
+    st = clm_tune_db_text(&r->db, &text, &size, err);
+    if (st == CLM_OK) fwrite(text, 1, size, f);
+    free(text);
+    return st;
+}
+
+static clm_status run_export(const clm_args *args, clm_err *err)
+{
+    const char *path = clm_args_get(args, "tune_output"),
+               *format = clm_args_get(args, "tune_format");
+    clm_tune_results r;
+    FILE *f;
+    clm_status st;
+
+    if (format == NULL) format = "yaml";
+    if (strcmp(format, "yaml") != 0 && strcmp(format, "t4") != 0)
+        return clm_fail(err, CLM_E_USAGE, "--format: yaml and t4 are known, not '%.40s'", format);
+    st = load(args, &r, err);
+    if (st != CLM_OK) return st;
+    st = open_output(path, &f, err);
+    if (st == CLM_OK) {
+        clm_err ignored;
+        const clm_status written = write_export(f, &r, format, err);
+
+        st = close_output(path, f, written == CLM_OK ? err : &ignored);
+        if (written != CLM_OK) st = written;
+    }
+    clear(&r);
+    return st;
+}
+
+static const clm_flag export_flags[] = {
+    {.names = "-o, --output",
+     .value = "FILE",
+     .id = "tune_output",
+     .help = "write there instead of standard output"},
+    {.names = "--format",
+     .value = "NAME",
+     .id = "tune_format",
+     .help = "yaml: the database (default); t4: every candidate, as JSON that kernel_tuner reads"},
+    {.names = "--own", .id = "tune_own", .help = "results of your own kernels"},
+    {.names = NULL},
+};
+
+const clm_command clm_cmd_tune_export = {
+    .name = "tune export",
+    .synopsis = "[FILE] [-o FILE] [--format yaml|t4]",
+    .summary = "write a device's results for others",
+    .groups = CLM_FLAGS_CONFIG | CLM_FLAGS_DEVICE,
+    .flags = export_flags,
+    .max_words = 1,
+    .run = run_export,
+};
+
+/* ---- import ----------------------------------------------------------------------------------- */
+
+static clm_status run_import(const clm_args *args, clm_err *err)
+{
+    char *path = NULL;
+    size_t taken = 0;
+    clm_status st = clm_tune_import(args->words[0], clm_cli_observer(), &taken, &path, err);
+
+    if (st == CLM_OK && taken == 0)
+        st = clm_fail(err, CLM_E_CONFIG, "%s: no entry of it is of use here", args->words[0]);
+    if (st == CLM_OK) printf("%zu entries imported into %s\n", taken, path);
+    free(path);
+    return st;
+}
+
+const clm_command clm_cmd_tune_import = {
+    .name = "tune import",
+    .synopsis = "FILE",
+    .summary = "take results from another machine, checked",
+    .min_words = 1,
+    .max_words = 1,
+    .run = run_import,
+};
+
+/* ---- merge ------------------------------------------------------------------------------------ */
+
+static clm_status run_merge(const clm_args *args, clm_err *err)
+{
+    const char *path = clm_args_get(args, "tune_output");
+    clm_tune_results all = {0};
+    FILE *f;
+    clm_status st = read_named(args->words[0], &all.db, err);
+
+    for (size_t i = 1; i < args->n_words && st == CLM_OK; i++) {
+        clm_tune_db one;
+
+        st = read_named(args->words[i], &one, err);
+        if (st == CLM_OK && !clm_tune_device_same(&one.device, &all.db.device))
+            st = clm_fail(err, CLM_E_CONFIG, "%s and %s are of different devices or drivers",
+                          args->words[0], args->words[i]);
+        if (st == CLM_OK) st = clm_tune_db_merge(&all.db, &one, err);
+        clm_tune_db_clear(&one);
+    }
+    if (st == CLM_OK && path != NULL) {
+        st = clm_tune_db_write(&all.db, path, err);
+    } else if (st == CLM_OK) {
+        f = stdout;
+        st = write_export(f, &all, "yaml", err);
+    }
+    clear(&all);
+    return st;
+}
+
+static const clm_flag merge_flags[] = {
+    {.names = "-o, --output",
+     .value = "FILE",
+     .id = "tune_output",
+     .help = "write there instead of standard output"},
+    {.names = NULL},
+};
+
+const clm_command clm_cmd_tune_merge = {
+    .name = "tune merge",
+    .synopsis = "FILE FILE... [-o FILE]",
+    .summary = "put databases of one device together, the faster entry of two",
+    .flags = merge_flags,
+    .min_words = 2,
+    .max_words = 64,
+    .run = run_merge,
+};
+
+/* ---- diff ------------------------------------------------------------------------------------- */
+
+static bool same_params(const clm_tune_entry *a, const clm_tune_entry *b)
+{
+    if (a->n_params != b->n_params) return false;
+    for (size_t i = 0; i < a->n_params; i++)
+        if (strcmp(a->params[i].name, b->params[i].name) != 0 ||
+            a->params[i].value != b->params[i].value)
+            return false;
+    return true;
+}
+
+static size_t print_missing(const clm_tune_db *a, const clm_tune_db *b, char sign)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < a->n; i++) {
+        const clm_tune_entry *e = &a->entries[i];
+
+        if (clm_tune_db_find(b, &e->key) != NULL) continue;
+        printf("%c %s %s: %.4g ms, ", sign, e->key.op, e->key.shape, e->ms);
+        clm_tune_print_params(stdout, e->params, e->n_params);
+        putchar('\n');
+        n++;
+    }
+    return n;
+}
+
+static size_t print_changed(const clm_tune_db *a, const clm_tune_db *b)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < a->n; i++) {
+        const clm_tune_entry *x = &a->entries[i], *y = clm_tune_db_find(b, &x->key);
+
+        if (y == NULL || same_params(x, y)) continue;
+        printf("! %s %s: %.4g -> %.4g ms\n  - ", x->key.op, x->key.shape, x->ms, y->ms);
+        clm_tune_print_params(stdout, x->params, x->n_params);
+        fputs("\n  + ", stdout);
+        clm_tune_print_params(stdout, y->params, y->n_params);
+        putchar('\n');
+        n++;
+    }
+    return n;
+}
+
+static clm_status run_diff(const clm_args *args, clm_err *err)
+{
+    clm_tune_db a = {0}, b = {0};
+    clm_status st = read_named(args->words[0], &a, err);
+
+    if (st == CLM_OK) st = read_named(args->words[1], &b, err);
+    if (st == CLM_OK) {
+        if (!clm_tune_device_same(&a.device, &b.device))
+            printf("# %s (%s) -> %s (%s)\n", a.device.name, a.device.driver, b.device.name,
+                   b.device.driver);
+        if (print_missing(&a, &b, '-') + print_missing(&b, &a, '+') + print_changed(&a, &b) == 0)
+            puts("the same parameters everywhere");
+    }
+    clm_tune_db_clear(&a);
+    clm_tune_db_clear(&b);
+    return st;
+}
+
+const clm_command clm_cmd_tune_diff = {
+    .name = "tune diff",
+    .synopsis = "FILE FILE",
+    .summary = "print where two databases choose differently",
+    .min_words = 2,
+    .max_words = 2,
+    .run = run_diff,
+};

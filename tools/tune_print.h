@@ -1,0 +1,34 @@
+/* tools/tune_print.h: results of tuning as text, Markdown, T4 JSON and a page.
+ *
+ * Layer    tools.
+ */
+#ifndef CLM_TOOLS_TUNE_PRINT_H
+#define CLM_TOOLS_TUNE_PRINT_H
+
+#include <stdio.h>
+
+#include "runtime/tune.h"
+
+/* A database and the tries behind it; `tries` may be empty. */
+typedef struct clm_tune_results {
+    clm_tune_db db;
+    clm_tune_try *tries;
+    size_t n_tries;
+} clm_tune_results;
+
+/* "FAMILY=0 KSPLIT=1" */
+void clm_tune_print_params(FILE *f, const clm_tune_param *params, size_t n);
+/* "41.2 GB/s (93 %)"; without percentage where the limit is not known. */
+void clm_tune_format_rate(const clm_tune_device *d, double bytes, double flops, double ms,
+                          char out[48]);
+
+/* A table of the entries; `markdown`: for a document, else for a terminal. */
+void clm_tune_print_table(FILE *f, const clm_tune_db *db, bool markdown);
+
+/* Results in the schema that kernel_tuner and others read (T4 1.0.0). */
+clm_status clm_tune_print_t4(FILE *f, const clm_tune_results *r, clm_err *err);
+
+/* One self-contained page: default, tuned and limit of each entry, and all candidates. */
+void clm_tune_print_html(FILE *f, const clm_tune_results *r);
+
+#endif

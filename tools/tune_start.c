@@ -1,0 +1,12 @@
+/* tools/tune_start.c: starting a model, tuned for a device that is new. */
+#include "runtime/tune.h"
+#include "tools/cli.h"
+
+clm_status clm_cli_engine(const clm_settings *s, clm_engine **out, clm_err *err)
+{
+    clm_cli_catch_interrupt(NULL);
+    clm_tune_auto(s, clm_cli_interrupt_flag(), clm_cli_observer());
+    clm_cli_end_progress();
+    (void)clm_cli_interrupts(); /* one that ended tuning is used up */
+    return clm_engine_create(s, clm_cli_observer(), out, err);
+}

@@ -1,0 +1,263 @@
+/* tuning/lookup.c: see tuning/lookup.h. */
+#include "tuning/lookup.h"
+
+#include <dirent.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/file.h"
+
+enum { MAX_FILES = 256 };
+
+/* An entry that this program and device can use. */
+typedef struct choice {
+    const clm_op_desc *op;
+    clm_shape shape;
+    int params[CLM_MAX_AXES];
+    clm_tuning_level level;
+} choice;
+
+struct clm_tuning {
+    choice *list;
+    size_t n, room;
+    bool known;
+};
+
+/* What was ignored, for one line at the end. */
+typedef struct ignored {
+    size_t stale, other;
+    char example[320];
+} ignored;
+
+const char *clm_tuning_level_text(clm_tuning_level level)
+{
+    static const char *const words[] = {"this device and driver",
+                                        "this device with another driver",
+                                        "a device of the same architecture",
+                                        "a device of the same vendor",
+                                        "a device of the same type",
+                                        "the built-in defaults"};
+
+    return words[level <= CLM_TUNING_NONE ? level : CLM_TUNING_NONE];
+}
+
+clm_tuning_level clm_tuning_match(const clm_tune_device *file, const clm_tune_device *here)
+{
+    const bool vendor = strcmp(file->vendor, here->vendor) == 0;
+
+    if (strcmp(file->type, here->type) != 0) return CLM_TUNING_NONE;
+    if (vendor && strcmp(file->name, here->name) == 0) {
+        const bool same = strcmp(file->driver, here->driver) == 0 &&
+                          strcmp(file->platform, here->platform) == 0 && file->units == here->units;
+        return same ? CLM_TUNING_EXACT : CLM_TUNING_DEVICE;
+    }
+    if (vendor && file->arch[0] != '\0' && strcmp(file->arch, here->arch) == 0)
+        return CLM_TUNING_ARCH;
+    return vendor ? CLM_TUNING_VENDOR : CLM_TUNING_TYPE;
+}
+
+void clm_tune_set_aside(const char *path, const char *why, const clm_observer *obs)
+{
+    char *to = NULL;
+
+    if (asprintf(&to, "%s.damaged", path) < 0) return;
+    if (rename(path, to) == 0)
+        clm_log(obs, CLM_LOG_WARN, "%s; the file is set aside as %s", why, to);
+    else
+        clm_log(obs, CLM_LOG_WARN, "%s", why);
+    free(to);
+}
+
+static bool add(clm_tuning *t, const choice *c)
+{
+    if (t->n == t->room) {
+        const size_t room = 2 * t->room + 32;
+        void *grown = realloc(t->list, room * sizeof *t->list);
+
+        if (grown == NULL) return false;
+        t->list = grown;
+        t->room = room;
+    }
+    t->list[t->n++] = *c;
+    return true;
+}
+
+static clm_status take_entries(clm_tuning *t, const clm_op_table *table, const clm_tune_db *db,
+                               clm_tuning_level level, ignored *out, clm_err *err)
+{
+    for (size_t i = 0; i < db->n; i++) {
+        choice c = {.level = level};
+        bool stale;
+        const char *wrong =
+            clm_tune_entry_check(table, &db->entries[i], &c.op, &c.shape, c.params, &stale);
+
+        if (wrong != NULL) {
+            if (stale)
+                out->stale++;
+            else
+                out->other++;
+            if (out->example[0] == '\0')
+                snprintf(out->example, sizeof out->example, "%s: %s", db->entries[i].key.op, wrong);
+        } else if (!add(t, &c)) {
+            return clm_fail(err, CLM_E_NOMEM, "tuning: no memory");
+        }
+    }
+    return CLM_OK;
+}
+
+static void say_ignored(const char *path, clm_tuning_level level, const ignored *ig,
+                        const clm_observer *obs)
+{
+    if (ig->stale + ig->other == 0) return;
+    clm_log(obs, level == CLM_TUNING_EXACT ? CLM_LOG_WARN : CLM_LOG_DEBUG,
+            "%s: %zu entries are not used (%s); `clm tune` measures anew", path,
+            ig->stale + ig->other, ig->example);
+}
+
+/* One file. `own`: it is the user's, and may be set aside. */
+static clm_status take_file(clm_tuning *t, const clm_op_table *table, const clm_tune_device *here,
+                            const char *path, bool own, const clm_observer *obs, clm_err *err)
+{
+    clm_tune_db db;
+    clm_err why = {""};
+    ignored ig = {0, 0, ""};
+    clm_tuning_level level;
+    clm_status st = clm_tune_db_read(path, &db, &why);
+
+    if (st == CLM_E_NOMEM) return clm_fail(err, st, "%s", why.text);
+    if (st == CLM_E_CONFIG && own) {
+        const bool rest = clm_tune_db_salvage(path, &db, NULL) == CLM_OK;
+
+        clm_tune_set_aside(path, why.text, obs);
+        if (rest && clm_tune_db_write(&db, path, NULL) == CLM_OK)
+            clm_log(obs, CLM_LOG_WARN, "%zu entries of it could be kept", db.n);
+        if (!rest) return CLM_OK;
+    } else if (st != CLM_OK) {
+        clm_log(obs, CLM_LOG_WARN, "%s", why.text);
+        return CLM_OK;
+    }
+    level = clm_tuning_match(&db.device, here);
+    st = CLM_OK;
+    if (level != CLM_TUNING_NONE) {
+        const size_t before = t->n;
+
+        st = take_entries(t, table, &db, level, &ig, err);
+        if (level == CLM_TUNING_EXACT) t->known = true;
+        say_ignored(path, level, &ig, obs);
+        clm_log(obs, CLM_LOG_DEBUG, "%s: %zu tuned values, of %s", path, t->n - before,
+                clm_tuning_level_text(level));
+    }
+    clm_tune_db_clear(&db);
+    return st;
+}
+
+static int is_yaml(const struct dirent *e)
+{
+    const size_t n = strlen(e->d_name);
+
+    return n > 5 && e->d_name[0] != '.' && strcmp(e->d_name + n - 5, ".yaml") == 0;
+}
+
+static clm_status take_dir(clm_tuning *t, const clm_op_table *table, const clm_tune_device *here,
+                           const char *dir, bool own, const clm_observer *obs, clm_err *err)
+{
+    struct dirent **files = NULL;
+    int n = dir != NULL ? scandir(dir, &files, is_yaml, alphasort) : 0;
+    clm_status st = CLM_OK;
+
+    for (int i = 0; i < n; i++) {
+        char *path = clm_path_join(dir, files[i]->d_name);
+
+        if (path != NULL && i < MAX_FILES && st == CLM_OK)
+            st = take_file(t, table, here, path, own, obs, err);
+        free(path);
+        free(files[i]);
+    }
+    free(files);
+    return st;
+}
+
+clm_status clm_tuning_open(const clm_op_table *table, const clm_caps *caps, const char *user_dir,
+                           const char *shipped_dir, const clm_observer *obs, clm_tuning **out,
+                           clm_err *err)
+{
+    clm_tuning *t = calloc(1, sizeof *t);
+    clm_tune_device here;
+    clm_status st;
+
+    *out = NULL;
+    if (t == NULL) return clm_fail(err, CLM_E_NOMEM, "tuning: no memory");
+    clm_tune_device_describe(caps, &here);
+    st = take_dir(t, table, &here, user_dir, true, obs, err);
+    if (st == CLM_OK) st = take_dir(t, table, &here, shipped_dir, false, obs, err);
+    if (st != CLM_OK) {
+        clm_tuning_close(t);
+        return st;
+    }
+    *out = t;
+    return CLM_OK;
+}
+
+void clm_tuning_close(clm_tuning *t)
+{
+    if (t == NULL) return;
+    free(t->list);
+    free(t);
+}
+
+bool clm_tuning_known(const clm_tuning *t)
+{
+    return t != NULL && t->known;
+}
+
+/* Whether builds for both shapes differ in tunables only. */
+static bool same_class(const clm_op_desc *op, const int *params, const clm_shape *a,
+                       const clm_shape *b)
+{
+    clm_define x[CLM_MAX_DEFINES], y[CLM_MAX_DEFINES];
+    const size_t n = op->defines(a, params, x);
+
+    if (op->defines(b, params, y) != n) return false;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(x[i].name, y[i].name) != 0 || x[i].value != y[i].value) return false;
+    return true;
+}
+
+/* Sizes matter by their ratio. */
+static double distance(const clm_op_desc *op, const clm_shape *a, const clm_shape *b)
+{
+    double sum = 0.0;
+
+    for (size_t i = 0; i < op->n_dims; i++)
+        if (a->v[i] != b->v[i]) sum += fabs(log2((1.0 + abs(a->v[i])) / (1.0 + abs(b->v[i]))));
+    return sum;
+}
+
+clm_tuning_level clm_tuning_params(const clm_tuning *t, const clm_op_desc *op,
+                                   const clm_shape *shape, const clm_caps *caps,
+                                   int params[CLM_MAX_AXES])
+{
+    const choice *best = NULL;
+    double best_distance = 0.0;
+
+    for (size_t i = 0; t != NULL && i < t->n; i++) {
+        const choice *c = &t->list[i];
+        double d;
+
+        if (c->op != op || (best != NULL && c->level > best->level)) continue;
+        d = distance(op, &c->shape, shape);
+        if (best != NULL && c->level == best->level && d >= best_distance) continue;
+        if (!same_class(op, c->params, &c->shape, shape) || !op->valid(c->params, shape, caps))
+            continue;
+        best = c;
+        best_distance = d;
+    }
+    if (best == NULL) {
+        op->defaults(shape, caps, params);
+        return CLM_TUNING_NONE;
+    }
+    memcpy(params, best->params, CLM_MAX_AXES * sizeof *params);
+    return best->level;
+}

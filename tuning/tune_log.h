@@ -1,0 +1,30 @@
+/* tuning/tune_log.h: the log of a device's tuning: one line per candidate, appended when it begins
+ * and when it is done, so that a killed run goes on where it was.
+ *
+ * Layer    tuning.
+ * Threads  one process at a time has a log open for writing; it holds a lock on it.
+ *
+ * A line that is not whole is skipped. A candidate that was being tried when the machine went down,
+ * twice, counts as a crash: it is not tried a third time.
+ */
+#ifndef CLM_TUNING_TUNE_LOG_H
+#define CLM_TUNING_TUNE_LOG_H
+
+#include "tuning/report.h"
+
+typedef struct clm_tune_log clm_tune_log;
+
+/* Opens or creates the log, and reads it. Returns CLM_OK, CLM_E_LIMIT (another process has it),
+ * CLM_E_IO or CLM_E_NOMEM. */
+clm_status clm_tune_log_open(const char *path, clm_tune_log **out, clm_err *err);
+void clm_tune_log_close(clm_tune_log *j);
+
+/* The newest result for the candidate, or NULL. */
+const clm_tune_try *clm_tune_log_find(const clm_tune_log *j, const clm_tune_key *key,
+                                      const clm_tune_param *params, size_t n);
+
+/* Appends that the candidate is about to be tried, or its result. */
+clm_status clm_tune_log_begin(clm_tune_log *j, const clm_tune_try *t, clm_err *err);
+clm_status clm_tune_log_end(clm_tune_log *j, const clm_tune_try *t, clm_err *err);
+
+#endif
