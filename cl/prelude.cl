@@ -28,6 +28,13 @@ CLM_INLINE float clm_round_half(const float v)
     return vload_half(0, (const half *)&bits);
 }
 
+/* Four halves as loaded from memory in one piece: where a compiler trusts vload_half4 with the alignment
+ * of one half only (NVIDIA's), it makes four loads of it. */
+CLM_INLINE float4 clm_half4(const uint2 bits)
+{
+    return vload_half4(0, (const half *)&bits);
+}
+
 /* Sums of the components, by halves. The halves go through an array, which compilers optimise away:
  * Oclgrind 21.10 takes .lo and .hi for uninitialised values (and crashes in that check on optimised
  * code: give it --build-options -cl-opt-disable). */
