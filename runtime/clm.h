@@ -253,6 +253,38 @@ const clm_tokenizer *clm_engine_tokenizer(const clm_engine *e); /* borrowed */
 clm_status clm_engine_logits(clm_engine *e, const int *ids, size_t count, size_t from, size_t batch,
                              float *logits, clm_err *err);
 
+/* Receives the logits [vocab] of one position, which are valid during the call. Another status than
+ * CLM_OK ends the run and is its result. */
+typedef clm_status (*clm_logits_fn)(void *user, size_t position, const float *logits, size_t vocab,
+                                    clm_err *err);
+
+/* The same, but the logits are handed to `fn` position by position: a few rows of memory, however
+ * many they are. */
+clm_status clm_engine_stream_logits(clm_engine *e, const int *ids, size_t count, size_t from,
+                                    size_t batch, clm_logits_fn fn, void *user, clm_err *err);
+
+typedef struct clm_perplexity {
+    size_t n_tokens;  /* of the text, a BOS in front included */
+    size_t n_windows; /* processed, each by itself */
+    size_t n_counted; /* tokens whose probability counts */
+    double nll;       /* mean of -log p of these, in nats */
+    double nll_error; /* its standard error, as if they were independent */
+    double ppl, ppl_error;
+    double seconds; /* of processing n_windows * window tokens */
+} clm_perplexity;
+
+/* Perplexity of a text. It is tokenised as a whole, with BOS in front when the vocabulary wants one,
+ * and cut into windows of `window` tokens; in a vocabulary with BOS the first token of each window is
+ * replaced by it. A rest that fills no window is left out.
+ *   stride 0   windows do not overlap; of each the tokens window/2 + 1 .. window - 1 count (what
+ *              llama.cpp's llama-perplexity does)
+ *   stride S   windows begin S tokens apart; of each the last S count (1 <= S < window)
+ * Reports windows to `obs` (may be NULL). Returns CLM_OK, CLM_E_USAGE (window below 4 or larger than
+ * the context, bad stride, text shorter than a window) or what the engine returns. */
+clm_status clm_engine_perplexity(clm_engine *e, const char *text, size_t size, size_t window,
+                                 size_t stride, const clm_observer *obs, clm_perplexity *out,
+                                 clm_err *err);
+
 /* ---- Session: a conversation or a completion on an engine ------------------------------------- */
 
 typedef struct clm_session clm_session;

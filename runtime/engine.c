@@ -200,11 +200,28 @@ clm_status clm__engine_feed(clm_engine *e, const int *ids, size_t n, const clm_o
     return CLM_OK;
 }
 
-clm_status clm_engine_logits(clm_engine *e, const int *ids, size_t count, size_t from, size_t batch,
-                             float *logits, clm_err *err)
+/* Positions first .. first + n - 1 of the last run, of which row 0 is position `at`. */
+static clm_status hand_out(clm_engine *e, size_t at, size_t first, size_t n, float *rows,
+                           clm_logits_fn fn, void *user, clm_err *err)
+{
+    size_t vocab = clm_model_file_hparams(e->file)->vocab;
+    clm_status st = CLM_OK;
+
+    for (size_t m = 0; n > 0 && st == CLM_OK; first += m, n -= m) {
+        m = n < CLM_LOGIT_ROWS ? n : CLM_LOGIT_ROWS;
+        st = clm_transformer_logits(e->model, first - at, m, rows, err);
+        for (size_t i = 0; i < m && st == CLM_OK; i++)
+            st = fn(user, first + i, rows + i * vocab, vocab, err);
+    }
+    return st;
+}
+
+clm_status clm_engine_stream_logits(clm_engine *e, const int *ids, size_t count, size_t from,
+                                    size_t batch, clm_logits_fn fn, void *user, clm_err *err)
 {
     size_t vocab = clm_model_file_hparams(e->file)->vocab,
            largest = clm_transformer_batch(e->model);
+    float *rows;
     clm_status st = CLM_OK;
 
     if (count == 0 || from >= count)
@@ -214,14 +231,42 @@ clm_status clm_engine_logits(clm_engine *e, const int *ids, size_t count, size_t
         return clm_fail(err, CLM_E_LIMIT,
                         "%zu tokens do not fit the context of %zu: raise ctx_size", count,
                         clm_transformer_ctx(e->model));
+    rows = malloc(CLM_LOGIT_ROWS * vocab * sizeof *rows);
+    if (rows == NULL) return clm_fail(err, CLM_E_NOMEM, "logits: no memory");
     if (batch == 0 || batch > largest) batch = largest;
     e->n_cached = 0;
     for (size_t at = 0; at < count && st == CLM_OK; at += batch) {
         size_t m = count - at < batch ? count - at : batch;
-        size_t first = from > at ? from - at : 0; /* within this batch */
-        clm_outputs want = {.from = first, .logits = NULL, .best = NULL};
-        if (first < m) want.logits = logits + (at + first - from) * vocab;
-        st = clm_transformer_run(e->model, ids + at, m, at, &want, err);
+        size_t first = from > at ? from : at;
+        st = clm_transformer_run(e->model, ids + at, m, at, NULL, err);
+        if (st == CLM_OK && first < at + m)
+            st = hand_out(e, at, first, at + m - first, rows, fn, user, err);
     }
+    free(rows);
     return st;
+}
+
+/* Where clm_engine_logits puts them. */
+typedef struct destination {
+    float *logits;
+    size_t from;
+} destination;
+
+/* clm_logits_fn */
+static clm_status keep_logits(void *user, size_t position, const float *logits, size_t vocab,
+                              clm_err *err)
+{
+    const destination *to = user;
+
+    (void)err;
+    memcpy(to->logits + (position - to->from) * vocab, logits, vocab * sizeof *logits);
+    return CLM_OK;
+}
+
+clm_status clm_engine_logits(clm_engine *e, const int *ids, size_t count, size_t from, size_t batch,
+                             float *logits, clm_err *err)
+{
+    destination to = {logits, from};
+
+    return clm_engine_stream_logits(e, ids, count, from, batch, keep_logits, &to, err);
 }

@@ -36,6 +36,9 @@ clm_tests(cli unit clm_args)
 add_test(NAME cli COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_clm.py)
 set_tests_properties(cli PROPERTIES LABELS e2e TIMEOUT 1200
     ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>;CLM_GOLDEN=${CLM_GOLDEN}")
+add_test(NAME eval COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_eval.py)
+set_tests_properties(eval PROPERTIES LABELS e2e TIMEOUT 1200
+    ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>;CLM_GOLDEN=${CLM_GOLDEN}")
 add_test(NAME smollm2 COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_smollm2.py)
 set_tests_properties(smollm2 PROPERTIES LABELS e2e TIMEOUT 1200 SKIP_RETURN_CODE 77
     ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>")

@@ -11,8 +11,8 @@
 #include "tools/commands.h"
 
 static const clm_command *const commands[] = {
-    &clm_cmd_chat,     &clm_cmd_generate, &clm_cmd_devices,     &clm_cmd_inspect,
-    &clm_cmd_quantize, &clm_cmd_tokenize, &clm_cmd_eval_logits, &clm_cmd_bench,
+    &clm_cmd_chat,     &clm_cmd_generate,    &clm_cmd_devices,  &clm_cmd_inspect, &clm_cmd_quantize,
+    &clm_cmd_tokenize, &clm_cmd_eval_logits, &clm_cmd_eval_ppl, &clm_cmd_bench,
 };
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
 

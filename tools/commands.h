@@ -15,6 +15,7 @@ extern const clm_command clm_cmd_quantize;
 extern const clm_command clm_cmd_tokenize;
 extern const clm_command clm_cmd_eval_logits;
 extern const clm_command clm_cmd_bench;
+extern const clm_command clm_cmd_eval_ppl;
 
 /* Also what --list-devices does. */
 clm_status clm_print_devices(const char *selector, bool json, clm_err *err);

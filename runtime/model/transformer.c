@@ -5,9 +5,6 @@
 
 #include "host/clock.h"
 
-/* Rows of logits computed at a time, which bounds their memory: 4 MB for 64,000 words. */
-enum { LOGIT_ROWS = 16 };
-
 typedef struct layer_weights {
     clm_weight *attn_norm, *q, *k, *v, *o, *ffn_norm, *gate, *up, *down;
 } layer_weights;
@@ -28,7 +25,7 @@ struct clm_transformer {
     clm_vec *att;     /* [batch][n_heads * head_dim] */
     clm_vec *gate_up; /* [batch][2 * ffn] */
     clm_vec *act;     /* [batch][ffn] */
-    clm_vec *logits;  /* [LOGIT_ROWS][vocab] */
+    clm_vec *logits;  /* [CLM_LOGIT_ROWS][vocab] */
     clm_vec *best;    /* [1] id */
     clm_qkv qkv;      /* [batch][(n_heads + 2 n_kv_heads) * head_dim] */
 };
@@ -104,7 +101,7 @@ static clm_status create_activations(clm_transformer *t, clm_err *err)
         {&t->att, t->batch * q_dim, false},
         {&t->gate_up, t->batch * 2 * hp->ffn, false},
         {&t->act, t->batch * hp->ffn, false},
-        {&t->logits, LOGIT_ROWS * hp->vocab, false},
+        {&t->logits, CLM_LOGIT_ROWS * hp->vocab, false},
         {&t->best, 1, true},
     };
 
@@ -232,7 +229,7 @@ static clm_status run_ffn(clm_transformer *t, size_t layer, size_t m, clm_err *e
     return st;
 }
 
-/* Logits of rows row0 .. row0 + m - 1 of the residual stream, m <= LOGIT_ROWS. */
+/* Logits of rows row0 .. row0 + m - 1 of the residual stream, m <= CLM_LOGIT_ROWS. */
 static clm_status run_head(clm_transformer *t, size_t row0, size_t m, clm_err *err)
 {
     const clm_backend_ops *ops = t->b->ops;
@@ -243,6 +240,19 @@ static clm_status run_head(clm_transformer *t, size_t row0, size_t m, clm_err *e
     return st;
 }
 
+clm_status clm_transformer_logits(clm_transformer *t, size_t row0, size_t n, float *logits,
+                                  clm_err *err)
+{
+    clm_status st = CLM_OK;
+
+    if (n == 0 || n > CLM_LOGIT_ROWS || row0 > t->batch || n > t->batch - row0)
+        return clm_fail(err, CLM_E_INTERNAL, "model: logits of %zu rows from %zu (batch %zu)", n,
+                        row0, t->batch);
+    STEP(run_head(t, row0, n, err));
+    STEP(t->b->ops->read(t->b, t->logits, 0, n * t->hp->vocab, logits, err));
+    return st;
+}
+
 static clm_status read_outputs(clm_transformer *t, size_t n, const clm_outputs *want, clm_err *err)
 {
     const clm_backend_ops *ops = t->b->ops;
@@ -250,7 +260,7 @@ static clm_status read_outputs(clm_transformer *t, size_t n, const clm_outputs *
     clm_status st = CLM_OK;
 
     for (size_t row = from; row < n && st == CLM_OK; row += rows) {
-        rows = n - row < LOGIT_ROWS ? n - row : LOGIT_ROWS;
+        rows = n - row < CLM_LOGIT_ROWS ? n - row : CLM_LOGIT_ROWS;
         STEP(run_head(t, row, rows, err));
         if (want->logits != NULL)
             STEP(ops->read(t->b, t->logits, 0, rows * vocab, want->logits + (row - from) * vocab,

@@ -31,6 +31,14 @@ typedef struct clm_outputs {
 clm_status clm_transformer_run(clm_transformer *t, const int *ids, size_t n, size_t pos0,
                                const clm_outputs *want, clm_err *err);
 
+/* Rows of logits that are computed at a time, which bounds their memory: 4 MB for 64,000 words. */
+enum { CLM_LOGIT_ROWS = 16 };
+
+/* Logits of rows row0 .. row0 + n - 1 of the last run (n at most CLM_LOGIT_ROWS), for those who want
+ * many without room for all: `logits` is [n][vocab]. */
+clm_status clm_transformer_logits(clm_transformer *t, size_t row0, size_t n, float *logits,
+                                  clm_err *err);
+
 size_t clm_transformer_ctx(const clm_transformer *t);
 size_t clm_transformer_batch(const clm_transformer *t);
 /* Seconds that creation took for what precedes the weights (kernels, memory) and for the weights. */

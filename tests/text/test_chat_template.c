@@ -420,6 +420,48 @@ static void test_detection(void **state)
     assert_int_equal(detect("llama", "", "something else"), CLM_TEMPLATE_NONE);
 }
 
+/* ---- The system text of a file's template ---------------------------------------------------------- */
+
+static void expect_system(const char *chat_template, const char *want)
+{
+    clm_vocab vocab;
+    char *text;
+    clm_err err = {""};
+
+    memset(&vocab, 0, sizeof vocab);
+    vocab.chat_template = chat_template;
+    assert_int_equal(clm_template_default_system(&vocab, &text, &err), CLM_OK);
+    if (want == NULL)
+        assert_null(text);
+    else
+        assert_string_equal(text, want);
+    free(text);
+}
+
+static void test_default_system(void **state)
+{
+    (void)state;
+    /* SmolLM2 and Qwen2, shortened */
+    expect_system("{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\n"
+                  "You are a helpful AI assistant named SmolLM<|im_end|>\n' }}{% endif %}",
+                  "You are a helpful AI assistant named SmolLM");
+    expect_system("{{ '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' }}",
+                  "You are a helpful assistant.");
+    expect_system("'<|im_start|>system\\nIt\\'s \\\\ a\\nline<|im_end|>'", "It's \\ a\nline");
+    /* Only what the user says, or an expression; a later literal counts. */
+    expect_system("'<|im_start|>system\\n' + messages[0]['content'] + '<|im_end|>\\n'", NULL);
+    expect_system("'<|im_start|>system\\n' + x + '<|im_end|>' '<|im_start|>system\\nYes<|im_end|>'",
+                  "Yes");
+    expect_system("<|im_start|>system\nDate: {{ date }}<|im_end|>", NULL);
+    expect_system("<|im_start|>system\n<|im_end|>", NULL);
+    expect_system("<|im_start|>system\nunfinished", NULL);
+    expect_system("<|im_start|>systematic<|im_end|>", NULL);
+    expect_system("<|im_start|>system\\nodd\\<|im_end|>", NULL);
+    expect_system("<|im_start|>system", NULL);
+    expect_system("", NULL);
+    expect_system(NULL, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -433,6 +475,7 @@ int main(void)
         cmocka_unit_test(test_golden_cases),
         cmocka_unit_test(test_baichuan_system),
         cmocka_unit_test(test_baichuan_ids),
+        cmocka_unit_test(test_default_system),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
