@@ -9,7 +9,9 @@
 #include <stdint.h>
 #include <string.h>
 
-static inline float clm_float_from_bits(uint32_t bits)
+#include "host/vectorise.h"
+
+CLM_PART float clm_float_from_bits(uint32_t bits)
 {
     float f;
 
@@ -17,17 +19,19 @@ static inline float clm_float_from_bits(uint32_t bits)
     return f;
 }
 
-static inline float clm_half_value(uint16_t h)
+CLM_PART float clm_half_value(uint16_t h)
 {
-    const uint32_t exponent = (h >> 10) & 0x1fu;
-    const uint32_t mantissa = h & 0x3ffu;
-    const float subnormal = (float)(int32_t)mantissa * 0x1p-24f; /* exact in float */
-    uint32_t bits, small;
+    const uint32_t exponent = (h >> 10) & 0x1fu, mantissa = h & 0x3ffu;
+    const uint32_t wide = exponent + 112 + 112 * (exponent == 0x1f); /* 31 becomes 255 */
+    const uint32_t normal = wide << 23 | mantissa << 13;
+    const float small =
+        (float)(int32_t)mantissa * 0x1p-24f; /* exact, also where it is not needed */
+    const uint32_t is_small = 0u - (uint32_t)(exponent == 0);
+    uint32_t subnormal;
 
-    memcpy(&small, &subnormal, sizeof small);
-    bits = (exponent == 0x1f ? 0xffu : exponent + 112) << 23 | mantissa << 13;
-    bits = exponent == 0 ? small : bits;
-    return clm_float_from_bits(bits | (uint32_t)(h & 0x8000u) << 16);
+    memcpy(&subnormal, &small, sizeof subnormal);
+    return clm_float_from_bits((subnormal & is_small) | (normal & ~is_small) |
+                               (uint32_t)(h & 0x8000u) << 16);
 }
 
 #endif

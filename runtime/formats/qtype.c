@@ -290,12 +290,17 @@ void clm_qtype_unpack(clm_qtype type, const void *src, size_t count, int8_t *q, 
 
 /* ---- Floats -------------------------------------------------------------------------------- */
 
+CLM_VECTORISED static void read_halves(const uint8_t *src, size_t count, float *dst)
+{
+    for (size_t i = 0; i < count; i++) dst[i] = clm_half_value(clm_load_u16(src + 2 * i));
+}
+
 static void dequantize_plain(clm_qtype type, const uint8_t *src, size_t count, float *dst)
 {
     if (type == CLM_QTYPE_F32) {
         for (size_t i = 0; i < count; i++) dst[i] = clm_float_from_bits(clm_load_u32(src + 4 * i));
     } else if (type == CLM_QTYPE_F16) {
-        for (size_t i = 0; i < count; i++) dst[i] = clm_half_value(clm_load_u16(src + 2 * i));
+        read_halves(src, count, dst);
     } else {
         for (size_t i = 0; i < count; i++)
             dst[i] = clm_float_from_bits((uint32_t)clm_load_u16(src + 2 * i) << 16);

@@ -7,23 +7,13 @@
  */
 #include "runtime/quantize/encode.h"
 
-#include <float.h>
 #include <math.h>
 #include <string.h>
 
+#include "host/vectorise.h"
 #include "runtime/formats/half.h"
 
 enum { LANES = 32, MAX_GROUP = 64 };
-
-/* One body for several instruction sets, chosen when the program starts. Sanitizers do not get
- * along with that. */
-#if defined(__x86_64__) && defined(__GLIBC__) && !defined(CLM_SANITIZED)
-#define CLM_VECTORISED __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define CLM_VECTORISED
-#endif
-/* Parts of such a body, which must become part of each of its versions. */
-#define CLM_PART static inline __attribute__((always_inline))
 
 typedef float lanes[LANES];
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "host/hash.h"
+#include "host/vectorise.h"
 #include "runtime/quantize/encode.h"
 
 enum {
@@ -63,7 +64,7 @@ static bool is_same(const clm_plan_tensor *t)
            from->type == t->type;
 }
 
-static double sum_of_squares(const float *x, size_t count)
+CLM_VECTORISED static double sum_of_squares(const float *x, size_t count)
 {
     double lanes[8] = {0}, sum = 0.0;
     size_t i = 0;

@@ -1,0 +1,127 @@
+"""Measures the types of clm quantize and prints the table of docs/quantisation.md.
+
+usage: quantize_table.py CLM GOLDEN SMOLLM2.gguf TEXT [WINDOWS]
+
+For each model and type: size, root mean square relative error of the weights, relative error of the logits (golden models:
+against the golden float64 logits; SmolLM2: against its own), and for SmolLM2 perplexity. "q4_0 by ggml" has the layers rounded
+by the gguf package as ggml does it, all else as in our q4_0. Needs numpy and gguf.
+"""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+import gguf
+import numpy as np
+
+CLM, GOLDEN, SMOLLM2, TEXT = sys.argv[1:5]
+WINDOWS = int(sys.argv[5]) if len(sys.argv) > 5 else 5
+WINDOW = 512
+TYPES = [
+    ("f16", ["--type", "f16"]),
+    ("int8 (q8_0)", ["--type", "int8"]),
+    ("q4_1", ["--type", "q4_1"]),
+    ("int4", ["--type", "int4"]),
+    ("q4_0", ["--type", "q4_0"]),
+    ("q4_0 by ggml", None),
+    ("int4, head int4", ["--type", "int4", "--head-type", "int4"]),
+    ("int4, embedding int4", ["--type", "int4", "--embedding-type", "int4"]),
+]
+SOURCES = ["hf-llama-tiny", "hf-baichuan7b-tiny-safetensors", "hf-baichuan13b-tiny"]
+
+
+def clm(*args):
+    done = subprocess.run([CLM, *args], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise SystemExit("clm %s: %s" % (" ".join(args), done.stderr))
+    return done.stdout
+
+
+def relative(a, b):
+    return float(np.linalg.norm(a.astype(np.float64) - b) / np.linalg.norm(b.astype(np.float64)))
+
+
+def quantize_ggml(f32, ours, target):
+    """Layers rounded by the gguf package; the rest as in `ours`. Returns the error of the weights."""
+    writer = gguf.GGUFWriter(target, str(gguf.GGUFReader(f32).fields["general.architecture"].contents()))
+    kept = {t.name: t for t in gguf.GGUFReader(ours).tensors}
+    reader = gguf.GGUFReader(f32)
+    for key, field in reader.fields.items():
+        if key.startswith("GGUF.") or key in ("general.architecture", "clm.checksums"):
+            continue
+        item = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
+        writer.add_key_value(key, field.contents(), field.types[0], sub_type=item)
+    errors = weights = 0
+    for tensor in reader.tensors:
+        kind = kept[tensor.name].tensor_type
+        data = kept[tensor.name].data
+        if kind == gguf.GGMLQuantizationType.Q4_0:
+            data = gguf.quants.quantize(tensor.data, kind)
+        if kind != gguf.GGMLQuantizationType.F32:
+            errors += tensor.data.size * relative(gguf.quants.dequantize(data, kind), tensor.data) ** 2
+            weights += tensor.data.size
+        writer.add_tensor(tensor.name, data, raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return (errors / weights) ** 0.5
+
+
+def variants(source, folder):
+    """(name, path, error of the weights) of each type."""
+    for name, args in TYPES:
+        path = os.path.join(folder, "model.gguf")
+        if args is not None:
+            report = json.loads(clm("quantize", source, path, *args, "--json", "--force"))
+            yield name, path, report["relative_error"]
+            continue
+        f32, ours = os.path.join(folder, "f32.gguf"), os.path.join(folder, "ours.gguf")
+        clm("quantize", source, f32, "--type", "f32", "--force")
+        clm("quantize", source, ours, "--type", "q4_0", "--force")
+        yield name, path, quantize_ggml(f32, ours, path)
+
+
+def logits(model, ids, start, folder):
+    out = os.path.join(folder, "logits.f32")
+    clm("eval", "logits", "-m", model, "--ids", ids, "--from", str(start), "-o", out)
+    return np.fromfile(out, dtype="<f4")
+
+
+def row(*cells):
+    print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        row("model", "type", "size, MB", "weights", "logits", "perplexity")
+        row(*["---"] * 6)
+        for source in SOURCES:
+            want = np.fromfile(os.path.join(GOLDEN, source + ".logits.f32"), dtype="<f4")
+            for name, path, error in variants(os.path.join(GOLDEN, source), folder):
+                got = logits(path, os.path.join(GOLDEN, "ids.txt"), 88, folder)
+                row(source, name, "%.2f" % (os.path.getsize(path) / 1e6), "%.2e" % error, "%.2e" % relative(got, want), "")
+        with open(TEXT, encoding="utf-8") as file:
+            text = file.read()
+        ids = json.loads(clm("tokenize", "-m", SMOLLM2, "-p", text[:200000].replace("\n", " ")))
+        ids_path, text_path = os.path.join(folder, "ids.txt"), os.path.join(folder, "text.txt")
+        with open(ids_path, "w", encoding="ascii") as file:
+            file.write(" ".join(map(str, ids[:128])))
+        with open(text_path, "w", encoding="utf-8") as file:  # about as many characters as the windows need
+            file.write(text[:int(len(text[:200000]) / len(ids) * WINDOW * (WINDOWS + 0.5))])
+
+        def perplexity(path):
+            report = json.loads(clm("eval", "ppl", "-m", path, "-f", text_path, "-c", str(WINDOW), "--json"))
+            return "%.3f" % report["perplexity"]
+
+        want = logits(SMOLLM2, ids_path, 64, folder)
+        row("SmolLM2-135M", "as it is (Q4_1)", "%.1f" % (os.path.getsize(SMOLLM2) / 1e6), "0", "0", perplexity(SMOLLM2))
+        for name, path, error in variants(SMOLLM2, folder):
+            got = logits(path, ids_path, 64, folder)
+            row("SmolLM2-135M", name, "%.1f" % (os.path.getsize(path) / 1e6), "%.2e" % error, "%.2e" % relative(got, want),
+                perplexity(path))
+
+
+if __name__ == "__main__":
+    main()
