@@ -8,27 +8,27 @@ typedef struct clm_act {
 } clm_act;
 
 /* Quantises one group, given as two vectors. The quotient by the largest is taken in float: a value
- * near the middle of two steps may fall on either side, which is within what rounding costs. */
-CLM_INLINE clm_act clm_act_quantise(const float16 lo, const float16 hi)
+ * near the middle of two steps may fall on either side, which is within what rounding costs. Inlining a
+ * function that returns a struct leaves a call that Oclgrind does not know, hence the pointer. */
+CLM_INLINE void clm_act_quantise(const float16 lo, const float16 hi, clm_act *result)
 {
     const float top = clm_max16(fmax(fabs(lo), fabs(hi)));
     const float inverse = top > 0.0f ? 127.0f / top : 0.0f;
     const float16 a = rint(lo * inverse), b = rint(hi * inverse);
-    clm_act result;
 
-    result.lo = convert_char16(convert_int16(a));
-    result.hi = convert_char16(convert_int16(b));
-    result.d = top / 127.0f;
-    result.s = (int)clm_sum16(a + b);
-    return result;
+    result->lo = convert_char16(convert_int16(a));
+    result->hi = convert_char16(convert_int16(b));
+    result->d = top / 127.0f;
+    result->s = (int)clm_sum16(a + b);
 }
 
 /* The same into memory: q, d and s of the group in a panel of one token. */
 CLM_INLINE void clm_act_store(__global char *q, __global float *d, __global int *s,
                               const float16 lo, const float16 hi)
 {
-    const clm_act a = clm_act_quantise(lo, hi);
+    clm_act a;
 
+    clm_act_quantise(lo, hi, &a);
     vstore16(a.lo, 0, q);
     vstore16(a.hi, 1, q);
     d[0] = a.d;

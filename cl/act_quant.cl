@@ -42,9 +42,10 @@ void act_quant(__global const float *restrict x, __global uint *restrict q,
         return;
     }
     for (int g = lid; g < groups; g += WG) {
-        const clm_act a = clm_act_quantise(vload16(2 * g, row), vload16(2 * g + 1, row));
+        clm_act a;
         uint words[8];
 
+        clm_act_quantise(vload16(2 * g, row), vload16(2 * g + 1, row), &a);
         vstore4(as_uint4(a.lo), 0, words);
         vstore4(as_uint4(a.hi), 1, words);
         for (int i = 0; i < 8; i++) qt[(g * 8 + i) * T] = words[i];

@@ -18,6 +18,10 @@
 #if DOT == 1
 #pragma OPENCL EXTENSION cl_khr_integer_dot_product : enable
 #endif
+/* Intel's compiler takes PTX for assembly of its own, without a word. */
+#if DOT == 3 && !defined(__NV_CL_C_VERSION) && !defined(__NVPTX__)
+#error "dot: DOT 3 is for NVIDIA's compilers"
+#endif
 
 /* acc + sum of a.byte[i] * b.byte[i], all signed. */
 CLM_INLINE int clm_dot4(const uint a, const uint b, const int acc)
@@ -25,7 +29,8 @@ CLM_INLINE int clm_dot4(const uint a, const uint b, const int acc)
 #if DOT == 1
     return acc + dot_4x8packed_ss_int(a, b);
 #elif DOT == 2
-#if __has_builtin(__builtin_amdgcn_sudot4)
+    /* Before clang 16, __has_builtin knew nothing of targets; gfx9 and gfx10 lack sudot4. */
+#if __has_builtin(__builtin_amdgcn_sudot4) && !defined(__GFX9__) && !defined(__GFX10__)
     return __builtin_amdgcn_sudot4(true, (int)a, true, (int)b, acc, false);
 #else
     return __builtin_amdgcn_sdot4((int)a, (int)b, acc, false);
@@ -39,6 +44,13 @@ CLM_INLINE int clm_dot4(const uint a, const uint b, const int acc)
     const int4 xy = x * y;
     return acc + (xy.s0 + xy.s1) + (xy.s2 + xy.s3);
 #endif
+}
+
+/* Four sums at once: one word of x serves four words of w. */
+CLM_INLINE int4 clm_dot4_by4(const uint4 w, const uint x, const int4 acc)
+{
+    return (int4)(clm_dot4(w.s0, x, acc.s0), clm_dot4(w.s1, x, acc.s1), clm_dot4(w.s2, x, acc.s2),
+                  clm_dot4(w.s3, x, acc.s3));
 }
 
 /* 16 sums at once: acc.lane + sum_i w.lane.byte[i] * x[0].byte[i]. One word of x serves all lanes.

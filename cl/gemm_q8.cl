@@ -83,4 +83,89 @@ void gemm_q8(GEMM_ARGS)
                tokens - (int)panel * T, ldy);
 }
 
+#else
+
+/* Copies the group's rows of block b. */
+CLM_INLINE void load_w(__local uint4 *to, __global const uint *q, const int first_tile,
+                       const int rows, const int blocks, const int b)
+{
+    for (int i = (int)(get_local_id(1) * GROUP_X + get_local_id(0)); i < 32 * TILES;
+         i += GROUP_ITEMS) {
+        const int tile = i / 32, slice = i / 4 % 8, quad = i % 4;
+        const size_t at = (size_t)min(first_tile + tile, (rows - 1) / 16) * (size_t)blocks + (size_t)b;
+
+        to[slice * (4 * TILES) + 4 * tile + quad] =
+            ((__global const uint4 *)q)[at * 32 + (size_t)(i % 32)];
+    }
+}
+
+__kernel __attribute__((reqd_work_group_size(GROUP_X, GROUP_Y, 1)))
+void gemm_q8(GEMM_ARGS)
+{
+    __local uint4 w_tile[2 * GEMM_ROWS], x_tile[2 * T];
+    const int blocks = columns / 32, first = (int)get_group_id(1) * TILES;
+    const size_t panel = get_group_id(0), groups = (size_t)GROUPS(columns);
+    __global const uint *restrict xp = x + panel * (size_t)blocks * (8 * T);
+    float4 acc[LANE_T][ROW_QUADS];
+
+#pragma unroll
+    for (int t = 0; t < LANE_T; t++) {
+#pragma unroll
+        for (int i = 0; i < ROW_QUADS; i++) acc[t][i] = 0.0f;
+    }
+    for (int b = 0; b < blocks; b++) {
+        float d[LANE_T];
+
+        load_w(w_tile, q, first, rows, blocks, b);
+        gemm_load_x(x_tile, xp, b);
+        gemm_load_tokens(d, xd + panel * (size_t)blocks * T, b);
+        barrier(CLK_LOCAL_MEM_FENCE);
+#pragma unroll
+        for (int p = 0; p < PARTS; p++) {
+            int4 sum[LANE_T][ROW_QUADS];
+            float4 scales[ROW_QUADS];
+
+#pragma unroll
+            for (int i = 0; i < ROW_QUADS; i++)
+                scales[i] =
+                    gemm_scales(scale, first * 16 + ROW_QUAD(i), rows, groups, GROUP_OF(b, p));
+#pragma unroll
+            for (int t = 0; t < LANE_T; t++) {
+#pragma unroll
+                for (int i = 0; i < ROW_QUADS; i++) sum[t][i] = 0;
+            }
+            gemm_multiply(sum, w_tile, x_tile, p * SLICES, SLICES);
+            gemm_rescale(acc, sum, scales, d);
+#if HAS_MIN
+            int s[LANE_T];
+
+#if PARTS == 1
+            gemm_load_sums(s, xs + panel * (size_t)blocks * T, b);
+#else
+#pragma unroll
+            for (int i = 0; i < TOKEN_QUADS; i++) {
+                int4 part = 0;
+
+                for (int j = p * SLICES; j < (p + 1) * SLICES; j++)
+                    part = clm_dot4_by4(x_tile[(j * T + TOKEN_QUAD(i)) / 4], 0x01010101u, part);
+                vstore4(part, i, s);
+            }
+#endif
+#pragma unroll
+            for (int i = 0; i < ROW_QUADS; i++) {
+                const float4 stored =
+                    gemm_scales(minimum, first * 16 + ROW_QUAD(i), rows, groups, GROUP_OF(b, p));
+                const float4 low = CLM_MINIMUM(HAS_MIN, scales[i], stored);
+
+#pragma unroll
+                for (int t = 0; t < LANE_T; t++) acc[t][i] += low * (d[t] * (float)s[t]);
+            }
+#endif
+        }
+        barrier(CLK_LOCAL_MEM_FENCE); /* the tiles are read before the next block comes */
+    }
+    gemm_store_quads(y + panel * T * (size_t)ldy + (size_t)y_off + first * 16, acc,
+                     rows - first * 16, tokens - (int)panel * T, ldy);
+}
+
 #endif

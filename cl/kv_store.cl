@@ -1,84 +1,117 @@
 /* kv_store.cl: copies the keys and values of new positions into the caches
  *
  * Row m of x has the keys of all heads from k_off on and the values from v_off on; they go to
- * position pos0 + m. Other positions stay untouched.
+ * position pos0 + m. Other positions stay untouched. kmax of the blocks written is brought up to date.
  *
  * Reference  clm_ref_kv_store() in runtime/ops/ref_kv_store.c
- * Buffers    x: [rows][ld] f32.
- *            k, v: [kv_head][ctx][head_dim], out; f32, f16 or int8 by KV_TYPE.
- *            ks, vs: [kv_head][ctx] f16, out; scales of int8, otherwise not touched.
+ * Buffers    x: [rows][ld] f32.  k, v, ks, vs, kmax: runtime/ops/kv_layout.h, out (kmax also in).
  * Build      KV_TYPE  0 f32, 1 f16 (round to nearest even), 2 int8: scale = f16(max|x| / 127),
  *                     q = round(x / scale) within -127..127; a row of zeros has scale 0
- * Launch     2-D: local = (WG, 1), global = (n_kv_heads * WG, rows): a group per head and row.
- * Tunables   WG  work-items per head, power of two
- * Limits     any head_dim; pos0 + rows <= ctx, which the host checks. (Not here: a return in front of
- *            barriers makes PoCL 3.1 run the first work-item apart from the others, and conditions it
- *            keeps across a barrier are then the first item's: loops with nothing to do ran on and on.)
+ * Launch     2-D: local = (WG, 1), global = (n_kv_heads * WG, blocks of 16 positions that rows touch):
+ *            a group per head and block. With WG > 1 item = lane * 16 + position in the block.
+ * Tunables   WG  1, for CPUs, or a multiple of 16
+ * Limits     any head_dim; pos0 + rows <= ctx, which the host checks. (Not here: a return in front of barriers makes
+ *            PoCL 3.1 run the first work-item apart from the others, and conditions it keeps across
+ *            a barrier are then the first item's: loops with nothing to do ran on and on.)
  */
-#ifndef KV_TYPE
-#define KV_TYPE 0
-#endif
-#ifndef WG
-#define WG 32
-#endif
-#if WG < 1 || (WG & (WG - 1))
-#error "kv_store: WG must be a power of two"
-#endif
-#if KV_TYPE == 0
-#define KV_ELEM float
-#elif KV_TYPE == 1
-#define KV_ELEM half
-#elif KV_TYPE == 2
-#define KV_ELEM char
-#else
-#error "kv_store: KV_TYPE must be 0, 1 or 2"
-#endif
+#include "kv.cl"
 
-/* All items of the group copy one head of one row; the scale goes to scales[at]. (No restrict
- * here: inlined it becomes an intrinsic that Oclgrind 21.10 does not know.) */
-CLM_INLINE void store_head(__global const float *src, __global KV_ELEM *dst,
-                           __global half *scales, const size_t at, __local float *part,
-                           const int lid, const int head_dim)
-{
-#if KV_TYPE == 0
-    for (int d = lid; d < head_dim; d += WG) dst[d] = src[d];
-#elif KV_TYPE == 1
-    for (int d = lid; d < head_dim; d += WG) vstore_half_rte(src[d], (size_t)d, dst);
+#ifndef WG
+#define WG 1
+#endif
+#if WG < 1 || (WG > 1 && WG % 16 != 0)
+#error "kv_store: WG must be 1 or a multiple of 16"
+#endif
+#if WG == 1
+#define AT_ONCE 1
 #else
+#define AT_ONCE 16
+#endif
+#define LANES (WG / AT_ONCE) /* per position */
+
+/* Largest, and sum, of the LANES values of a position. Every item of the group must call these. */
+CLM_INLINE float lanes_max(__local float *part, const int lid, const float mine)
+{
+    float top = mine;
+
+    part[lid] = mine;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (int i = lid % AT_ONCE; i < WG; i += AT_ONCE) top = fmax(top, part[i]);
+    barrier(CLK_LOCAL_MEM_FENCE);
+    return top;
+}
+
+CLM_INLINE float lanes_sum(__local float *part, const int lid, const float mine)
+{
+    float sum = 0.0f;
+
+    part[lid] = mine;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (int i = lid % AT_ONCE; i < WG; i += AT_ONCE) sum += part[i];
+    barrier(CLK_LOCAL_MEM_FENCE);
+    return sum;
+}
+
+/* This lane's share of the largest absolute value, 0 for a position that is not written. */
+CLM_INLINE float largest(__global const float *src, const int lane, const int written,
+                         const int head_dim)
+{
     float top = 0.0f;
 
-    for (int d = lid; d < head_dim; d += WG) top = fmax(top, fabs(src[d]));
-    top = clm_group_max(part, lid, WG, top);
-    barrier(CLK_LOCAL_MEM_FENCE); /* part is used again for the values */
-    /* Divided by the scale as it is stored: rounding it costs nothing but range. */
-    const float scale = clm_round_half(fmin(top / 127.0f, 65504.0f));
-    if (lid == 0) vstore_half_rte(scale, at, scales);
-    for (int d = lid; d < head_dim; d += WG) {
-        const float q = scale > 0.0f ? rint(src[d] / scale) : 0.0f;
-        dst[d] = convert_char_sat(clamp(q, -127.0f, 127.0f));
-    }
-#endif
-    /* Used by one KV_TYPE only. */
-    (void)scales;
-    (void)at;
-    (void)part;
+    for (int d = lane; d < head_dim && written; d += LANES) top = fmax(top, fabs(src[d]));
+    return top;
 }
 
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1)))
 void kv_store(__global const float *restrict x, __global KV_ELEM *restrict k,
               __global KV_ELEM *restrict v, __global half *restrict ks, __global half *restrict vs,
-              const int ld, const int k_off, const int v_off, const int head_dim, const int ctx,
-              const int pos0)
+              __global float *restrict kmax, const int ld, const int k_off, const int v_off,
+              const int head_dim, const int padded, const int pos0, const int rows)
 {
     __local float part[WG];
     const int lid = (int)get_local_id(0);
+    const int lane = lid / AT_ONCE;
     const size_t h = get_group_id(0);
-    const size_t m = get_group_id(1);
-    const size_t pos = (size_t)pos0 + m;
+    const size_t block = (size_t)pos0 / 16 + get_group_id(1);
+    const size_t row_block = h * (size_t)(padded / 16) + block;
+    float length = 0.0f; /* the longest key among this item's positions */
 
-    const size_t at = h * (size_t)ctx + pos;
-    __global const float *restrict row = x + m * (size_t)ld + h * (size_t)head_dim;
+    for (int first = 0; first < 16; first += AT_ONCE) {
+        const int at = first + lid % AT_ONCE;
+        const int m = (int)block * 16 + at - pos0;
+        const int written = m >= 0 && m < rows;
+        const size_t pos = h * (size_t)padded + block * 16 + (size_t)at;
+        __global const float *src =
+            x + (size_t)(written ? m : 0) * (size_t)ld + h * (size_t)head_dim;
+        float k_scale = 1.0f, v_scale = 1.0f, square = 0.0f;
 
-    store_head(row + k_off, k + at * (size_t)head_dim, ks, at, part, lid, head_dim);
-    store_head(row + v_off, v + at * (size_t)head_dim, vs, at, part, lid, head_dim);
+#if KV_TYPE == 2
+        k_scale = kv_int8_scale(lanes_max(part, lid, largest(src + k_off, lane, written, head_dim)));
+        v_scale = kv_int8_scale(lanes_max(part, lid, largest(src + v_off, lane, written, head_dim)));
+        if (written && lane == 0) {
+            vstore_half_rte(k_scale, pos, ks);
+            vstore_half_rte(v_scale, pos, vs);
+        }
+#endif
+        for (int d = lane; d < head_dim && written; d += LANES) {
+            const float key = kv_round(src[k_off + d], k_scale);
+
+            kv_store1(src[k_off + d], k_scale, (row_block * (size_t)head_dim + (size_t)d) * 16 + (size_t)at, k);
+            kv_store1(src[v_off + d], v_scale, pos * (size_t)head_dim + (size_t)d, v);
+            square += key * key;
+        }
+        length = fmax(length, kv_length(lanes_sum(part, lid, square)));
+    }
+
+    part[lid] = length;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    if (lid == 0) {
+        float top = (int)block * 16 < pos0 ? kmax[row_block] : 0.0f;
+
+        for (int i = 0; i < AT_ONCE; i++) top = fmax(top, part[i]);
+        kmax[row_block] = top;
+    }
+    /* Used by int8 only. */
+    (void)ks;
+    (void)vs;
 }

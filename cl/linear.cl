@@ -20,10 +20,13 @@
  *            out: f32 (OUT_ACT 0), or q, d, s in out, out_d, out_s (OUT_ACT 1).
  *            part_out: [ceil((row0 + rows) / 32)] f32.  What a build does not use may be any buffer.
  * Launch     FAMILY 0 (CPU): 1-D, a work-item per STREAMS tiles of 16 rows, local 1.
+ *            FAMILY 1 (GPU): 1-D, local WG, a group per LINEAR_TILES tiles (linear_group.cl).
  * Build      ACT, OUT_ACT 0 or 1;  NORM 0 or 1;  EPILOGUE 0 to 2;  DOT: dot.cl, for ACT 1
  * Tunables   FAMILY;  STREAMS tiles that a work-item reads side by side: memory delivers more to
- *            several streams than to one
- * Limits     EPILOGUE 1 and 2: row0 a multiple of 32. EPILOGUE 2: rows a multiple of 32. ACT 1: columns a multiple of 32.
+ *            several streams than to one;  WG work-items of a group, MAGIC 1: integers become floats
+ *            by way of bit patterns (both FAMILY 1)
+ * Limits     EPILOGUE 1 and 2: row0 a multiple of 32. EPILOGUE 2: rows a multiple of 32. ACT 1:
+ *            columns a multiple of 32.
  *            OUT_ACT 1: rows a multiple of 32, of 64 with EPILOGUE 2.
  */
 #include "act.cl"
@@ -56,27 +59,32 @@
 #if STREAMS != 1 && STREAMS != 2 && STREAMS != 4 && STREAMS != 8
 #error "linear: STREAMS must be 1, 2, 4 or 8"
 #endif
-#if (EPILOGUE > 0 && STREAMS < 2) || (EPILOGUE == 2 && OUT_ACT == 1 && STREAMS < 4)
+#if FAMILY == 0 && ((EPILOGUE > 0 && STREAMS < 2) || (EPILOGUE == 2 && OUT_ACT == 1 && STREAMS < 4))
 #error "linear: a work-item makes whole groups of 32 outputs"
 #endif
 
-/* All arguments behind the weights, in the order of the operator's buffers. */
+/* All arguments behind the weights, in the order of the operator's buffers. Helpers have pointers that are
+ * `const`, not `restrict`: inlining those leaves calls that Oclgrind does not know. */
 #if ACT == 0
-#define LINEAR_X __global const float *restrict x
+#define LINEAR_X __global const float
 #else
-#define LINEAR_X __global const uint *restrict x
+#define LINEAR_X __global const uint
 #endif
 #if OUT_ACT == 0
-#define LINEAR_OUT __global float *restrict out
+#define LINEAR_OUT __global float
 #else
-#define LINEAR_OUT __global char *restrict out
+#define LINEAR_OUT __global char
 #endif
-#define LINEAR_ARGS                                                                                \
-    LINEAR_X, __global const float *restrict xd, __global const int *restrict xs,                  \
-        __global const float *restrict part, __global float *restrict y,                           \
-        __global const float *restrict gamma, LINEAR_OUT, __global float *restrict out_d,          \
-        __global int *restrict out_s, __global float *restrict part_out, const int rows,           \
-        const int columns, const int row0, const int n_part, const float eps
+#define LINEAR_LIST(QUALIFIER)                                                                     \
+    LINEAR_X *QUALIFIER x, __global const float *QUALIFIER xd, __global const int *QUALIFIER xs,   \
+        __global const float *QUALIFIER part, __global float *QUALIFIER y,                         \
+        __global const float *QUALIFIER gamma, LINEAR_OUT *QUALIFIER out,                          \
+        __global float *QUALIFIER out_d, __global int *QUALIFIER out_s,                            \
+        __global float *QUALIFIER part_out, const int rows, const int columns, const int row0,     \
+        const int n_part, const float eps
+#define LINEAR_ARGS LINEAR_LIST(restrict)
+
+#if FAMILY == 0
 
 /* The factor r. */
 CLM_INLINE float linear_factor(__global const float *part, const int n_part, const int columns,
@@ -96,8 +104,6 @@ CLM_INLINE float linear_factor(__global const float *part, const int n_part, con
 #endif
 }
 
-#if FAMILY == 0
-
 #if EPILOGUE == 0
 #define LINEAR_EPILOGUE(tile, v)                                                                   \
     for (int t = 0; t < STREAMS; t++)                                                              \
@@ -112,7 +118,7 @@ CLM_INLINE float linear_factor(__global const float *part, const int n_part, con
 
 /* Rows n .. n + 31 of the stream, of which `rows` (1 to 32 or more) exist. */
 CLM_INLINE void linear_residual(const float16 v0, const float16 v1, const int rows, const int n,
-                                __global float *y, __global const float *gamma, LINEAR_OUT,
+                                __global float *y, __global const float *gamma, LINEAR_OUT *out,
                                 __global float *out_d, __global int *out_s,
                                 __global float *part_out)
 {
@@ -163,4 +169,6 @@ CLM_INLINE float16 linear_swiglu(const float16 gate, const float16 up)
     }
 #endif
 #endif
+#else
+#include "linear_group.cl"
 #endif

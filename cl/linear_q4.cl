@@ -107,4 +107,95 @@ void linear_q4(__global const uint *restrict q, __global const half *restrict sc
     LINEAR_EPILOGUE(first, acc)
 }
 
+#else
+
+/* Levels of four rows, from nibble n of their words (n % 2 the half of byte n / 2): q, or with MAGIC
+ * 1 + q / 16, whose bits are q and a constant. LEVEL_ZERO stands for a weight of 0, LEVEL_STEP is the
+ * distance of two levels. */
+#if MAGIC
+#define LEVEL_ZERO 1.5f
+#define LEVEL_STEP 16.0f
+#define LEVELS(v, n)                                                                               \
+    as_float4((((n) < 5 ? (v) << (uint)(19 - 4 * (n)) : (v) >> (uint)(4 * (n)-19)) & 0x00780000u) |  \
+              0x3f800000u)
+#else
+#define LEVEL_ZERO   8.0f
+#define LEVEL_STEP   1.0f
+#define LEVELS(v, n) convert_float4(((v) >> (uint)(4 * (n))) & 15u)
+#endif
+
+#if ACT == 0
+/* sum_k (q - 8) * x of four rows over a block, whose x are given. */
+CLM_INLINE float4 quad_sum(const uint4 v[4], const float x[32], const float sum_x)
+{
+    float4 sum = -LEVEL_ZERO * sum_x;
+
+#pragma unroll
+    for (int j = 0; j < 4; j++) {
+#pragma unroll
+        for (int n = 0; n < 8; n++) sum += LEVELS(v[j], n) * x[8 * j + n / 2 + n % 2 * 4];
+    }
+    return sum * LEVEL_STEP;
+}
+#else
+CLM_INLINE float4 quad_sum(const uint4 v[4], const uint x[8], const int sum_x)
+{
+    int4 sum = -8 * sum_x;
+
+#pragma unroll
+    for (int j = 0; j < 4; j++) {
+        sum = clm_dot4_by4(v[j] & 0x0f0f0f0fu, x[2 * j], sum);
+        sum = clm_dot4_by4((v[j] >> 4u) & 0x0f0f0f0fu, x[2 * j + 1], sum);
+    }
+    return convert_float4(sum);
+}
+#endif
+
+__kernel __attribute__((reqd_work_group_size(WG, 1, 1)))
+void linear_q4(__global const uint *restrict q, __global const half *restrict scale,
+               __global const half *restrict minimum, LINEAR_ARGS)
+{
+    LINEAR_LOCAL;
+    const int blocks = columns / 32;
+    __global const uint4 *words[STREAMS];
+    __global const uint2 *scales[STREAMS];
+#if HAS_MIN
+    __global const uint2 *minima[STREAMS];
+#endif
+    float acc[STREAMS * 4];
+
+#pragma unroll
+    for (int t = 0; t < STREAMS; t++) {
+        const size_t tile = linear_tile(t, rows), group = tile * (size_t)GROUPS(columns);
+
+        words[t] = (__global const uint4 *)q + tile * (size_t)blocks * 16 + LINEAR_LANE;
+        scales[t] = (__global const uint2 *)scale + group * 4 + LINEAR_LANE;
+#if HAS_MIN
+        minima[t] = (__global const uint2 *)minimum + group * 4 + LINEAR_LANE;
+#endif
+        vstore4((float4)(0.0f), t, acc);
+    }
+    for (int b = LINEAR_SLOT; b < blocks; b += LINEAR_SPLIT) {
+        uint4 v[STREAMS][4]; /* all of a round is asked for before any of it is used */
+
+#pragma unroll
+        for (int t = 0; t < STREAMS; t++) {
+#pragma unroll
+            for (int j = 0; j < 4; j++) v[t][j] = words[t][b * 16 + j * 4];
+        }
+        LINEAR_BLOCK(b)
+#pragma unroll
+        for (int t = 0; t < STREAMS; t++) {
+            const float4 s = clm_half4(scales[t][GROUP_OF(b) * 4]);
+            float4 sum = quad_sum(v[t], xb, sum_x) * (s * d);
+
+#if HAS_MIN
+            sum += CLM_MINIMUM(HAS_MIN, s, clm_half4(minima[t][GROUP_OF(b) * 4])) * (d * (float)sum_x);
+#endif
+            vstore4(vload4(t, acc) + sum, t, acc);
+        }
+    }
+    linear_finish(local_memory, acc, LINEAR_NAMES);
+}
+
 #endif

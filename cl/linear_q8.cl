@@ -2,8 +2,6 @@
  *
  * Build  GROUP elements per scale: 16, 32 or another multiple of 32; 0: a whole row.  HAS_MIN
  */
-#include "linear.cl"
-
 #ifndef GROUP
 #define GROUP 32
 #endif
@@ -29,6 +27,7 @@
 #define GROUP_OF(b, part) ((b) / (GROUP / 32))
 #endif
 #define SLICES (8 / PARTS)
+#include "linear.cl"
 
 #if FAMILY == 0
 
@@ -128,6 +127,98 @@ void linear_q8(__global const uint *restrict q, __global const half *restrict sc
 #pragma unroll
     for (int t = 0; t < STREAMS; t++) acc[t] *= r;
     LINEAR_EPILOGUE(first, acc)
+}
+
+#else
+
+/* Levels of four rows, from byte i of their words with the sign bits turned: q + 128, or with MAGIC
+ * 1 + (q + 128) / 256, whose bits are q + 128 and a constant. LEVEL_ZERO stands for a weight of 0,
+ * LEVEL_STEP is the distance of two levels. */
+#if MAGIC
+#define LEVEL_ZERO 1.5f
+#define LEVEL_STEP 256.0f
+#define LEVELS(v, i)                                                                               \
+    as_float4((((i) < 2 ? (v) << (uint)(15 - 8 * (i)) : (v) >> (uint)(8 * (i)-15)) & 0x007f8000u) |  \
+              0x3f800000u)
+#else
+#define LEVEL_ZERO   128.0f
+#define LEVEL_STEP   1.0f
+#define LEVELS(v, i) convert_float4(((v) >> (uint)(8 * (i))) & 255u)
+#endif
+
+#if ACT == 0
+/* sum_k q * x of four rows over a part of a block, whose x are given. */
+CLM_INLINE float4 quad_sum(const uint4 v[SLICES], const float x[SLICES * 4], const float sum_x)
+{
+    float4 sum = -LEVEL_ZERO * sum_x;
+
+#pragma unroll
+    for (int j = 0; j < SLICES; j++) {
+        const uint4 turned = v[j] ^ 0x80808080u;
+
+#pragma unroll
+        for (int i = 0; i < 4; i++) sum += LEVELS(turned, i) * x[4 * j + i];
+    }
+    return sum * LEVEL_STEP;
+}
+#else
+CLM_INLINE float4 quad_sum(const uint4 v[SLICES], const uint x[SLICES], const int sum_x)
+{
+    int4 sum = 0;
+
+    (void)sum_x;
+#pragma unroll
+    for (int j = 0; j < SLICES; j++) sum = clm_dot4_by4(v[j], x[j], sum);
+    return convert_float4(sum);
+}
+#endif
+
+__kernel __attribute__((reqd_work_group_size(WG, 1, 1)))
+void linear_q8(__global const uint *restrict q, __global const half *restrict scale,
+               __global const half *restrict minimum, LINEAR_ARGS)
+{
+    LINEAR_LOCAL;
+    const int parts = columns / 32 * PARTS;
+    __global const uint4 *words[STREAMS];
+    __global const uint2 *scales[STREAMS];
+#if HAS_MIN
+    __global const uint2 *minima[STREAMS];
+#endif
+    float acc[STREAMS * 4];
+
+#pragma unroll
+    for (int t = 0; t < STREAMS; t++) {
+        const size_t tile = linear_tile(t, rows), group = tile * (size_t)GROUPS(columns);
+
+        words[t] = (__global const uint4 *)q + tile * (size_t)parts * (SLICES * 4) + LINEAR_LANE;
+        scales[t] = (__global const uint2 *)scale + group * 4 + LINEAR_LANE;
+#if HAS_MIN
+        minima[t] = (__global const uint2 *)minimum + group * 4 + LINEAR_LANE;
+#endif
+        vstore4((float4)(0.0f), t, acc);
+    }
+    for (int p = LINEAR_SLOT; p < parts; p += LINEAR_SPLIT) {
+        const int group = GROUP_OF(p / PARTS, p % PARTS) * 4;
+        uint4 v[STREAMS][SLICES]; /* all of a round is asked for before any of it is used */
+
+#pragma unroll
+        for (int t = 0; t < STREAMS; t++) {
+#pragma unroll
+            for (int j = 0; j < SLICES; j++) v[t][j] = words[t][(p * SLICES + j) * 4];
+        }
+        LINEAR_BLOCK(p)
+#pragma unroll
+        for (int t = 0; t < STREAMS; t++) {
+            const float4 s = clm_half4(scales[t][group]);
+            float4 sum = quad_sum(v[t], xb, sum_x) * (s * d);
+
+#if HAS_MIN
+            sum += CLM_MINIMUM(HAS_MIN, s, clm_half4(minima[t][group])) * (d * (float)sum_x);
+#endif
+            vstore4(vload4(t, acc) + sum, t, acc);
+        }
+    }
+    linear_finish(local_memory, acc, LINEAR_NAMES);
 }
 
 #endif

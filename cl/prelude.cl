@@ -28,6 +28,13 @@ CLM_INLINE float clm_round_half(const float v)
     return vload_half(0, (const half *)&bits);
 }
 
+/* Four halves as loaded from memory in one piece: where a compiler trusts vload_half4 with the alignment
+ * of one half only (NVIDIA's), it makes four loads of it. */
+CLM_INLINE float4 clm_half4(const uint2 bits)
+{
+    return vload_half4(0, (const half *)&bits);
+}
+
 /* Sums of the components, by halves. The halves go through an array, which compilers optimise away:
  * Oclgrind 21.10 takes .lo and .hi for uninitialised values (and crashes in that check on optimised
  * code: give it --build-options -cl-opt-disable). */
@@ -52,16 +59,16 @@ CLM_INLINE float clm_sum16(const float16 v)
     return clm_sum8(vload8(0, half_of) + vload8(1, half_of));
 }
 
-/* The largest component. */
+/* The largest component; NaN is ignored. */
 CLM_INLINE float clm_max16(const float16 v)
 {
-    float part[16];
+    float of[16];
 
-    vstore16(v, 0, part);
-    const float8 a = fmax(vload8(0, part), vload8(1, part));
-    vstore8(a, 0, part);
-    const float4 b = fmax(vload4(0, part), vload4(1, part));
-    return fmax(fmax(b.s0, b.s2), fmax(b.s1, b.s3));
+    vstore16(v, 0, of);
+    const float8 v8 = fmax(vload8(0, of), vload8(1, of));
+    vstore8(v8, 0, of);
+    const float4 v4 = fmax(vload4(0, of), vload4(1, of));
+    return fmax(fmax(v4.s0, v4.s2), fmax(v4.s1, v4.s3));
 }
 
 /* Sum and maximum over a 1-D work-group of `wg` items, a power of two; all items get the result.

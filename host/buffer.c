@@ -153,6 +153,18 @@ clm_status clm_buffer_unmap(clm_buffer *buf, void *data, clm_err *err)
     return rc == CL_SUCCESS ? CLM_OK : clm__fail_cl(err, "clEnqueueUnmapMemObject", rc);
 }
 
+clm_status clm_buffer_set_i32(clm_buffer *buf, int32_t value, clm_err *err)
+{
+    cl_int rc;
+
+    if (buf->type != CLM_ELEM_I32)
+        return clm_fail(err, CLM_E_INTERNAL, "buffer: not of 32-bit integers");
+    /* A fill keeps its pattern: a write would have to wait, or the value to stay. */
+    rc = clEnqueueFillBuffer(clm__device_queue(buf->dev), buf->mem, &value, sizeof value, 0,
+                             sizeof value, 0, NULL, NULL);
+    return rc == CL_SUCCESS ? CLM_OK : clm__fail_cl(err, "clEnqueueFillBuffer", rc);
+}
+
 clm_status clm_buffer_fill(clm_buffer *buf, unsigned char byte, clm_err *err)
 {
     cl_int rc = clEnqueueFillBuffer(clm__device_queue(buf->dev), buf->mem, &byte, 1, 0,

@@ -7,6 +7,7 @@
 #define CLM_HOST_BUFFER_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include "host/device.h"
 
 typedef enum clm_elem {
@@ -43,6 +44,8 @@ clm_status clm_buffer_read(const clm_buffer *buf, size_t first, size_t count, vo
 clm_status clm_buffer_map(clm_buffer *buf, void **data, clm_err *err);
 clm_status clm_buffer_unmap(clm_buffer *buf, void *data, clm_err *err);
 
+/* Sets the first element of an I32 buffer without waiting for the device. */
+clm_status clm_buffer_set_i32(clm_buffer *buf, int32_t value, clm_err *err);
 /* Sets all bytes to `byte`. */
 clm_status clm_buffer_fill(clm_buffer *buf, unsigned char byte, clm_err *err);
 

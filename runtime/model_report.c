@@ -101,8 +101,8 @@ clm_status clm_model_report_create(const char *path, clm_model_report **out, clm
              tok != NULL ? clm_tokenizer_size(tok) : vocab->n_pieces);
     snprintf(r->chat_template, sizeof r->chat_template, "%s",
              clm_template_name(clm_template_detect(clm_model_file_hparams(mf), vocab)));
-    r->bos = vocab->bos;
-    r->eos = vocab->eos;
+    r->bos = tok != NULL ? clm_tokenizer_bos(tok) : vocab->bos;
+    r->eos = tok != NULL ? clm_tokenizer_eos(tok) : vocab->eos;
     st = fill_tensors(mf, r, err);
     if (st != CLM_OK) goto out;
     *out = r;

@@ -28,7 +28,7 @@ target_link_libraries(op_harness PUBLIC clm_ops PkgConfig::CMOCKA)
 clm_tests(ops op op_harness m)
 clm_tests(runtime unit clm_runtime PkgConfig::JANSSON m)
 # Drivers are not built for sanitizers: whole models on devices are no unit test.
-set_tests_properties(test_golden PROPERTIES LABELS e2e)
+set_tests_properties(test_golden test_cl_weight PROPERTIES LABELS e2e)
 # The command line's parser is part of the program, not of a library.
 add_library(clm_args STATIC tools/args.c tools/args_flags.c)
 target_link_libraries(clm_args PUBLIC clm_runtime)
@@ -42,9 +42,6 @@ set_tests_properties(cli_bad_files PROPERTIES LABELS e2e TIMEOUT 1200
     ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>;CLM_GOLDEN=${CLM_GOLDEN}")
 add_test(NAME cli_bench COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_bench.py)
 set_tests_properties(cli_bench PROPERTIES LABELS e2e TIMEOUT 1200 ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>")
-add_test(NAME tune COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_tune.py)
-set_tests_properties(tune PROPERTIES LABELS e2e TIMEOUT 1200 RUN_SERIAL ON
-    ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>;CLM_GOLDEN=${CLM_GOLDEN}")
 add_test(NAME eval COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_eval.py)
 set_tests_properties(eval PROPERTIES LABELS e2e TIMEOUT 1200
     ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>;CLM_GOLDEN=${CLM_GOLDEN}")
@@ -59,3 +56,8 @@ set(CLM_PEER_PYTHON python3 CACHE FILEPATH "Python that has gguf and llama-cpp-p
 add_test(NAME gguf_peers COMMAND ${CLM_PEER_PYTHON} ${CMAKE_SOURCE_DIR}/tests/cli/test_gguf_peers.py)
 set_tests_properties(gguf_peers PROPERTIES LABELS e2e TIMEOUT 1200 SKIP_RETURN_CODE 77
     ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>;CLM_GOLDEN=${CLM_GOLDEN}")
+add_test(NAME tune COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_tune.py)
+set_tests_properties(tune PROPERTIES LABELS e2e TIMEOUT 1200 RUN_SERIAL ON
+    ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>;CLM_GOLDEN=${CLM_GOLDEN}")
+add_test(NAME compare_peers COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_compare_peers.py)
+set_tests_properties(compare_peers PROPERTIES LABELS e2e)

@@ -87,39 +87,69 @@ static void put_half(uint8_t *at, float value)
     memcpy(at, &h, sizeof h);
 }
 
-/* One block whose values have the standard deviation `sigma`; integers are uniform, scales vary by a
- * quarter and have both signs. False: a type that nobody has described here. */
-static bool make_block(clm_qtype type, size_t bytes, float sigma, uint64_t *state, uint8_t *block)
+/* How blocks of one type are made: mean and standard deviation of their values when the bytes behind
+ * scale and minimum are random, the scale 1 and the minimum 0. */
+typedef struct recipe {
+    const clm_qtype_info *info;
+    const clm_qtype_split *split; /* NULL: elements are floats */
+    double mean, deviation;
+} recipe;
+
+static void random_bytes(uint64_t *state, uint8_t *out, size_t n)
 {
-    const float sign = next_random(state) >> 63 != 0 ? 1.0f : -1.0f;
-    const float scale = sign * sigma * (1.0f + 0.25f * next_float(state));
+    for (size_t i = 0; i < n; i++) out[i] = (uint8_t)(next_random(state) >> 56);
+}
+
+/* False for types whose block is more than one group with its scale (and minimum) in front. */
+static bool find_recipe(const clm_qtype_info *info, recipe *r)
+{
+    enum { BLOCKS = 256, MAX_ELEMS = 64, MAX_BYTES = 128 };
+    float values[MAX_ELEMS];
+    uint8_t block[MAX_BYTES];
+    double sum = 0.0, squares = 0.0;
+    uint64_t state = 1;
+
+    *r = (recipe){.info = info, .split = clm_qtype_split_get(info->type)};
+    if (r->split == NULL) return true;
+    if (r->split->group != info->block_elems || info->block_elems > MAX_ELEMS ||
+        info->block_bytes > MAX_BYTES)
+        return false;
+    for (size_t i = 0; i < BLOCKS; i++) {
+        random_bytes(&state, block, info->block_bytes);
+        put_half(block, 1.0f);
+        if (r->split->has_min) put_half(block + 2, 0.0f);
+        clm_qtype_dequantize(info->type, block, info->block_elems, values);
+        for (size_t j = 0; j < info->block_elems; j++) {
+            sum += (double)values[j];
+            squares += (double)values[j] * (double)values[j];
+        }
+    }
+    r->mean = sum / (double)(BLOCKS * info->block_elems);
+    r->deviation = sqrt(squares / (double)(BLOCKS * info->block_elems) - r->mean * r->mean);
+    return true;
+}
+
+/* One block whose values have the standard deviation `sigma`; integers are uniform, scales vary by a
+ * quarter and have both signs. */
+static void make_block(const recipe *r, float sigma, uint64_t *state, uint8_t *block)
+{
     const float value = sigma * sqrtf(3.0f) * next_float(state);
+    float scale;
     uint32_t bits;
 
-    for (size_t i = 0; i < bytes; i++) block[i] = (uint8_t)(next_random(state) >> 56);
-    memcpy(&bits, &value, sizeof bits);
-    switch (type) {
-    case CLM_QTYPE_F32:
+    if (r->split != NULL) {
+        random_bytes(state, block, r->info->block_bytes);
+        scale = sigma / (float)r->deviation * (1.0f + 0.25f * next_float(state));
+        if (next_random(state) >> 63 != 0) scale = -scale;
+        put_half(block, scale);
+        if (r->split->has_min) put_half(block + 2, -scale * (float)r->mean);
+    } else if (r->info->type == CLM_QTYPE_F32) {
         memcpy(block, &value, sizeof value);
-        return true;
-    case CLM_QTYPE_F16:
+    } else if (r->info->type == CLM_QTYPE_F16) {
         put_half(block, value);
-        return true;
-    case CLM_QTYPE_BF16:
+    } else {
+        memcpy(&bits, &value, sizeof bits);
         memcpy(block, (const uint16_t[]){(uint16_t)(bits >> 16)}, sizeof(uint16_t));
-        return true;
-    case CLM_QTYPE_Q4_0: /* 16 levels have a deviation of 4.61 steps */
-        put_half(block, scale / 4.61f);
-        return true;
-    case CLM_QTYPE_Q4_1:
-        put_half(block, scale / 4.61f);
-        put_half(block + 2, -7.5f * scale / 4.61f);
-        return true;
-    case CLM_QTYPE_Q8_0: /* 256 levels: 73.9 */
-        put_half(block, scale / 73.9f);
-        return true;
-    default:
-        return false;
     }
 }
 
@@ -131,18 +161,18 @@ static clm_status make_values(clm_model_file *mf, const clm_qtype_info *info, si
     const size_t fresh = blocks < PATTERN_BLOCKS ? blocks : PATTERN_BLOCKS;
     const float sigma = 1.0f / sqrtf((float)mf->hparams.width);
     uint64_t state = 20240817;
+    recipe r;
 
+    if (!find_recipe(info, &r))
+        return clm_fail(err, CLM_E_USAGE,
+                        "random weights of type %s cannot be made; q4_0, q4_1, q8_0 and f16 can",
+                        info->name);
     mf->made = malloc(bytes);
     if (mf->made == NULL)
         return clm_fail(err, CLM_E_NOMEM, "%s: no memory for %zu MB of weights", mf->path,
                         bytes / 1000000);
     for (size_t i = 0; i < fresh; i++)
-        if (!make_block(info->type, info->block_bytes, sigma, &state,
-                        mf->made + i * info->block_bytes))
-            return clm_fail(err, CLM_E_USAGE,
-                            "random weights of type %s cannot be made; F32, F16, BF16, Q4_0, "
-                            "Q4_1 and Q8_0 can",
-                            info->name);
+        make_block(&r, sigma, &state, mf->made + i * info->block_bytes);
     for (size_t have = fresh * info->block_bytes; have < bytes;) {
         const size_t more = bytes - have < have ? bytes - have : have;
         memcpy(mf->made + have, mf->made, more);

@@ -39,6 +39,7 @@ static void cl_destroy(clm_backend *base)
         clm_buffer_destroy(b->layers[i].v);
         clm_buffer_destroy(b->layers[i].k_scale);
         clm_buffer_destroy(b->layers[i].v_scale);
+        clm_buffer_destroy(b->layers[i].k_max);
     }
     free(b->layers);
     clm_buffer_destroy(b->slopes);
@@ -108,7 +109,7 @@ static clm_status plan_matrices(clm_backend_cl *b, const clm_model_file *mf, siz
     return st;
 }
 
-static clm_status plan_rest(clm_backend_cl *b, clm_err *err)
+static clm_status plan_rest(clm_backend_cl *b, size_t batch, clm_err *err)
 {
     const size_t q = b->kv.n_heads * b->kv.head_dim, kv = b->kv.n_kv_heads * b->kv.head_dim;
     const clm_qkv qkv = {.ld = q + 2 * kv, .k_off = q, .v_off = q + kv};
@@ -120,6 +121,7 @@ static clm_status plan_rest(clm_backend_cl *b, clm_err *err)
         {&clm_op_rmsnorm, clm_shape_rmsnorm(1, b->hp->width, 0, b->hp->rms_eps)},
         {&clm_op_kv_store, clm_shape_kv_store(&b->kv, &qkv, 1, 0)},
         {&clm_op_attention, clm_shape_attention(&b->kv, &qkv, 1, last)},
+        {&clm_op_attention, clm_shape_attention(&b->kv, &qkv, batch, 0)},
         {&clm_op_swiglu, clm_shape_swiglu(1, b->hp->ffn, false)},
         {&clm_op_swiglu, clm_shape_swiglu(1, b->hp->ffn, true)},
         {&clm_op_add, clm_shape_add(b->hp->width)},
@@ -137,7 +139,9 @@ static clm_status plan_rest(clm_backend_cl *b, clm_err *err)
 static clm_status create_cache(clm_backend_cl *b, clm_err *err)
 {
     clm_elem type = clm_cache_elem((int)b->kv.type);
-    size_t positions = b->kv.n_kv_heads * b->kv.ctx, count = positions * b->kv.head_dim;
+    size_t positions = clm_kv_scales(b->kv.n_kv_heads, b->kv.ctx);
+    size_t count = clm_kv_elems(b->kv.n_kv_heads, b->kv.head_dim, b->kv.ctx);
+    size_t blocks = clm_kv_blocks(b->kv.n_kv_heads, b->kv.ctx);
     clm_status st = CLM_OK;
 
     b->layers = calloc(b->kv.n_layers, sizeof *b->layers);
@@ -150,7 +154,9 @@ static clm_status create_cache(clm_backend_cl *b, clm_err *err)
             st = clm_buffer_create(b->dev, CLM_ELEM_F16, positions, &l->k_scale, err);
         if (st == CLM_OK && b->kv.type == CLM_KV_INT8)
             st = clm_buffer_create(b->dev, CLM_ELEM_F16, positions, &l->v_scale, err);
+        if (st == CLM_OK) st = clm_buffer_create(b->dev, CLM_ELEM_F32, blocks, &l->k_max, err);
         b->kv_bytes +=
+            blocks * sizeof(float) +
             2 * (count * clm_elem_bytes(type) + (b->kv.type == CLM_KV_INT8 ? 2 * positions : 0));
     }
     if (st != CLM_OK)
@@ -216,7 +222,7 @@ static clm_status plan_all(clm_backend_cl *b, const clm_model_file *mf, const cl
     b->blast = clm_gemm_available() && batch >= CLM_CL_BLAST_TOKENS;
     st = plan_matrices(b, mf, largest, err);
     if (st == CLM_OK) st = clm__cl_plan_decode(b, mf, err);
-    if (st == CLM_OK) st = plan_rest(b, err);
+    if (st == CLM_OK) st = plan_rest(b, batch, err);
     if (st == CLM_OK && b->blast) st = plan_blast(b, err);
     return st;
 }
@@ -352,6 +358,7 @@ static clm_status cl_write_ids(clm_backend *base, clm_vec *v, const int *ids, si
                                clm_err *err)
 {
     (void)base;
+    if (count == 1) return clm_buffer_set_i32(v->buf, ids[0], err);
     return clm_buffer_write(v->buf, 0, count, ids, err);
 }
 
@@ -429,8 +436,9 @@ static clm_status cl_kv_store(clm_backend *base, size_t layer, const clm_qkv *qk
     clm_backend_cl *b = self(base);
     const clm_cl_kv *l = &b->layers[layer];
     const clm_shape s = clm_shape_kv_store(&b->kv, qkv, m, pos0);
-    clm_buffer *bufs[] = {qkv->x->buf, l->k, l->v, clm__cl_or_unused(b, l->k_scale),
-                          clm__cl_or_unused(b, l->v_scale)};
+    clm_buffer *bufs[] = {
+        qkv->x->buf, l->k, l->v, clm__cl_or_unused(b, l->k_scale), clm__cl_or_unused(b, l->v_scale),
+        l->k_max};
 
     return clm_cl_kernels_launch(b->kernels, &clm_op_kv_store, &s, bufs, err);
 }
@@ -446,6 +454,7 @@ static clm_status cl_attention(clm_backend *base, size_t layer, const clm_qkv *q
                           l->v,
                           clm__cl_or_unused(b, l->k_scale),
                           clm__cl_or_unused(b, l->v_scale),
+                          l->k_max,
                           b->slopes,
                           out->buf};
 

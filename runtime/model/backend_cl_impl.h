@@ -17,9 +17,9 @@ struct clm_vec {
     clm_buffer *buf;
 };
 
-/* Keys and values of one layer; the scales exist for int8 only. */
+/* Keys and values of one layer (runtime/ops/kv_layout.h); the scales exist for int8 only. */
 typedef struct clm_cl_kv {
-    clm_buffer *k, *v, *k_scale, *v_scale;
+    clm_buffer *k, *v, *k_scale, *v_scale, *k_max;
 } clm_cl_kv;
 
 /* Int8 activations (runtime/ops/act.h). */

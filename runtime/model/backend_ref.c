@@ -31,6 +31,7 @@ struct clm_weight {
 typedef struct kv_layer {
     void *k, *v;
     uint16_t *k_scale, *v_scale; /* int8 only */
+    float *k_max;
 } kv_layer;
 
 typedef struct backend_ref {
@@ -76,6 +77,7 @@ static void ref_destroy(clm_backend *base)
         free(b->layers[i].v);
         free(b->layers[i].k_scale);
         free(b->layers[i].v_scale);
+        free(b->layers[i].k_max);
     }
     free(b->layers);
     free(b->slopes);
@@ -98,8 +100,9 @@ static void ref_usage(const clm_backend *base, uint64_t *weight_bytes, uint64_t 
 
 static clm_status create_cache(backend_ref *b, clm_err *err)
 {
-    size_t positions = b->kv.n_kv_heads * b->kv.ctx;
-    size_t bytes = positions * b->kv.head_dim * clm_elem_bytes(clm_cache_elem((int)b->kv.type));
+    size_t positions = clm_kv_scales(b->kv.n_kv_heads, b->kv.ctx);
+    size_t bytes = clm_kv_elems(b->kv.n_kv_heads, b->kv.head_dim, b->kv.ctx) *
+                   clm_elem_bytes(clm_cache_elem((int)b->kv.type));
 
     b->layers = calloc(b->kv.n_layers, sizeof *b->layers);
     if (b->layers == NULL) return clm_fail(err, CLM_E_NOMEM, "key-value cache: no memory");
@@ -109,7 +112,9 @@ static clm_status create_cache(backend_ref *b, clm_err *err)
         l->v = malloc(bytes);
         l->k_scale = malloc(positions * sizeof *l->k_scale);
         l->v_scale = malloc(positions * sizeof *l->v_scale);
-        if (l->k == NULL || l->v == NULL || l->k_scale == NULL || l->v_scale == NULL)
+        l->k_max = calloc(clm_kv_blocks(b->kv.n_kv_heads, b->kv.ctx), sizeof *l->k_max);
+        if (l->k == NULL || l->v == NULL || l->k_scale == NULL || l->v_scale == NULL ||
+            l->k_max == NULL)
             return clm_fail(err, CLM_E_NOMEM,
                             "key-value cache for %zu tokens: no memory (try a smaller ctx_size)",
                             b->kv.ctx);
@@ -319,17 +324,19 @@ static clm_status ref_rope(clm_backend *base, const clm_qkv *qkv, size_t m, size
     return CLM_OK;
 }
 
-/* Buffers 1 to 4 of kv_store and attention: keys, values and their scales. */
+/* Buffers 1 to 5 of kv_store and attention: keys, values, their scales, and kmax. */
 static void cache_buffers(const backend_ref *b, size_t layer, clm_case *c)
 {
     const kv_layer *l = &b->layers[layer];
-    size_t positions = b->kv.n_kv_heads * b->kv.ctx;
+    size_t positions = clm_kv_scales(b->kv.n_kv_heads, b->kv.ctx);
+    size_t count = clm_kv_elems(b->kv.n_kv_heads, b->kv.head_dim, b->kv.ctx);
     clm_elem type = clm_cache_elem((int)b->kv.type);
 
-    c->bufs[1] = in_place(type, l->k, positions * b->kv.head_dim);
-    c->bufs[2] = in_place(type, l->v, positions * b->kv.head_dim);
+    c->bufs[1] = in_place(type, l->k, count);
+    c->bufs[2] = in_place(type, l->v, count);
     c->bufs[3] = in_place(CLM_ELEM_F16, l->k_scale, positions);
     c->bufs[4] = in_place(CLM_ELEM_F16, l->v_scale, positions);
+    c->bufs[5] = in_place(CLM_ELEM_F32, l->k_max, clm_kv_blocks(b->kv.n_kv_heads, b->kv.ctx));
 }
 
 static clm_status ref_kv_store(clm_backend *base, size_t layer, const clm_qkv *qkv, size_t m,
@@ -354,8 +361,8 @@ static clm_status ref_attention(clm_backend *base, size_t layer, const clm_qkv *
     (void)err;
     c.bufs[0] = floats(qkv->x, m * qkv->ld);
     cache_buffers(b, layer, &c);
-    c.bufs[5] = in_place(CLM_ELEM_F32, b->slopes, b->kv.n_heads);
-    c.bufs[6] = floats(out, m * b->kv.n_heads * b->kv.head_dim);
+    c.bufs[6] = in_place(CLM_ELEM_F32, b->slopes, b->kv.n_heads);
+    c.bufs[7] = floats(out, m * b->kv.n_heads * b->kv.head_dim);
     clm_ref_attention(&c);
     return CLM_OK;
 }

@@ -3,7 +3,8 @@
  * The launches of a layer, whose arguments are set once for all tokens:
  *
  *   1  query, key, value   linear_*: the factor of the normalisation, product
- *   2  attention           rotates, writes key and value into the cache, attends
+ *   2  attention           attention_decode: rotates, writes key and value into the cache, attends
+ *      attention           attention_combine: the splits of each head together
  *   3  output              linear_*: product, residual; the sums of squares and, multiplied by the
  *                          weight of the next normalisation, the input of the next product
  *   4  gate, up            linear_*: factor, products, SwiGLU
@@ -18,6 +19,8 @@
 #include "runtime/model/shapes.h"
 #include "runtime/ops/act.h"
 #include "runtime/ops/op_act_quant.h"
+#include "runtime/ops/op_attention_combine.h"
+#include "runtime/ops/op_attention_decode.h"
 #include "runtime/ops/op_linear.h"
 #include "runtime/ops/op_rmsnorm.h"
 #include "runtime/ops/op_swiglu.h"
@@ -34,13 +37,14 @@ typedef struct stage {
 struct clm_cl_plan {
     clm_cl_launch *launches;
     size_t n, room;
-    size_t *layer_end; /* [n_layers][2]: launches before attention, and before the next layer */
+    size_t *layer_end; /* [n_layers]: launches before the next layer */
     stage normed;      /* [width], not yet divided by the norm but for the first layer */
     stage attended;    /* [n_heads * head_dim] */
     stage hidden;      /* [ffn] */
     clm_buffer *part;  /* [ceil(width / 32)] sums of squares */
     clm_buffer *gate_up;
-    clm_vec attention_out;
+    clm_buffer *splits; /* partial results of attention */
+    clm_buffer *pos;    /* i32 [1], the token's position */
     bool supported;
 };
 
@@ -61,6 +65,8 @@ void clm__cl_plan_destroy(clm_cl_plan *plan)
     stage_clear(&plan->hidden);
     clm_buffer_destroy(plan->part);
     clm_buffer_destroy(plan->gate_up);
+    clm_buffer_destroy(plan->splits);
+    clm_buffer_destroy(plan->pos);
     free(plan);
 }
 
@@ -186,6 +192,47 @@ static clm_status add_qkv(maker *m, const clm_layer *layer, bool first)
     return st;
 }
 
+static size_t splits_of(const clm_backend_cl *b)
+{
+    return (size_t)clm_attention_splits(clm_device_caps(b->dev), b->kv.n_heads, b->kv.ctx);
+}
+
+/* Attention of layer `i` into plan->attended, as int8 or floats. */
+static clm_status add_attention(maker *m, size_t i, bool int8)
+{
+    const clm_backend_cl *b = m->b;
+    const clm_cl_plan *plan = m->plan;
+    const clm_cl_kv none = {0}, *kv = m->sketch ? &none : &b->layers[i];
+    const size_t dim = b->kv.head_dim, splits = splits_of(b);
+    const bool quantise = int8 && dim % CLM_ACT_GROUP == 0; /* else groups span heads */
+    clm_shape decode = clm_shape_attention_decode(
+        &b->kv, b->hp->position == CLM_POSITION_ROPE ? b->hp->rope_dims : 0, m->qkv, splits);
+    clm_shape combine = {.v = {[CLM_ATTENTION_COMBINE_N_HEADS] = (int)b->kv.n_heads,
+                               [CLM_ATTENTION_COMBINE_HEAD_DIM] = (int)dim,
+                               [CLM_ATTENTION_COMBINE_SPLITS] = (int)splits,
+                               [CLM_ATTENTION_COMBINE_QUANT_OUT] = quantise}};
+    clm_buffer *in[] = {m->qkv->x->buf,
+                        clm__cl_or_unused(b, b->rope),
+                        kv->k,
+                        kv->v,
+                        clm__cl_or_unused(b, kv->k_scale),
+                        clm__cl_or_unused(b, kv->v_scale),
+                        kv->k_max,
+                        b->slopes,
+                        plan->pos,
+                        plan->splits};
+    clm_buffer *out[] = {plan->splits, quantise ? b->unused : plan->attended.x,
+                         quantise ? plan->attended.act.q : b->unused,
+                         quantise ? plan->attended.act.d : b->unused,
+                         quantise ? plan->attended.act.s : b->unused};
+    clm_status st = add(m, &clm_op_attention_decode, &decode, in);
+
+    if (st == CLM_OK) st = add(m, &clm_op_attention_combine, &combine, out);
+    if (st == CLM_OK && int8 && !quantise)
+        st = add_quantise(m, &plan->attended, b->kv.n_heads * dim);
+    return st;
+}
+
 /* Gate, up and SwiGLU into plan->hidden, as `int8` or floats. */
 static clm_status add_gate_up(maker *m, const clm_layer *layer, bool int8)
 {
@@ -224,8 +271,7 @@ static const clm_weight *first_of_gate_up(const clm_layer *l)
 }
 
 /* `next` is the layer behind it, or, for the last one, any. */
-static clm_status add_layer(maker *m, const clm_layer *layer, bool first, const clm_layer *next,
-                            size_t *attention_at)
+static clm_status add_layer(maker *m, const clm_layer *layer, size_t i, const clm_layer *next)
 {
     const clm_backend_cl *b = m->b;
     clm_cl_plan *plan = m->plan;
@@ -243,11 +289,9 @@ static clm_status add_layer(maker *m, const clm_layer *layer, bool first, const 
                     .to_int8 = clm__cl_takes_int8(b, &first_of_qkv(next)->layout)};
     clm_status st = CLM_OK;
 
-    if (first) st = add_first_norm(m, layer, clm__cl_takes_int8(b, &first_of_qkv(layer)->layout));
-    if (st == CLM_OK) st = add_qkv(m, layer, first);
-    *attention_at = plan->n;
-    if (st == CLM_OK && clm__cl_takes_int8(b, &layer->o->layout))
-        st = add_quantise(m, &plan->attended, b->kv.n_heads * b->kv.head_dim);
+    if (i == 0) st = add_first_norm(m, layer, clm__cl_takes_int8(b, &first_of_qkv(layer)->layout));
+    if (st == CLM_OK) st = add_qkv(m, layer, i == 0);
+    if (st == CLM_OK) st = add_attention(m, i, clm__cl_takes_int8(b, &layer->o->layout));
     if (st == CLM_OK) st = add_product(m, &out);
     if (st == CLM_OK) st = add_gate_up(m, layer, clm__cl_takes_int8(b, &layer->down->layout));
     if (st == CLM_OK) st = add_product(m, &down);
@@ -345,16 +389,11 @@ static void sketch_layer(sketch *s, const clm_model_file *mf, size_t i)
 clm_status clm__cl_plan_decode(clm_backend_cl *b, const clm_model_file *mf, clm_err *err)
 {
     clm_cl_plan nothing = {0};
-    const clm_qkv qkv = {.x = &nothing.attention_out};
-    maker m = {.b = b,
-               .plan = &nothing,
-               .x = &nothing.attention_out,
-               .qkv = &qkv,
-               .sketch = true,
-               .err = err};
+    clm_vec no_vec = {0};
+    const clm_qkv qkv = {.x = &no_vec};
+    maker m = {.b = b, .plan = &nothing, .x = &no_vec, .qkv = &qkv, .sketch = true, .err = err};
     sketch *layers = calloc(2, sizeof *layers);
     clm_layer pair[2];
-    size_t ignored;
     clm_status st = CLM_OK;
 
     if (layers == NULL) return clm_fail(err, CLM_E_NOMEM, "plan of a token: no memory");
@@ -366,7 +405,7 @@ clm_status clm__cl_plan_decode(clm_backend_cl *b, const clm_model_file *mf, clm_
         sketch_layer(&layers[1], mf, i + 1 < b->kv.n_layers ? i + 1 : i);
         pair[0] = layers[0].layer;
         pair[1] = layers[1].layer;
-        if (supported(b, pair, 2)) st = add_layer(&m, pair, i == 0, pair + 1, &ignored);
+        if (supported(b, pair, 2)) st = add_layer(&m, pair, i, pair + 1);
     }
 out:
     free(layers);
@@ -395,7 +434,7 @@ static clm_status create(clm_backend_cl *b, const clm_layer *layers, clm_vec *x,
     m.plan = b->plan = plan;
     plan->supported = supported(b, layers, b->kv.n_layers);
     if (!plan->supported) return CLM_OK;
-    plan->layer_end = calloc(2 * b->kv.n_layers, sizeof *plan->layer_end);
+    plan->layer_end = calloc(b->kv.n_layers, sizeof *plan->layer_end);
     if (plan->layer_end == NULL) return clm_fail(err, CLM_E_NOMEM, "plan of a token: no memory");
     st = stage_create(b, b->hp->width, &plan->normed, err);
     if (st == CLM_OK) st = stage_create(b, b->kv.n_heads * b->kv.head_dim, &plan->attended, err);
@@ -405,39 +444,22 @@ static clm_status create(clm_backend_cl *b, const clm_layer *layers, clm_vec *x,
                                &plan->part, err);
     if (st == CLM_OK)
         st = clm_buffer_create(b->dev, CLM_ELEM_F32, 2 * b->hp->ffn, &plan->gate_up, err);
-    plan->attention_out.buf = plan->attended.x;
+    if (st == CLM_OK)
+        st = clm_buffer_create(
+            b->dev, CLM_ELEM_F32,
+            clm_attention_part_floats(b->kv.n_heads, b->kv.head_dim, splits_of(b)), &plan->splits,
+            err);
+    if (st == CLM_OK) st = clm_buffer_create(b->dev, CLM_ELEM_I32, 1, &plan->pos, err);
     for (size_t i = 0; i < b->kv.n_layers && st == CLM_OK; i++) {
         const clm_layer *next = &layers[i + 1 < b->kv.n_layers ? i + 1 : i];
 
-        st = add_layer(&m, &layers[i], i == 0, next, &plan->layer_end[2 * i]);
-        plan->layer_end[2 * i + 1] = plan->n;
+        st = add_layer(&m, &layers[i], i, next);
+        plan->layer_end[i] = plan->n;
     }
     return st;
 }
 
 /* ---- running it ------------------------------------------------------------------------------ */
-
-static clm_status enqueue(const clm_cl_plan *plan, size_t from, size_t to, clm_err *err)
-{
-    clm_status st = CLM_OK;
-
-    for (size_t i = from; i < to && st == CLM_OK; i++)
-        st = clm_kernel_enqueue(plan->launches[i].kernel, &plan->launches[i].range, err);
-    return st;
-}
-
-static clm_status attend(clm_backend_cl *b, size_t layer, const clm_qkv *qkv, size_t pos,
-                         clm_err *err)
-{
-    const clm_backend_ops *ops = b->base.ops;
-    clm_status st = CLM_OK;
-
-    if (b->hp->position == CLM_POSITION_ROPE) st = ops->rope(&b->base, qkv, 1, pos, err);
-    if (st == CLM_OK) st = ops->kv_store(&b->base, layer, qkv, 1, pos, err);
-    if (st == CLM_OK)
-        st = ops->attention(&b->base, layer, qkv, 1, pos, &b->plan->attention_out, err);
-    return st;
-}
 
 clm_status clm__cl_decode(clm_backend *base, const clm_layer *layers, clm_vec *x,
                           const clm_qkv *qkv, size_t pos, bool *done, clm_err *err)
@@ -454,13 +476,12 @@ clm_status clm__cl_decode(clm_backend *base, const clm_layer *layers, clm_vec *x
         return st;
     }
     if (!b->plan->supported) return CLM_OK;
-    for (size_t i = 0; i < b->kv.n_layers && st == CLM_OK; i++) {
-        st = enqueue(b->plan, at, b->plan->layer_end[2 * i], err);
-        if (st == CLM_OK) st = attend(b, i, qkv, pos, err);
-        if (st == CLM_OK)
-            st = enqueue(b->plan, b->plan->layer_end[2 * i], b->plan->layer_end[2 * i + 1], err);
-        at = b->plan->layer_end[2 * i + 1];
-        if (st == CLM_OK && i % 8 == 7) st = clm_device_flush(b->dev, err);
+    st = clm_buffer_set_i32(b->plan->pos, (int32_t)pos, err);
+    for (size_t layer = 0; layer < b->kv.n_layers && st == CLM_OK; layer++) {
+        for (; at < b->plan->layer_end[layer] && st == CLM_OK; at++)
+            st =
+                clm_kernel_enqueue(b->plan->launches[at].kernel, &b->plan->launches[at].range, err);
+        if (st == CLM_OK && layer % 8 == 7) st = clm_device_flush(b->dev, err);
     }
     *done = true;
     return st;

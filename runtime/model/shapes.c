@@ -4,6 +4,7 @@
 #include "runtime/ops/op_add.h"
 #include "runtime/ops/op_argmax.h"
 #include "runtime/ops/op_attention.h"
+#include "runtime/ops/op_attention_decode.h"
 #include "runtime/ops/op_gather.h"
 #include "runtime/ops/op_kv_store.h"
 #include "runtime/ops/op_rmsnorm.h"
@@ -65,6 +66,23 @@ clm_shape clm_shape_attention(const clm_kv_shape *kv, const clm_qkv *qkv, size_t
     s.v[CLM_ATTENTION_CTX] = (int)kv->ctx;
     s.v[CLM_ATTENTION_POS0] = (int)pos0;
     s.v[CLM_ATTENTION_KV_TYPE] = (int)kv->type;
+    return s;
+}
+
+clm_shape clm_shape_attention_decode(const clm_kv_shape *kv, size_t rope_dims, const clm_qkv *qkv,
+                                     size_t splits)
+{
+    clm_shape s = {.v = {0}};
+
+    s.v[CLM_ATTENTION_DECODE_K_OFF] = (int)qkv->k_off;
+    s.v[CLM_ATTENTION_DECODE_V_OFF] = (int)qkv->v_off;
+    s.v[CLM_ATTENTION_DECODE_N_HEADS] = (int)kv->n_heads;
+    s.v[CLM_ATTENTION_DECODE_N_KV_HEADS] = (int)kv->n_kv_heads;
+    s.v[CLM_ATTENTION_DECODE_HEAD_DIM] = (int)kv->head_dim;
+    s.v[CLM_ATTENTION_DECODE_CTX] = (int)kv->ctx;
+    s.v[CLM_ATTENTION_DECODE_KV_TYPE] = (int)kv->type;
+    s.v[CLM_ATTENTION_DECODE_ROPE_DIMS] = (int)rope_dims;
+    s.v[CLM_ATTENTION_DECODE_SPLITS] = (int)splits;
     return s;
 }
 

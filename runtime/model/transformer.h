@@ -31,8 +31,9 @@ typedef struct clm_outputs {
 clm_status clm_transformer_run(clm_transformer *t, const int *ids, size_t n, size_t pos0,
                                const clm_outputs *want, clm_err *err);
 
-/* Rows of logits that are computed at a time, which bounds their memory: 4 MB for 64,000 words. */
-enum { CLM_LOGIT_ROWS = 16 };
+/* Rows of logits that are computed at a time, which bounds their memory: 8 MB for 64,000 words;
+ * as many as float products by CLBlast need (cl_matmul.c). */
+enum { CLM_LOGIT_ROWS = 32 };
 
 /* Logits of rows row0 .. row0 + n - 1 of the last run (n at most CLM_LOGIT_ROWS), for those who want
  * many without room for all: `logits` is [n][vocab]. */

@@ -7,20 +7,21 @@
 #include <math.h>
 #include <string.h>
 #include "runtime/ops/fill.h"
-#include "runtime/ops/op_kv_store.h"
+#include "runtime/ops/kv_case.h"
 #include "runtime/ops/op_util.h"
 #include "runtime/ops/ref.h"
 
 static const char *const k_dims[] = {"M",          "LD",       "Q_OFF", "LDO",  "N_HEADS",
                                      "N_KV_HEADS", "HEAD_DIM", "CTX",   "POS0", "KV_TYPE"};
-enum { AXIS_FAMILY, AXIS_WG, AXIS_CHUNK };
-enum { FAMILY_CPU, FAMILY_GPU };
-static const int k_family[] = {FAMILY_CPU, FAMILY_GPU}, k_wg[] = {1, 64, 128, 256};
-static const int k_chunk[] = {16, 64, 128};
+enum { AXIS_FAMILY, AXIS_QUERIES, AXIS_CHUNK, AXIS_WG, AXIS_WINDOW };
+enum { FAMILY_CPU, FAMILY_GPU, FAMILY_PLAIN };
+static const int k_family[] = {FAMILY_CPU, FAMILY_GPU, FAMILY_PLAIN};
+static const int k_queries[] = {1, 8, 16, 32}, k_chunk[] = {16, 64};
+static const int k_wg[] = {1, 64, 128}, k_window[] = {0, 1};
 static const clm_axis k_axes[] = {
-    {"FAMILY", k_family, CLM_COUNT(k_family)},
-    {"WG", k_wg, CLM_COUNT(k_wg)},
-    {"CHUNK", k_chunk, CLM_COUNT(k_chunk)},
+    {"FAMILY", k_family, CLM_COUNT(k_family)}, {"QUERIES", k_queries, CLM_COUNT(k_queries)},
+    {"CHUNK", k_chunk, CLM_COUNT(k_chunk)},    {"WG", k_wg, CLM_COUNT(k_wg)},
+    {"WINDOW", k_window, CLM_COUNT(k_window)},
 };
 
 void clm_alibi_slopes(float *slopes, size_t n_heads)
@@ -36,60 +37,62 @@ void clm_alibi_slopes(float *slopes, size_t n_heads)
     }
 }
 
-static bool valid(const int *params, const clm_shape *shape, const clm_caps *caps)
+static clm_kv_dims kv_dims(const clm_shape *shape)
 {
-    const uint64_t local_floats =
-        (uint64_t)shape->v[CLM_ATTENTION_HEAD_DIM] + 3 * (uint64_t)params[AXIS_CHUNK];
-
-    if (params[AXIS_FAMILY] == FAMILY_CPU) return params[AXIS_WG] == 1 && params[AXIS_CHUNK] <= 64;
-    /* Short chunks would leave most of the group without a key. */
-    return params[AXIS_WG] > 1 && params[AXIS_CHUNK] >= 64 &&
-           params[AXIS_CHUNK] >= params[AXIS_WG] / 2 && clm_op_group_fits(caps, params[AXIS_WG]) &&
-           local_floats * sizeof(float) <= caps->local_mem;
+    return (clm_kv_dims){(size_t)shape->v[CLM_ATTENTION_N_KV_HEADS],
+                         (size_t)shape->v[CLM_ATTENTION_HEAD_DIM],
+                         (size_t)shape->v[CLM_ATTENTION_CTX], shape->v[CLM_ATTENTION_KV_TYPE]};
 }
 
+/* Floats of local memory of the GPU family. */
+static uint64_t local_floats(int head_dim, int queries)
+{
+    return (uint64_t)queries * ((uint64_t)head_dim + 64 + 8 + 3);
+}
+
+static bool valid(const int *params, const clm_shape *shape, const clm_caps *caps)
+{
+    const int queries = params[AXIS_QUERIES], wg = params[AXIS_WG];
+    const uint64_t local = local_floats(shape->v[CLM_ATTENTION_HEAD_DIM], queries);
+
+    if (params[AXIS_FAMILY] == FAMILY_PLAIN)
+        return wg == 1 && queries == 1 && params[AXIS_CHUNK] == 16 && params[AXIS_WINDOW] == 0;
+    if (params[AXIS_FAMILY] == FAMILY_CPU)
+        return wg == 1 && queries <= 8 && (queries == 8 || params[AXIS_CHUNK] == 64);
+    return wg > 1 && params[AXIS_CHUNK] == 64 && queries * 8 >= wg && clm_op_group_fits(caps, wg) &&
+           local * sizeof(float) <= caps->local_mem && local * sizeof(float) <= 48 << 10;
+}
+
+/* One row alone shares its keys with none, and should not be computed several times. */
 static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
 {
+    const int n = shape->v[CLM_ATTENTION_HEAD_DIM], m = shape->v[CLM_ATTENTION_M];
     const int wg = clm_op_group_choose(&k_axes[AXIS_WG], caps, 128);
+    int queries = m > 8 ? 32 : 16;
 
-    (void)shape;
-    params[AXIS_FAMILY] = caps->type == CLM_DEVICE_GPU && wg > 1 ? FAMILY_GPU : FAMILY_CPU;
-    params[AXIS_WG] = params[AXIS_FAMILY] == FAMILY_GPU ? wg : 1;
-    params[AXIS_CHUNK] = params[AXIS_FAMILY] == FAMILY_GPU ? 128 : 16;
+    while (queries > wg / 8 && local_floats(n, queries) * sizeof(float) > 48 << 10) queries /= 2;
+    params[AXIS_FAMILY] = caps->type == CLM_DEVICE_GPU && wg == 128 ? FAMILY_GPU : FAMILY_CPU;
+    params[AXIS_QUERIES] = m > 1 ? 8 : 1;
+    params[AXIS_CHUNK] = 64;
+    params[AXIS_WG] = 1;
+    params[AXIS_WINDOW] = 1;
+    if (params[AXIS_FAMILY] != FAMILY_GPU) return;
+    params[AXIS_QUERIES] = queries;
+    params[AXIS_WG] = wg;
+    if (!valid(params, shape, caps)) {
+        params[AXIS_FAMILY] = FAMILY_CPU;
+        params[AXIS_QUERIES] = m > 1 ? 8 : 1;
+        params[AXIS_WG] = 1;
+    }
 }
 
 static size_t defines(const clm_shape *shape, const int *params, clm_define *defs)
 {
     defs[0] = (clm_define){"HEAD_DIM", shape->v[CLM_ATTENTION_HEAD_DIM]};
     defs[1] = (clm_define){"KV_TYPE", shape->v[CLM_ATTENTION_KV_TYPE]};
-    defs[2] = (clm_define){"FAMILY", params[AXIS_FAMILY]};
-    defs[3] = (clm_define){"WG", params[AXIS_WG]};
-    defs[4] = (clm_define){"CHUNK", params[AXIS_CHUNK]};
-    return 5;
-}
-
-/* A cache of random values within -1..1 up to position `used` of each head, and NaN (int8: NaN
- * scales) behind it, where the kernel must not look. */
-static void fill_cache(clm_random *r, clm_case_buffer *cache, clm_case_buffer *scales, size_t heads,
-                       size_t ctx, size_t n, size_t used)
-{
-    for (size_t at = 0; at < heads * ctx; at++) {
-        const bool written = at % ctx < used;
-
-        for (size_t d = 0; d < n; d++) {
-            const float value = written ? clm_random_float(r, -1.0f, 1.0f) : NAN;
-
-            if (cache->type == CLM_ELEM_F32)
-                ((float *)cache->data)[at * n + d] = value;
-            else if (cache->type == CLM_ELEM_F16)
-                ((uint16_t *)cache->data)[at * n + d] = clm_ref_float_to_half(value);
-            else
-                ((int8_t *)cache->data)[at * n + d] = (int8_t)(written ? value * 127.0f : 127.0f);
-        }
-        if (cache->type == CLM_ELEM_I8)
-            ((uint16_t *)scales->data)[at] =
-                clm_ref_float_to_half(written ? clm_random_float(r, 0.5f, 1.0f) / 127.0f : NAN);
-    }
+    for (size_t a = 0; a < CLM_COUNT(k_axes); a++)
+        defs[2 + a] = (clm_define){k_axes[a].name, params[a]};
+    return 2 + CLM_COUNT(k_axes);
 }
 
 static clm_status fill(clm_case *c, uint32_t seed, clm_err *err)
@@ -97,18 +100,13 @@ static clm_status fill(clm_case *c, uint32_t seed, clm_err *err)
     const int *v = c->shape.v;
     const size_t rows = (size_t)v[CLM_ATTENTION_M], ld = (size_t)v[CLM_ATTENTION_LD];
     const size_t heads = (size_t)v[CLM_ATTENTION_N_HEADS];
-    const size_t kv_heads = (size_t)v[CLM_ATTENTION_N_KV_HEADS];
-    const size_t n = (size_t)v[CLM_ATTENTION_HEAD_DIM], ctx = (size_t)v[CLM_ATTENTION_CTX];
-    const size_t used = (size_t)v[CLM_ATTENTION_POS0] + rows, positions = kv_heads * ctx;
-    const clm_elem type = clm_cache_elem(v[CLM_ATTENTION_KV_TYPE]);
-    const size_t n_scales = type == CLM_ELEM_I8 ? positions : 1;
+    const size_t n = (size_t)v[CLM_ATTENTION_HEAD_DIM];
+    const clm_kv_dims dims = kv_dims(&c->shape);
     clm_random r = clm_random_init(seed);
     float *x = clm_case_add(c, "x", CLM_ELEM_F32, rows * ld, CLM_CASE_IN), *slopes;
 
-    if (x == NULL || clm_case_add(c, "k", type, positions * n, CLM_CASE_IN) == NULL ||
-        clm_case_add(c, "v", type, positions * n, CLM_CASE_IN) == NULL ||
-        clm_case_add(c, "ks", CLM_ELEM_F16, n_scales, CLM_CASE_IN) == NULL ||
-        clm_case_add(c, "vs", CLM_ELEM_F16, n_scales, CLM_CASE_IN) == NULL ||
+    if (x == NULL ||
+        !clm_kv_case_add(c, &r, &dims, (size_t)v[CLM_ATTENTION_POS0] + rows, CLM_CASE_IN) ||
         (slopes = clm_case_add(c, "slopes", CLM_ELEM_F32, heads, CLM_CASE_IN)) == NULL ||
         clm_case_add(c, "out", CLM_ELEM_F32, rows * (size_t)v[CLM_ATTENTION_LDO], CLM_CASE_OUT) ==
             NULL)
@@ -117,8 +115,6 @@ static clm_status fill(clm_case *c, uint32_t seed, clm_err *err)
     memset(x, 0xFF, rows * ld * sizeof *x);
     for (size_t m = 0; m < rows; m++)
         clm_random_fill(&r, x + m * ld + v[CLM_ATTENTION_Q_OFF], heads * n, -6.0f, 6.0f);
-    fill_cache(&r, &c->bufs[1], &c->bufs[3], kv_heads, ctx, n, used);
-    fill_cache(&r, &c->bufs[2], &c->bufs[4], kv_heads, ctx, n, used);
     if (c->shape.f[0] > 0.0f) clm_alibi_slopes(slopes, heads);
     return CLM_OK;
 }
@@ -129,7 +125,8 @@ static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *pa
     const int *v = shape->v;
     const int heads = v[CLM_ATTENTION_N_HEADS], kv_heads = v[CLM_ATTENTION_N_KV_HEADS];
     const size_t wg = (size_t)params[AXIS_WG];
-    *range = (clm_range){2, {(size_t)heads * wg, (size_t)v[CLM_ATTENTION_M]}, {wg, 1}};
+    const size_t groups = clm_op_ceil_div((size_t)v[CLM_ATTENTION_M], (size_t)params[AXIS_QUERIES]);
+    *range = (clm_range){2, {groups * wg, (size_t)heads}, {wg, 1}};
     clm_status st;
 
     if (kv_heads < 1 || heads % kv_heads != 0)
@@ -146,12 +143,14 @@ static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *pa
         CLM_BUF(bufs[4]),
         CLM_BUF(bufs[5]),
         CLM_BUF(bufs[6]),
+        CLM_BUF(bufs[7]),
         CLM_I32(v[CLM_ATTENTION_LD]),
         CLM_I32(v[CLM_ATTENTION_Q_OFF]),
         CLM_I32(v[CLM_ATTENTION_LDO]),
         CLM_I32(heads / kv_heads),
-        CLM_I32(v[CLM_ATTENTION_CTX]),
+        CLM_I32(clm_kv_padded((size_t)v[CLM_ATTENTION_CTX])),
         CLM_I32(v[CLM_ATTENTION_POS0]),
+        CLM_I32(v[CLM_ATTENTION_M]),
         CLM_F32(1.0f / sqrtf((float)v[CLM_ATTENTION_HEAD_DIM])),
     };
     st = clm_kernel_set_args(kernel, args, CLM_COUNT(args), err);
@@ -191,27 +190,22 @@ static double flops(const clm_shape *shape)
         .f = {alibi},                                                                              \
     }
 static const clm_shape k_test[] = {
-    /* M, heads, kv heads, head dim, ctx, pos0, type, gap, alibi */
+    /* M, heads, kv heads, head dim, ctx, pos0, type, gap, alibi; few pairs of head dim and type, for
+     * each is a build */
     SHAPE(2, 6, 3, 16, 70, 63, CLM_CACHE_F16, 3, 1),
     SHAPE(1, 1, 1, 16, 1, 0, CLM_CACHE_F16, 0, 1),
     SHAPE(7, 5, 5, 16, 63, 0, CLM_CACHE_F16, 1, 1),
     SHAPE(33, 8, 2, 16, 64, 31, CLM_CACHE_F16, 0, 0),
     SHAPE(1, 40, 40, 16, 257, 256, CLM_CACHE_F16, 0, 1),
-    SHAPE(2, 6, 6, 16, 66, 64, CLM_CACHE_F32, 0, 1),
-    SHAPE(33, 6, 3, 16, 65, 32, CLM_CACHE_F32, 0, 0),
+    SHAPE(37, 8, 8, 16, 530, 490, CLM_CACHE_F16, 0, 1),
     SHAPE(1, 8, 8, 16, 65, 64, CLM_CACHE_I8, 0, 1),
-    SHAPE(7, 8, 2, 16, 130, 120, CLM_CACHE_I8, 5, 0),
-    SHAPE(1, 3, 3, 32, 64, 63, CLM_CACHE_F32, 0, 0),
-    SHAPE(2, 8, 2, 64, 257, 255, CLM_CACHE_F16, 0, 0),
-    SHAPE(7, 5, 5, 80, 65, 58, CLM_CACHE_F16, 0, 1),
-    SHAPE(1, 40, 40, 128, 257, 256, CLM_CACHE_F16, 0, 1),
+    SHAPE(9, 8, 2, 16, 130, 120, CLM_CACHE_I8, 5, 0),
+    SHAPE(5, 5, 5, 80, 65, 58, CLM_CACHE_F16, 0, 1),
+    SHAPE(1, 10, 10, 128, 257, 256, CLM_CACHE_F16, 0, 1),
     SHAPE(33, 5, 5, 128, 64, 0, CLM_CACHE_F16, 0, 1),
-    SHAPE(1, 8, 8, 128, 257, 256, CLM_CACHE_I8, 0, 1),
-    SHAPE(2, 6, 3, 7, 65, 63, CLM_CACHE_F32, 2, 1),
-    SHAPE(7, 1, 1, 7, 257, 250, CLM_CACHE_F32, 0, 0),
-    SHAPE(1, 6, 3, 7, 63, 62, CLM_CACHE_I8, 0, 1),
-    SHAPE(2, 2, 1, 20, 64, 62, CLM_CACHE_F16, 0, 1),
-    SHAPE(1, 2, 2, 1, 5, 3, CLM_CACHE_F32, 0, 0),
+    SHAPE(2, 6, 3, 20, 65, 63, CLM_CACHE_F32, 2, 1),
+    SHAPE(35, 6, 3, 20, 65, 30, CLM_CACHE_F32, 0, 0),
+    SHAPE(9, 6, 3, 7, 64, 55, CLM_CACHE_I8, 0, 1),
 };
 static const clm_shape k_tune[] = {
     SHAPE(1, 40, 40, 128, 4096, 511, CLM_CACHE_F16, 0, 1),

@@ -1,14 +1,15 @@
 /* runtime/ops/op_attention.h: descriptor of cl/attention.cl and the meaning of its sizes.
  *
  * Layer    runtime.
- * Buffers  x, k, v, ks, vs (one element without CLM_CACHE_I8), slopes, out
+ * Buffers  x, k, v, ks, vs (one element without CLM_CACHE_I8), kmax, slopes, out
  */
 #ifndef CLM_RUNTIME_OPS_OP_ATTENTION_H
 #define CLM_RUNTIME_OPS_OP_ATTENTION_H
 
+#include "runtime/ops/kv_layout.h"
 #include "tuning/op_desc.h"
 
-/* shape.v; LD is the row stride of x, LDO that of out; KV_TYPE as in op_kv_store.h.
+/* shape.v; LD is the row stride of x, LDO that of out; KV_TYPE: enum clm_cache_type.
  * shape.f[0] matters to test data only: 1 fills the slopes of ALiBi, 0 fills zeros. */
 enum clm_attention_dim {
     CLM_ATTENTION_M,

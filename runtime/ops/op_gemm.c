@@ -14,14 +14,21 @@
 
 enum { SIZE_LIMIT = 1 << 29, MAX_PANEL = 64 };
 
-enum { AXIS_FAMILY, AXIS_DOT };
+enum { FAMILY_CPU, FAMILY_GPU };
+enum { AXIS_FAMILY, AXIS_TILES, AXIS_LANE_T, AXIS_LANE_N, AXIS_DOT };
 
-static const int k_families[] = {0};
+static const int k_families[] = {FAMILY_CPU, FAMILY_GPU};
+static const int k_tiles[] = {4, 8};
+static const int k_lane_t[] = {4, 8};
+static const int k_lane_n[] = {4, 8};
 static const int k_dots[] = {CLM_DOT_PLAIN, CLM_DOT_KHR,  CLM_DOT_AMD,
                              CLM_DOT_PTX,   CLM_DOT_VNNI, CLM_DOT_AVX2};
 
 static const clm_axis k_axes[] = {
     [AXIS_FAMILY] = {"FAMILY", k_families, CLM_COUNT(k_families)},
+    [AXIS_TILES] = {"TILES", k_tiles, CLM_COUNT(k_tiles)},
+    [AXIS_LANE_T] = {"LANE_T", k_lane_t, CLM_COUNT(k_lane_t)},
+    [AXIS_LANE_N] = {"LANE_N", k_lane_n, CLM_COUNT(k_lane_n)},
     [AXIS_DOT] = {"DOT", k_dots, CLM_COUNT(k_dots)},
 };
 
@@ -30,11 +37,12 @@ static const char *const k_dims[CLM_GEMM_DIMS] = {
 };
 
 /* 32 vector registers hold 12 float and 12 integer sums and what else is needed; 16 registers, where a
- * sum takes two, hold 2 and 2. Compilers without vector instructions of their own spill in any case. */
+ * sum takes two, hold 2 and 2. Compilers without vector instructions of their own spill in any case. On
+ * GPUs a panel is what a group's work-items share: 32 make 8 to 16 work-items for each of its rows. */
 int clm_gemm_panel(const clm_caps *caps)
 {
     if (caps->dot == CLM_DOT_VNNI) return 12;
-    return caps->type == CLM_DEVICE_CPU ? 4 : 16;
+    return caps->type == CLM_DEVICE_CPU ? 4 : 32;
 }
 
 static clm_weight_layout layout_of(const clm_shape *shape)
@@ -63,17 +71,55 @@ static bool shape_legal(const clm_shape *shape)
     return clm_weight_quantised(w.format) && clm_weight_legal(&w);
 }
 
+/* Work-items of a group of family 1: along the tokens and along the rows. */
+static size_t group_x(const clm_shape *shape, const int *params)
+{
+    return (size_t)(shape->v[CLM_GEMM_T] / params[AXIS_LANE_T]);
+}
+
+static size_t group_y(const int *params)
+{
+    return (size_t)(CLM_TILE_ROWS * params[AXIS_TILES] / params[AXIS_LANE_N]);
+}
+
+/* Whether family 1 runs on the device. The dot products of 16 rows are the other family's. */
+static bool group_valid(const int *params, const clm_shape *shape, const clm_caps *caps)
+{
+    const size_t local = 32 * (size_t)(CLM_TILE_ROWS * params[AXIS_TILES] + shape->v[CLM_GEMM_T]);
+
+    if (params[AXIS_DOT] == CLM_DOT_VNNI || params[AXIS_DOT] == CLM_DOT_AVX2) return false;
+    return shape->v[CLM_GEMM_T] % params[AXIS_LANE_T] == 0 &&
+           group_x(shape, params) <= caps->max_item_sizes[0] &&
+           group_y(params) <= caps->max_item_sizes[1] &&
+           group_x(shape, params) * group_y(params) <= caps->max_group_size &&
+           local <= caps->local_mem;
+}
+
 static bool valid(const int *params, const clm_shape *shape, const clm_caps *caps)
 {
     if (!shape_legal(shape)) return false;
+    if (params[AXIS_FAMILY] == FAMILY_GPU) {
+        if (!group_valid(params, shape, caps)) return false;
+    } else if (params[AXIS_TILES] != k_tiles[0] || params[AXIS_LANE_T] != k_lane_t[0] ||
+               params[AXIS_LANE_N] != k_lane_n[0]) {
+        return false; /* they are the other family's */
+    }
     return params[AXIS_DOT] == CLM_DOT_PLAIN || params[AXIS_DOT] == (int)caps->dot;
 }
 
+/* GPUs take panels of clm_gemm_panel(); their family does not serve every other panel. More than 16 sums
+ * of a work-item stay in registers, except with Intel's compiler, which is one of those with DOT khr. */
 static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
 {
+    const bool gpu = caps->type == CLM_DEVICE_GPU;
+    const bool wide = caps->dot == CLM_DOT_VNNI || caps->dot == CLM_DOT_AVX2;
+
     (void)shape;
-    params[AXIS_FAMILY] = 0;
-    params[AXIS_DOT] = (int)caps->dot;
+    params[AXIS_FAMILY] = gpu ? FAMILY_GPU : FAMILY_CPU;
+    params[AXIS_TILES] = gpu ? 8 : k_tiles[0];
+    params[AXIS_LANE_T] = k_lane_t[0];
+    params[AXIS_LANE_N] = gpu && caps->dot != CLM_DOT_KHR ? 8 : k_lane_n[0];
+    params[AXIS_DOT] = gpu && wide ? CLM_DOT_PLAIN : (int)caps->dot;
 }
 
 static size_t defines(const clm_shape *shape, const int *params, clm_define *defs)
@@ -143,16 +189,22 @@ static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *pa
                        clm_buffer *const *bufs, clm_range *range, clm_err *err)
 {
     const int *v = shape->v;
+    const size_t panels = clm_op_ceil_div((size_t)v[CLM_GEMM_M], (size_t)v[CLM_GEMM_T]);
     clm_arg args[CLM_GEMM_BUFFERS + 5];
     size_t n = 0;
 
-    (void)params;
     for (; n < CLM_GEMM_BUFFERS; n++) args[n] = CLM_BUF(bufs[n]);
     for (int i = CLM_GEMM_M; i <= CLM_GEMM_Y_OFF; i++) args[n++] = CLM_I32(v[i]);
-    *range = (clm_range){2,
-                         {clm_op_ceil_div((size_t)v[CLM_GEMM_M], (size_t)v[CLM_GEMM_T]),
-                          clm_op_ceil_div((size_t)v[CLM_GEMM_N], CLM_TILE_ROWS)},
-                         {1, 1}};
+    if (params[AXIS_FAMILY] == FAMILY_GPU) {
+        const size_t x = group_x(shape, params), y = group_y(params);
+        const size_t rows = (size_t)(CLM_TILE_ROWS * params[AXIS_TILES]);
+
+        *range =
+            (clm_range){2, {panels * x, clm_op_ceil_div((size_t)v[CLM_GEMM_N], rows) * y}, {x, y}};
+    } else {
+        *range =
+            (clm_range){2, {panels, clm_op_ceil_div((size_t)v[CLM_GEMM_N], CLM_TILE_ROWS)}, {1, 1}};
+    }
     return clm_kernel_set_args(kernel, args, n, err);
 }
 
@@ -179,7 +231,8 @@ static double flops(const clm_shape *shape)
 #define TEST_SHAPES(F)                                                                             \
     SHAPE(1, 1, 32, 1, 0, 1, F, 32, 0), SHAPE(13, 33, 96, 40, 3, 12, F, 32, 1),                    \
         SHAPE(24, 100, 256, 100, 0, 12, F, 128, 0), SHAPE(7, 48, 96, 48, 0, 4, F, 0, 2),           \
-        SHAPE(5, 17, 64, 17, 0, 16, F, 64, 1), SHAPE(65, 83, 160, 90, 7, 12, F, 32, 0)
+        SHAPE(5, 17, 64, 17, 0, 16, F, 64, 1), SHAPE(37, 130, 128, 131, 1, 32, F, 64, 1),          \
+        SHAPE(65, 83, 160, 90, 7, 12, F, 32, 0)
 /* Baichuan-13B, a prompt of 512: query, key and value; output; gate and up; down. */
 #define TUNE_SHAPES(F, GROUP, MIN)                                                                 \
     SHAPE(512, 15360, 5120, 15360, 0, 12, F, GROUP, MIN),                                          \

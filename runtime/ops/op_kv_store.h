@@ -1,18 +1,13 @@
 /* runtime/ops/op_kv_store.h: descriptor of cl/kv_store.cl and the meaning of its sizes.
  *
  * Layer    runtime.
- * Buffers  x, k, v (out), ks, vs (out with CLM_CACHE_I8, else one element, not touched)
+ * Buffers  x, k, v, ks, vs (one element each without CLM_CACHE_I8), kmax
  */
 #ifndef CLM_RUNTIME_OPS_OP_KV_STORE_H
 #define CLM_RUNTIME_OPS_OP_KV_STORE_H
 
+#include "runtime/ops/kv_layout.h"
 #include "tuning/op_desc.h"
-
-/* How keys and values lie in the caches (dim KV_TYPE and -D KV_TYPE). */
-enum clm_cache_type { CLM_CACHE_F32 = 0, CLM_CACHE_F16 = 1, CLM_CACHE_I8 = 2 };
-
-/* Element type of a cache of `kv_type`. */
-clm_elem clm_cache_elem(int kv_type);
 
 /* shape.v; LD is the row stride of x, CTX the positions a cache holds. */
 enum clm_kv_store_dim {

@@ -15,16 +15,21 @@
 /* Bound of every size, so that sums of two of them are ints. */
 enum { SIZE_LIMIT = 1 << 29, SUM_ROWS = 32 };
 
-enum { AXIS_FAMILY, AXIS_STREAMS, AXIS_DOT };
+enum { FAMILY_CPU, FAMILY_GPU };
+enum { AXIS_FAMILY, AXIS_STREAMS, AXIS_WG, AXIS_MAGIC, AXIS_DOT };
 
-static const int k_families[] = {0};
-static const int k_streams[] = {2, 4, 8};
+static const int k_families[] = {FAMILY_CPU, FAMILY_GPU};
+static const int k_streams[] = {1, 2, 4, 8};
+static const int k_wg[] = {64, 256};
+static const int k_magic[] = {0, 1};
 static const int k_dots[] = {CLM_DOT_PLAIN, CLM_DOT_KHR,  CLM_DOT_AMD,
                              CLM_DOT_PTX,   CLM_DOT_VNNI, CLM_DOT_AVX2};
 
 static const clm_axis k_axes[] = {
     [AXIS_FAMILY] = {"FAMILY", k_families, CLM_COUNT(k_families)},
     [AXIS_STREAMS] = {"STREAMS", k_streams, CLM_COUNT(k_streams)},
+    [AXIS_WG] = {"WG", k_wg, CLM_COUNT(k_wg)},
+    [AXIS_MAGIC] = {"MAGIC", k_magic, CLM_COUNT(k_magic)},
     [AXIS_DOT] = {"DOT", k_dots, CLM_COUNT(k_dots)},
 };
 
@@ -74,24 +79,73 @@ static bool shape_legal(const clm_shape *shape)
     return !v[CLM_LINEAR_OUT_ACT] || v[CLM_LINEAR_N] % CLM_ACT_GROUP == 0;
 }
 
+/* Tiles of 16 rows that make whole groups of outputs. */
+static int least_tiles(const clm_shape *shape)
+{
+    if (shape->v[CLM_LINEAR_EPILOGUE] == CLM_LINEAR_STORE) return 1;
+    return shape->v[CLM_LINEAR_EPILOGUE] == CLM_LINEAR_SWIGLU && shape->v[CLM_LINEAR_OUT_ACT] ? 4
+                                                                                              : 2;
+}
+
+/* LINEAR_TILES of cl/linear_group.cl: tiles of a work-group. */
+static int group_tiles(const clm_shape *shape, const int *params)
+{
+    const int least = least_tiles(shape);
+    int tiles = params[AXIS_STREAMS];
+
+    if (tiles < 2) tiles = 2;
+    return tiles > least ? tiles : least;
+}
+
+/* Bytes of local memory of a work-group: LINEAR_LOCAL of cl/linear_group.cl. */
+static size_t group_local(const clm_shape *shape, const int *params)
+{
+    const int format = shape->v[CLM_LINEAR_FORMAT];
+    const int lanes = format == CLM_FORMAT_F16 || format == CLM_FORMAT_BF16 ? 2 : 4;
+    const int tiles = group_tiles(shape, params), rows = tiles * CLM_TILE_ROWS;
+    const int split = params[AXIS_WG] / lanes * params[AXIS_STREAMS] / tiles;
+
+    return (size_t)(rows * (split + 1) + params[AXIS_WG] + 2 * rows) * sizeof(float);
+}
+
+/* Whether family 1 runs on the device. The dot products of 16 rows are the other family's. */
+static bool group_valid(const int *params, const clm_shape *shape, const clm_caps *caps)
+{
+    const bool level = clm_weight_quantised((clm_weight_format)shape->v[CLM_LINEAR_FORMAT]) &&
+                       !shape->v[CLM_LINEAR_ACT];
+
+    if (params[AXIS_STREAMS] > 2 || (params[AXIS_MAGIC] && !level)) return false;
+    if (params[AXIS_DOT] == CLM_DOT_VNNI || params[AXIS_DOT] == CLM_DOT_AVX2) return false;
+    return clm_op_group_fits(caps, params[AXIS_WG]) &&
+           group_local(shape, params) <= caps->local_mem;
+}
+
 static bool valid(const int *params, const clm_shape *shape, const clm_caps *caps)
 {
-    const int *v = shape->v;
-    int least = 1; /* tiles that make whole groups of outputs */
-
     if (!shape_legal(shape)) return false;
-    if (v[CLM_LINEAR_EPILOGUE] != CLM_LINEAR_STORE) least = 2;
-    if (v[CLM_LINEAR_EPILOGUE] == CLM_LINEAR_SWIGLU && v[CLM_LINEAR_OUT_ACT]) least = 4;
-    if (params[AXIS_STREAMS] < least) return false;
-    if (!v[CLM_LINEAR_ACT]) return params[AXIS_DOT] == CLM_DOT_PLAIN;
+    if (params[AXIS_FAMILY] == FAMILY_GPU) {
+        if (!group_valid(params, shape, caps)) return false;
+    } else if (params[AXIS_STREAMS] < 2 || params[AXIS_STREAMS] < least_tiles(shape) ||
+               params[AXIS_WG] != k_wg[0] || params[AXIS_MAGIC]) {
+        return false; /* one stream is never best on a CPU, the rest is not its own */
+    }
+    if (!shape->v[CLM_LINEAR_ACT]) return params[AXIS_DOT] == CLM_DOT_PLAIN;
     return params[AXIS_DOT] == CLM_DOT_PLAIN || params[AXIS_DOT] == (int)caps->dot;
 }
 
+/* MAGIC makes nibbles cheaper on most GPUs and dearer on none by much, but bytes dearer: see the counts
+ * in docs/performance.md. */
 static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
 {
-    params[AXIS_FAMILY] = 0;
-    params[AXIS_STREAMS] = 4;
-    params[AXIS_DOT] = shape->v[CLM_LINEAR_ACT] ? (int)caps->dot : CLM_DOT_PLAIN;
+    const bool act = shape->v[CLM_LINEAR_ACT] != 0;
+    const bool gpu = caps->type == CLM_DEVICE_GPU;
+    const bool wide = caps->dot == CLM_DOT_VNNI || caps->dot == CLM_DOT_AVX2;
+
+    params[AXIS_FAMILY] = gpu ? FAMILY_GPU : FAMILY_CPU;
+    params[AXIS_STREAMS] = gpu ? 1 : 4;
+    params[AXIS_WG] = gpu ? clm_op_group_choose(&k_axes[AXIS_WG], caps, 256) : k_wg[0];
+    params[AXIS_MAGIC] = gpu && !act && shape->v[CLM_LINEAR_FORMAT] == CLM_FORMAT_Q4;
+    params[AXIS_DOT] = act && !(gpu && wide) ? (int)caps->dot : CLM_DOT_PLAIN;
 }
 
 static size_t defines(const clm_shape *shape, const int *params, clm_define *defs)
@@ -205,7 +259,14 @@ static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *pa
     for (; n < CLM_LINEAR_BUFFERS; n++) args[n] = CLM_BUF(bufs[n]);
     for (int i = CLM_LINEAR_N; i <= CLM_LINEAR_N_PART; i++) args[n++] = CLM_I32(shape->v[i]);
     args[n++] = CLM_F32(shape->f[0]);
-    *range = (clm_range){1, {clm_op_ceil_div(tiles, (size_t)params[AXIS_STREAMS])}, {1}};
+    if (params[AXIS_FAMILY] == FAMILY_GPU) {
+        const size_t wg = (size_t)params[AXIS_WG];
+
+        *range =
+            (clm_range){1, {clm_op_ceil_div(tiles, (size_t)group_tiles(shape, params)) * wg}, {wg}};
+    } else {
+        *range = (clm_range){1, {clm_op_ceil_div(tiles, (size_t)params[AXIS_STREAMS])}, {1}};
+    }
     return clm_kernel_set_args(kernel, args, n, err);
 }
 

@@ -8,6 +8,8 @@
 #include "runtime/ops/op_add.h"
 #include "runtime/ops/op_argmax.h"
 #include "runtime/ops/op_attention.h"
+#include "runtime/ops/op_attention_combine.h"
+#include "runtime/ops/op_attention_decode.h"
 #include "runtime/ops/op_dequant.h"
 #include "runtime/ops/op_embed.h"
 #include "runtime/ops/op_gather.h"
@@ -23,10 +25,28 @@
 #include "runtime/ops/op_xgemm.h"
 
 static const clm_op_desc *const k_ops[] = {
-    &clm_op_act_quant, &clm_op_add,     &clm_op_argmax,   &clm_op_attention,  &clm_op_dequant,
-    &clm_op_embed,     &clm_op_gather,  &clm_op_gemm_q4,  &clm_op_gemm_q8,    &clm_op_gemv_f16,
-    &clm_op_gemv_q4,   &clm_op_gemv_q8, &clm_op_kv_store, &clm_op_linear_f16, &clm_op_linear_q4,
-    &clm_op_linear_q8, &clm_op_rmsnorm, &clm_op_rope,     &clm_op_swiglu,     &clm_op_xgemm,
+    &clm_op_act_quant,
+    &clm_op_add,
+    &clm_op_argmax,
+    &clm_op_attention,
+    &clm_op_attention_combine,
+    &clm_op_attention_decode,
+    &clm_op_dequant,
+    &clm_op_embed,
+    &clm_op_gather,
+    &clm_op_gemm_q4,
+    &clm_op_gemm_q8,
+    &clm_op_gemv_f16,
+    &clm_op_gemv_q4,
+    &clm_op_gemv_q8,
+    &clm_op_kv_store,
+    &clm_op_linear_f16,
+    &clm_op_linear_q4,
+    &clm_op_linear_q8,
+    &clm_op_rmsnorm,
+    &clm_op_rope,
+    &clm_op_swiglu,
+    &clm_op_xgemm,
 };
 
 const clm_op_desc *const *clm_ops(size_t *count)

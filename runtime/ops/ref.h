@@ -28,6 +28,8 @@ void clm_ref_act_quant(clm_case *c);
 void clm_ref_add(clm_case *c);
 void clm_ref_argmax(clm_case *c);
 void clm_ref_attention(clm_case *c);
+void clm_ref_attention_combine(clm_case *c);
+void clm_ref_attention_decode(clm_case *c);
 void clm_ref_dequant(clm_case *c);
 void clm_ref_embed(clm_case *c);
 void clm_ref_gather(clm_case *c);

@@ -56,7 +56,8 @@ static void check_matrix(const clm_tensor *t, size_t rows, size_t cols, double s
 
 static void test_values(void **state)
 {
-    static const char *const types[] = {"q4_0", "Q4_1", "q8_0", "f16", "bf16", "F32"};
+    static const char *const types[] = {"q4_0", "Q4_1", "q5_0", "q5_1",
+                                        "q8_0", "f16",  "bf16", "F32"};
     const clm_hparams hp = small();
 
     (void)state;

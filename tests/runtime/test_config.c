@@ -224,6 +224,31 @@ static void test_full_and_dump(void **state)
     clm_config_destroy(b);
 }
 
+/* What a model may recommend is a comment in the dump until somebody sets it: reading the dump back
+ * must not turn defaults into settings. */
+static void test_dump_of_advised_keys(void **state)
+{
+    clm_config *a = create(), *b = create();
+    clm_err err = {""};
+    char *text = NULL;
+
+    (void)state;
+    assert_int_equal(clm_config_settings(a)->given, 0);
+    assert_int_equal(load_text(a, "top_p: 0.95\nseed: 3\n", &err), CLM_OK);
+    assert_int_equal(clm_config_dump(a, &text, &err), CLM_OK);
+    assert_non_null(strstr(text, "\ntop_p: 0.95  #"));
+    assert_non_null(strstr(text, "\n#top_k: 0  #"));
+    assert_non_null(strstr(text, "\n#temperature: 0.35  #"));
+    assert_non_null(strstr(text, "\nctx_size: 4096  #"));
+    assert_int_equal(load_text(b, text, &err), CLM_OK);
+    free(text);
+    assert_int_equal(clm_config_dump(b, &text, &err), CLM_OK);
+    assert_non_null(strstr(text, "\n#top_k: 0  #"));
+    free(text);
+    clm_config_destroy(a);
+    clm_config_destroy(b);
+}
+
 static void test_dump_texts(void **state)
 {
     static const char *const texts[] = {"no",       "1",   "a\nb\n",
@@ -650,6 +675,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_full_and_dump),
+        cmocka_unit_test(test_dump_of_advised_keys),
         cmocka_unit_test(test_dump_texts),
         cmocka_unit_test(test_unknown),
         cmocka_unit_test(test_types_and_ranges),

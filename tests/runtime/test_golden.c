@@ -208,9 +208,33 @@ static void opencl_devices(void **state)
     free(list);
 }
 
+/* generation_config.json ranks below what the user has set and above the defaults. */
+static void recommended_sampling(void **state)
+{
+    const model m = {"hf-baichuan13b-tiny", "", 0, 0};
+    clm_config *config;
+    clm_engine *e;
+    clm_sampling s;
+    clm_err err = {""};
+
+    (void)state;
+    require_golden();
+    e = open_engine(&m, "ref", CLM_KV_F32);
+    assert_int_equal(clm_config_create(&config, &err), CLM_OK);
+    s = clm_engine_sampling(e, clm_config_settings(config));
+    assert_true(s.temperature == 0.3 && s.top_k == 5 && s.top_p == 0.85);
+    assert_true(s.min_p == 0.0 && s.max_new_tokens == 2048);
+    assert_int_equal(clm_config_set(config, "top_k", "0", "test", &err), CLM_OK);
+    s = clm_engine_sampling(e, clm_config_settings(config));
+    assert_true(s.temperature == 0.3 && s.top_k == 0);
+    clm_config_destroy(config);
+    clm_engine_destroy(e);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(reference_backend),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(recommended_sampling),
+                                       cmocka_unit_test(reference_backend),
                                        cmocka_unit_test(opencl_devices)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
