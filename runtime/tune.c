@@ -106,11 +106,10 @@ static bool names_op(const char *list, const char *op)
  * for more: the shape with fewer of them (a dimension called M), as the lookup takes the nearest. */
 static clm_shape trim(const clm_op_desc *op, const clm_shape *shape)
 {
+    const size_t m = clm_op_tokens_dim(op);
     clm_shape s = *shape;
 
-    for (size_t i = 0; i < op->n_dims; i++)
-        while (strcmp(op->dims[i], "M") == 0 && s.v[i] > MIN_TOKENS && op->flops(&s) > MAX_FLOPS)
-            s.v[i] /= 2;
+    while (m < op->n_dims && s.v[m] > MIN_TOKENS && op->flops(&s) > MAX_FLOPS) s.v[m] /= 2;
     return s;
 }
 

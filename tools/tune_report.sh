@@ -29,10 +29,14 @@ entries 2 >"$work/b"
 echo
 echo "| launch | run 1, ms | run 2, ms | apart | tuned / default, run 1 | run 2 |"
 echo "|---|--:|--:|--:|--:|--:|"
-join -t '|' "$work/a" "$work/b" | awk -F '|' '{
-    apart = 100 * ($2 > $4 ? $2 / $4 - 1 : $4 / $2 - 1)
-    worst = apart > worst ? apart : worst
-    for (i = 2; i <= 4; i += 2) if ($(i + 1) > 0 && $i / $(i + 1) > slowest) slowest = $i / $(i + 1)
-    printf "| %s | %.4g | %.4g | %.1f %% | %s | %s |\n", $1, $2, $4, apart,
-        $3 > 0 ? sprintf("%.3f", $2 / $3) : "-", $5 > 0 ? sprintf("%.3f", $4 / $5) : "-"
-} END { printf "\n%d launches; at most %.1f %% apart; tuned is at most %.3f times the default\n", NR, worst, slowest }'
+join -t '|' "$work/a" "$work/b" | awk -F '|' '
+function part(time, first) { return first > 0 ? sprintf("%.3f", time / first) : "-" }
+function note(time, first) { if (first > 0 && time / first > slowest) slowest = time / first }
+{
+    apart = 100 * (($2 > $4) ? $2 / $4 - 1 : $4 / $2 - 1)
+    if (apart > worst) worst = apart
+    note($2, $3)
+    note($4, $5)
+    printf("| %s | %.4g | %.4g | %.1f %% | %s | %s |\n", $1, $2, $4, apart, part($2, $3), part($4, $5))
+}
+END { printf("\n%d launches; at most %.1f %% apart; tuned is at most %.3f times the default\n", NR, worst, slowest) }'

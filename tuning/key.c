@@ -40,6 +40,14 @@ const clm_op_desc *clm_op_find(const clm_op_table *table, const char *name)
     return NULL;
 }
 
+size_t clm_op_tokens_dim(const clm_op_desc *op)
+{
+    size_t i = 0;
+
+    while (i < op->n_dims && strcmp(op->dims[i], "M") != 0) i++;
+    return i;
+}
+
 void clm_shape_write(const clm_op_desc *op, const clm_shape *shape, char out[CLM_TUNE_SHAPE_TEXT])
 {
     size_t used = 0;

@@ -18,6 +18,10 @@ typedef struct clm_op_table {
 /* NULL: there is no such operator. */
 const clm_op_desc *clm_op_find(const clm_op_table *table, const char *name);
 
+/* Index of the dimension called M, which counts tokens (rows that are independent of each other);
+ * n_dims: there is none. */
+size_t clm_op_tokens_dim(const clm_op_desc *op);
+
 /* "M=1 N=5120 K=5120 F0=1": all dimensions in the operator's order, then scalars that are not 0. */
 void clm_shape_write(const clm_op_desc *op, const clm_shape *shape, char out[CLM_TUNE_SHAPE_TEXT]);
 /* Reads what clm_shape_write wrote, and nothing else; false: it is no shape of `op`. `user` of the

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "host/clock.h"
+#include "tuning/key.h"
 
 /* Copies of a case: three times the last cache, and at least ROTATE_MIN_BYTES since a virtual
  * machine's share of the cache is not what the driver reports; bounded in number, since what an
@@ -38,9 +39,8 @@ static clm_shape check_shape(const clm_op_desc *op, const clm_shape *shape, cons
                              const clm_caps *caps)
 {
     clm_shape s = *shape;
-    size_t m = 0;
+    const size_t m = clm_op_tokens_dim(op);
 
-    while (m < op->n_dims && strcmp(op->dims[m], "M") != 0) m++;
     if (m == op->n_dims) return s;
     while (op->flops(&s) > CHECK_MAX_FLOPS && s.v[m] > 1) {
         clm_shape fewer = s;

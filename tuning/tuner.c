@@ -373,7 +373,8 @@ static clm_status tune_subject(tuner *t)
 
 /* ---- The run --------------------------------------------------------------------------------- */
 
-/* The device's limits, which rates are measured against. Without them there is no percentage. */
+/* The device's limits, which rates are measured against: the best ever seen, since other busy programs
+ * make them too low. Without them there is no percentage. */
 static void measure_limits(tuner *t)
 {
     const double left = t->deadline - clm_clock_seconds();
@@ -381,7 +382,7 @@ static void measure_limits(tuner *t)
     clm_err err = {""};
     clm_status st;
 
-    if (t->db.device.read_gbps > 0.0 || left < 10.0) return;
+    if (left < 10.0) return;
     if (clm_worker_limits(t->worker, fmin(30.0, left / 3.0), &l, &st, &err) !=
             CLM_WORKER_ANSWERED ||
         st != CLM_OK) {
@@ -389,70 +390,72 @@ static void measure_limits(tuner *t)
                 err.text[0] != '\0' ? err.text : "measuring them took too long");
         return;
     }
-    t->db.device.read_gbps = l.read_gbps;
-    t->db.device.fp32_gflops = l.fp32_gflops;
-    t->db.device.int8_gops = l.int8_gops;
+    t->db.device.read_gbps = fmax(t->db.device.read_gbps, l.read_gbps);
+    t->db.device.fp32_gflops = fmax(t->db.device.fp32_gflops, l.fp32_gflops);
+    t->db.device.int8_gops = fmax(t->db.device.int8_gops, l.int8_gops);
 }
 
-/* What one launch costs at best, in seconds; the square root of it is the share of the budget. */
-static double weight_of(const tuner *t, const clm_subject *s)
+/* A subject, what may be gained there, and its share of the budget. */
+typedef struct work {
+    clm_subject subject;
+    size_t n_legal; /* MANY or more: too many to count */
+    double weight;
+} work;
+enum { MANY = 64 };
+
+/* The share grows with the seconds that a token costs there at best, and with the choice there is;
+ * with the square root, so that cheap launches get their turn. */
+static double weight_of(const tuner *t, const work *w)
 {
+    const clm_op_desc *op = w->subject.op;
+    const clm_shape *shape = &w->subject.shape;
     const double gbps = t->db.device.read_gbps > 0.0 ? t->db.device.read_gbps : 20.0;
     const double gflops = t->db.device.fp32_gflops > 0.0 ? t->db.device.fp32_gflops : 100.0;
+    const double seconds = 1e-9 * fmax(op->bytes_moved(shape) / gbps, op->flops(shape) / gflops);
+    const size_t m = clm_op_tokens_dim(op);
+    const double tokens = m < op->n_dims && shape->v[m] > 0 ? shape->v[m] : 1.0;
 
-    return sqrt(
-        1e-5 + fmax(s->op->bytes_moved(&s->shape) / gbps, s->op->flops(&s->shape) / gflops) * 1e-9);
+    return sqrt(1e-5 + seconds / tokens) * log2((double)(w->n_legal < MANY ? w->n_legal : MANY));
 }
 
-static void sort_subjects(const tuner *t, clm_subject *list, double *weights, size_t n)
-{
-    for (size_t i = 0; i < n; i++) weights[i] = weight_of(t, &list[i]);
-    for (size_t i = 1; i < n; i++) /* stable, and n is small */
-        for (size_t j = i; j > 0 && weights[j] > weights[j - 1]; j--) {
-            const clm_subject s = list[j];
-            const double w = weights[j];
-
-            list[j] = list[j - 1];
-            weights[j] = weights[j - 1];
-            list[j - 1] = s;
-            weights[j - 1] = w;
-        }
-}
-
-/* The subjects that leave a choice. */
-static clm_status with_choice(const tuner *t, const clm_subject *from, size_t n, clm_subject *to,
-                              size_t *n_to, clm_err *err)
+/* The subjects that leave a choice, by weight. */
+static clm_status plan_work(const tuner *t, const clm_subject *from, size_t n, work *to,
+                            size_t *n_to, clm_err *err)
 {
     clm_status st = CLM_OK;
 
     *n_to = 0;
     for (size_t i = 0; i < n && st == CLM_OK; i++) {
         const clm_space space = {from[i].op, &from[i].shape, t->c->caps};
+        work w = {.subject = from[i], .n_legal = MANY};
         clm_point_set all;
 
         st = clm_space_all(&space, 1 << 14, &all, err);
-        if (st == CLM_OK && (all.n > 1 || clm_space_size(&space) > 1 << 14))
-            to[(*n_to)++] = from[i];
+        if (clm_space_size(&space) <= 1 << 14) w.n_legal = all.n;
         clm_point_set_clear(&all);
+        if (st != CLM_OK || w.n_legal < 2) continue;
+        w.weight = weight_of(t, &w);
+        to[(*n_to)++] = w;
+        for (size_t j = *n_to - 1; j > 0 && to[j].weight > to[j - 1].weight; j--) {
+            const work kept = to[j];
+
+            to[j] = to[j - 1];
+            to[j - 1] = kept;
+        }
     }
     return st;
 }
 
 static clm_status tune_all(tuner *t, const clm_subject *subjects, size_t n)
 {
-    clm_subject *list = malloc((n + 1) * sizeof *list);
-    double *weights = calloc(n + 1, sizeof *weights), left = 0.0;
-    clm_status st = CLM_OK;
+    work *list = malloc((n + 1) * sizeof *list);
+    double left = 0.0;
+    clm_status st;
 
-    if (list == NULL || weights == NULL) {
-        st = clm_fail(t->err, CLM_E_NOMEM, "tuning: no memory");
-        goto out;
-    }
-    st = with_choice(t, subjects, n, list, &n, t->err);
-    if (st != CLM_OK) goto out;
+    if (list == NULL) return clm_fail(t->err, CLM_E_NOMEM, "tuning: no memory");
+    st = plan_work(t, subjects, n, list, &n, t->err);
+    for (size_t i = 0; i < n; i++) left += list[i].weight;
     t->n_subjects = t->sum->subjects = n;
-    sort_subjects(t, list, weights, n);
-    for (size_t i = 0; i < n; i++) left += weights[i];
     for (size_t i = 0; i < n && st == CLM_OK; i++) {
         const double now = clm_clock_seconds();
 
@@ -460,19 +463,16 @@ static clm_status tune_all(tuner *t, const clm_subject *subjects, size_t n)
             t->sum->skipped += n - i;
             break;
         }
-        t->subject = &list[i];
+        t->subject = &list[i].subject;
         t->index = i;
         t->slice_start = now;
-        t->slice_end = now + fmax((t->deadline - now) * weights[i] / left, MIN_SLICE);
-        left -= weights[i];
+        t->slice_end = now + fmax((t->deadline - now) * list[i].weight / left, MIN_SLICE);
+        left -= list[i].weight;
         st = tune_subject(t);
     }
-out:
     free(list);
-    free(weights);
     return st;
 }
-
 /* The database as it is; the device's own description is always the present one. */
 static clm_status open_db(tuner *t)
 {

@@ -2,7 +2,8 @@
  *
  * Layer    tuning.
  *
- * Time is shared among the subjects by what they cost a model, the costliest first. Every candidate
+ * Time is shared among the subjects by what a token costs there and how much choice there is, the
+ * largest share first. Every candidate
  * goes to the worker process and to the log; after each subject the database is replaced. So a run
  * that ends early, in whatever way, has lost one candidate at most, and the next goes on from there.
  */

@@ -10,6 +10,7 @@
 #include "runtime/ops/op_add.h"
 #include "runtime/ops/op_argmax.h"
 #include "runtime/ops/op_attention.h"
+#include "runtime/ops/op_dequant.h"
 #include "runtime/ops/op_embed.h"
 #include "runtime/ops/op_gemm.h"
 #include "runtime/ops/op_kv_store.h"
@@ -194,10 +195,13 @@ out:
 /* CLBlast keeps one set of parameters for the device, and this is the product that it is chosen by. */
 static clm_status plan_blast(clm_backend_cl *b, clm_err *err)
 {
-    clm_shape s = {.v = {0}};
+    clm_shape s = {.v = {0}}, ignored;
     int params[CLM_MAX_AXES];
+    const clm_op_desc *op = NULL;
     clm_err why;
 
+    for (size_t i = 0; op != &clm_op_dequant; i++) /* what goes to CLBlast is dequantised before */
+        if (!clm_cl_kernels_planned(b->kernels, i, &op, &ignored)) return CLM_OK;
     s.v[CLM_XGEMM_M] = (int)(b->batch < 256 ? b->batch : 256);
     s.v[CLM_XGEMM_N] = s.v[CLM_XGEMM_K] = (int)b->hp->width;
     clm_tuning_params(b->tuning, &clm_op_xgemm, &s, clm_device_caps(b->dev), params);
