@@ -10,6 +10,7 @@
 #include "runtime/formats/synthetic.h"
 #include "runtime/model/backend.h"
 #include "runtime/model/tune_dirs.h"
+#include "runtime/weights_cache.h"
 #include "tuning/db.h"
 #include "tuning/tuner.h"
 #include "tuning/user_kernel.h"
@@ -161,13 +162,26 @@ static clm_status add_named(run *r, clm_err *err)
     return r->st;
 }
 
-static clm_status open_model(const run *r, clm_model_file **out, clm_err *err)
+/* The model of the settings, as the engine will have it. */
+static clm_status open_file(const clm_settings *s, const clm_observer *obs, clm_model_file **out,
+                            clm_err *err)
+{
+    char *path = NULL;
+    clm_status st = clm__weights_prepare(s, obs, &path, err);
+
+    if (st == CLM_OK) st = clm_model_file_open(path, out, err);
+    free(path);
+    return st;
+}
+
+static clm_status open_model(const run *r, const clm_observer *obs, clm_model_file **out,
+                             clm_err *err)
 {
     const char *name = r->o->synthetic;
     const clm_hparams *hp;
 
     *out = NULL;
-    if (name == NULL && r->s->model[0] != '\0') return clm_model_file_open(r->s->model, out, err);
+    if (name == NULL && r->s->model[0] != '\0') return open_file(r->s, obs, out, err);
     hp = clm_synthetic_find(name != NULL ? name : "13b");
     if (hp == NULL)
         return clm_fail(err, CLM_E_USAGE, "there is no synthetic model '%s'; there are %s", name,
@@ -176,7 +190,7 @@ static clm_status open_model(const run *r, clm_model_file **out, clm_err *err)
 }
 
 /* What the model launches, from the backend's own plan. */
-static clm_status collect(run *r, const char *selector, clm_err *err)
+static clm_status collect(run *r, const char *selector, const clm_observer *obs, clm_err *err)
 {
     const clm_cl_options options = {.selector = selector,
                                     .activations = r->s->activations,
@@ -184,7 +198,7 @@ static clm_status collect(run *r, const char *selector, clm_err *err)
                                     .tuning = CLM_TUNING_OFF};
     clm_model_file *mf = NULL;
     clm_backend *b = NULL;
-    clm_status st = open_model(r, &mf, err);
+    clm_status st = open_model(r, obs, &mf, err);
 
     if (st == CLM_OK && !clm_model_file_has_weights(mf))
         st = clm_fail(err, CLM_E_MODEL, "%s: holds a vocabulary only, no weights", r->s->model);
@@ -226,7 +240,7 @@ static clm_status set_up(run *r, const clm_observer *obs, clm_tune_report *out, 
     clm_tune_device_describe(clm_device_caps(r->dev), &device);
     st = make_paths(&device, r->o->kernel != NULL, &out->db_path, &out->log_path, err);
     if (st != CLM_OK) return st;
-    if (r->o->kernel == NULL) return collect(r, r->device_index, err);
+    if (r->o->kernel == NULL) return collect(r, r->device_index, obs, err);
     st = clm_user_kernel_load(r->o->kernel, r->o->space, &r->user, err);
     if (st == CLM_OK) add_subject(r, clm_user_kernel_op(r->user), clm_user_kernel_shape(r->user));
     return st == CLM_OK ? r->st : st;

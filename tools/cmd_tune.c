@@ -90,6 +90,8 @@ static clm_status run(const clm_args *args, clm_err *err)
     clm_tune_report report;
     clm_status st = clm_args_get_u64(args, "tune_seed", 0, UINT64_MAX, 1, &o.seed, err);
 
+    if (st == CLM_OK && o.synthetic != NULL && clm_args_has(args, "model"))
+        st = clm_fail(err, CLM_E_USAGE, "-m and --synthetic exclude each other");
     if (st == CLM_OK) st = clm_args_config(args, &config, err);
     if (st == CLM_OK) st = set_budget(args, config, err);
     if (st == CLM_OK && clm_config_settings(config)->tuning_budget_s <= 0.0)

@@ -76,8 +76,7 @@ static clm_status close_output(const char *path, FILE *f, clm_err *err)
 
     if (path == NULL) return CLM_OK; /* the program looks at standard output at its end */
     failed = ferror(f) != 0;
-    if (fclose(f) != 0 || failed)
-        return clm_fail(err, CLM_E_IO, "%s could not be written", path);
+    if (fclose(f) != 0 || failed) return clm_fail(err, CLM_E_IO, "%s could not be written", path);
     return CLM_OK;
 }
 

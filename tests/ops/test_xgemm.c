@@ -1,5 +1,6 @@
-/* tests/ops/test_op_xgemm.c: CLBlast's product against its reference. Every set of parameters costs
- * seconds of compiling, so only a few are tried here; the tuner checks each one that it times. */
+/* tests/ops/test_xgemm.c: CLBlast's product against its reference. Every set of parameters costs
+ * seconds of compiling, so only a few are tried here; the tuner checks each one that it times. Not named
+ * test_op_*: Oclgrind looks at our kernels, not at CLBlast's. */
 #include <string.h>
 
 #include "host/gemm.h"
