@@ -21,7 +21,7 @@ clm_tests(host unit clm_host)
 clm_tests(formats unit clm_formats PkgConfig::JANSSON)
 clm_tests(text unit clm_text PkgConfig::JANSSON)
 # What the operators' tests share.
-add_library(op_harness STATIC tests/ops/op_harness.c)
+add_library(op_harness STATIC tests/ops/op_harness.c tests/ops/amx_emulator.c)
 target_link_libraries(op_harness PUBLIC clm_ops PkgConfig::CMOCKA)
 clm_tests(ops op op_harness m)
 clm_tests(runtime unit clm_runtime PkgConfig::JANSSON m)
