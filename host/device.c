@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "host/amx_probe.h"
 #include "host/cl_util.h"
 #include "host/dot_probe.h"
 
@@ -45,6 +46,7 @@ clm_status clm_device_open(const clm_device_info *info, const clm_observer *obs,
         goto out;
     }
     dev->caps.dot = clm__dot_probe(dev);
+    dev->caps.amx = clm__amx_probe(dev);
     *out = dev;
     dev = NULL;
 out:

@@ -34,7 +34,9 @@ typedef struct clm_caps {
     uint32_t base_align_bits;
     uint32_t vector_width_float;
     bool fp16, fp64, subgroups, intel_subgroups, integer_dot_product, command_buffer;
-    clm_dot dot; /* found when the device is opened; CLM_DOT_PLAIN before */
+    /* Found when the device is opened; CLM_DOT_PLAIN and false before. */
+    clm_dot dot;
+    bool amx; /* tile instructions in kernels: cl/amx.cl */
 } clm_caps;
 
 /* One device of a platform, before it is opened. `platform_id` and `device_id` are the driver's

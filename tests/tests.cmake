@@ -25,10 +25,12 @@ clm_tests(quantize unit clm_runtime m)
 # What the operators' tests share.
 add_library(op_harness STATIC tests/ops/op_harness.c)
 target_link_libraries(op_harness PUBLIC clm_ops PkgConfig::CMOCKA)
-clm_tests(ops op op_harness m)
-clm_tests(runtime unit clm_runtime PkgConfig::JANSSON m)
+add_library(amx_emulator STATIC tests/ops/amx_emulator.c)
+target_link_libraries(amx_emulator PRIVATE clm_flags)
+clm_tests(ops op op_harness amx_emulator m)
+clm_tests(runtime unit clm_runtime amx_emulator PkgConfig::JANSSON m)
 # Drivers are not built for sanitizers: whole models on devices are no unit test.
-set_tests_properties(test_golden test_cl_weight PROPERTIES LABELS e2e)
+set_tests_properties(test_golden test_cl_weight test_cl_amx PROPERTIES LABELS e2e)
 # The command line's parser is part of the program, not of a library.
 add_library(clm_args STATIC tools/args.c tools/args_flags.c)
 target_link_libraries(clm_args PUBLIC clm_runtime)

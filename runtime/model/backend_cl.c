@@ -18,6 +18,7 @@
 #include "runtime/ops/op_rope.h"
 #include "runtime/ops/op_swiglu.h"
 #include "runtime/ops/op_xgemm.h"
+#include "runtime/ops/op_util.h"
 
 /* The weights are expanded for CLBlast this many bytes at a time. */
 enum { BLAST_SCRATCH_BYTES = 64 << 20 };
@@ -47,6 +48,7 @@ static void cl_destroy(clm_backend *base)
     clm_buffer_destroy(b->unused);
     clm_buffer_destroy(b->dense);
     clm__cl_act_clear(&b->act);
+    clm_buffer_destroy(b->act_bf16);
     clm__cl_plan_destroy(b->plan);
     clm_buffer_destroy(b->gathered.buf);
     clm_cl_kernels_destroy(b->kernels);
@@ -264,6 +266,11 @@ static clm_status cl_prepare(clm_backend *base, const clm_model_file *mf, const 
     if (st == CLM_OK && b->int8)
         st = clm__cl_act_create(b->dev, (batch + panel - 1) / panel * panel, b->widest, &b->act,
                                 err);
+    if (st == CLM_OK && b->amx && batch >= CLM_CL_AMX_TOKENS)
+        st = clm_buffer_create(b->dev, CLM_ELEM_BF16,
+                               clm_op_ceil_div(batch, CLM_ACT_BF16_PANEL) * CLM_ACT_BF16_PANEL *
+                                   b->widest,
+                               &b->act_bf16, err);
     return st;
 }
 
@@ -526,6 +533,14 @@ static bool choose_int8(const clm_cl_options *options, const clm_caps *caps)
     return options->activations == CLM_ACT_INT8 || caps->dot != CLM_DOT_PLAIN;
 }
 
+/* Tiles round activations less than int8 does, so they are left only to those who ask for one or the
+ * other. */
+static bool choose_amx(const clm_cl_options *options, const clm_caps *caps)
+{
+    return options->kernels != CLM_KERNELS_PLAIN && options->activations == CLM_ACT_AUTO &&
+           caps->amx;
+}
+
 clm_status clm_backend_cl_create(const clm_cl_options *options, const clm_observer *obs,
                                  clm_backend **out, clm_err *err)
 {
@@ -551,6 +566,7 @@ clm_status clm_backend_cl_create(const clm_cl_options *options, const clm_observ
     if (st != CLM_OK) goto out;
     b->plain = options->kernels == CLM_KERNELS_PLAIN;
     b->int8 = choose_int8(options, clm_device_caps(b->dev));
+    b->amx = choose_amx(options, clm_device_caps(b->dev));
     b->panel = clm_gemm_panel(clm_device_caps(b->dev));
     *out = &b->base;
     b = NULL;

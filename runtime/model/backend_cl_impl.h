@@ -12,6 +12,9 @@
 
 /* From this many tokens on a float product goes to CLBlast. */
 enum { CLM_CL_BLAST_TOKENS = 32 };
+/* From this many on a product goes through tiles, where there are any: a panel of tiles has room for 32
+ * tokens, and expanding the weights costs as much for fewer. */
+enum { CLM_CL_AMX_TOKENS = 32 };
 
 struct clm_vec {
     clm_buffer *buf;
@@ -45,11 +48,13 @@ typedef struct clm_backend_cl {
     clm_vec gathered;      /* f32: a batch of inputs in the order of a matrix's columns */
     size_t gather_columns; /* of the widest such matrix; 0: none */
     clm_cl_act act;        /* a batch of rows of the widest matrix's input, when `int8` */
+    clm_buffer *act_bf16;  /* the same in bfloat16, when `amx` and a batch is large enough */
     clm_cl_plan *plan;     /* of a token, made when the first one comes */
     size_t batch, widest;
     int panel;        /* tokens per panel of `act` in products of several tokens */
     bool plain;       /* one straightforward kernel per operation */
     bool int8;        /* products with quantised weights take int8 activations */
+    bool amx;         /* products of many tokens with quantised weights go through tiles */
     bool blast;       /* products of many float rows go to CLBlast */
     bool blast_ready; /* CLBlast has compiled its kernels, as the first call makes it */
     uint64_t weight_bytes, kv_bytes;

@@ -4,15 +4,18 @@
  *   plain kernels        a GEMV per token; CLBlast on dequantised weights from 32 tokens on
  *   one token            linear_*, with int8 or float activations
  *   several, int8        act_quant, gemm_*
+ *   32 and more, tiles   act_bf16, gemm_amx
  *   several, float       as with plain kernels
  */
 #include "host/gemm.h"
 #include "runtime/model/backend_cl_impl.h"
 #include "runtime/model/shapes.h"
+#include "runtime/ops/op_act_bf16.h"
 #include "runtime/ops/op_act_quant.h"
 #include "runtime/ops/op_dequant.h"
 #include "runtime/ops/op_gather.h"
 #include "runtime/ops/op_gemm.h"
+#include "runtime/ops/op_gemm_amx.h"
 #include "runtime/ops/op_gemv.h"
 #include "runtime/ops/op_gemv_f16.h"
 #include "runtime/ops/op_gemv_q4.h"
@@ -43,6 +46,12 @@ static const clm_op_desc *gemm_of(clm_weight_format format)
 bool clm__cl_takes_int8(const clm_backend_cl *b, const clm_weight_layout *l)
 {
     return b->int8 && clm_weight_quantised(l->format);
+}
+
+/* Whether a product of m tokens with such weights goes through tiles. */
+static bool takes_amx(const clm_backend_cl *b, const clm_weight_layout *l, size_t m)
+{
+    return b->amx && clm_weight_quantised(l->format) && m >= CLM_CL_AMX_TOKENS;
 }
 
 static clm_shape gemv_shape(const clm_weight_layout *l, size_t m, size_t rows, size_t ldy,
@@ -78,6 +87,34 @@ static clm_shape gemm_shape(const clm_weight_layout *l, size_t m, size_t rows, s
     s.v[CLM_GEMM_FORMAT] = (int)l->format;
     s.v[CLM_GEMM_GROUP] = (int)l->group;
     s.v[CLM_GEMM_HAS_MIN] = l->has_min;
+    return s;
+}
+
+static clm_shape gemm_amx_shape(const clm_weight_layout *l, size_t m, size_t rows, size_t ldy,
+                                size_t y_off, size_t first)
+{
+    clm_shape s = {{0}, {0}};
+
+    s.v[CLM_GEMM_AMX_M] = (int)m;
+    s.v[CLM_GEMM_AMX_N] = (int)rows;
+    s.v[CLM_GEMM_AMX_K] = (int)l->columns;
+    s.v[CLM_GEMM_AMX_LDY] = (int)ldy;
+    s.v[CLM_GEMM_AMX_Y_OFF] = (int)y_off;
+    s.v[CLM_GEMM_AMX_FIRST] = (int)first;
+    s.v[CLM_GEMM_AMX_CHUNK] = CLM_GEMM_AMX_COLUMNS;
+    s.v[CLM_GEMM_AMX_FORMAT] = (int)l->format;
+    s.v[CLM_GEMM_AMX_GROUP] = (int)l->group;
+    s.v[CLM_GEMM_AMX_HAS_MIN] = l->has_min;
+    return s;
+}
+
+static clm_shape act_bf16_shape(size_t m, size_t columns)
+{
+    clm_shape s = {{0}, {0}};
+
+    s.v[CLM_ACT_BF16_M] = (int)m;
+    s.v[CLM_ACT_BF16_K] = (int)columns;
+    s.v[CLM_ACT_BF16_LD] = (int)columns;
     return s;
 }
 
@@ -130,6 +167,9 @@ clm_status clm__cl_plan_matmul(clm_backend_cl *b, const clm_weight_layout *l, bo
     const clm_shape gemm = gemm_shape(l, b->batch, l->rows, l->rows, 0, b->panel);
     const clm_shape one = clm__cl_act_shape(1, l->columns, 1);
     const clm_shape many = clm__cl_act_shape(b->batch, l->columns, (size_t)b->panel);
+    const bool amx = takes_amx(b, l, b->batch);
+    const clm_shape tiles = gemm_amx_shape(l, b->batch, l->rows, l->rows, 0, 0);
+    const clm_shape bf16 = act_bf16_shape(b->batch, l->columns);
     const clm_shape dequant = dequant_shape(l, 0, l->rows);
     const clm_shape gather = clm_shape_gather(1, l->columns);
     const struct {
@@ -142,6 +182,8 @@ clm_status clm__cl_plan_matmul(clm_backend_cl *b, const clm_weight_layout *l, bo
         {&clm_op_act_quant, &one, int8},
         {&clm_op_act_quant, &many, int8 && b->batch > 1},
         {gemm_of(l->format), &gemm, int8 && b->batch > 1},
+        {&clm_op_act_bf16, &bf16, amx},
+        {&clm_op_gemm_amx, &tiles, amx},
         {&clm_op_dequant, &dequant, b->blast && !int8},
         {&clm_op_gather, &gather, ordered},
     };
@@ -208,6 +250,23 @@ static clm_status run_gemm(clm_backend_cl *b, const clm_weight *w, const clm_cl_
     return clm_cl_kernels_launch(b->kernels, gemm_of(w->layout.format), &s, bufs, err);
 }
 
+/* All rows by a part of the columns, then by the next: see cl/gemm_amx.cl. */
+static clm_status run_amx(clm_backend_cl *b, const clm_weight *w, const clm_cl_part *p,
+                          const target *to, clm_err *err)
+{
+    clm_buffer *bufs[] = {p->q, clm__cl_or_unused(b, p->scale), clm__cl_or_unused(b, p->min),
+                          b->act_bf16, to->y};
+    clm_status st = CLM_OK;
+
+    for (size_t k = 0; k < w->layout.columns && st == CLM_OK; k += CLM_GEMM_AMX_COLUMNS) {
+        const clm_shape s =
+            gemm_amx_shape(&w->layout, to->m, p->rows, to->ldy, to->y_off + p->row0, k);
+
+        st = clm_cl_kernels_launch(b->kernels, &clm_op_gemm_amx, &s, bufs, err);
+    }
+    return st;
+}
+
 /* Dequantises as many rows at a time as the scratch buffer holds, and lets CLBlast multiply. */
 static clm_status run_blast(clm_backend_cl *b, const clm_weight *w, const clm_cl_part *p,
                             clm_buffer *x, const target *to, clm_err *err)
@@ -243,6 +302,15 @@ static clm_status quantise(clm_backend_cl *b, clm_buffer *x, size_t m, size_t co
     return clm_cl_kernels_launch(b->kernels, &clm_op_act_quant, &s, bufs, err);
 }
 
+static clm_status round_bf16(clm_backend_cl *b, clm_buffer *x, size_t m, size_t columns,
+                             clm_err *err)
+{
+    const clm_shape s = act_bf16_shape(m, columns);
+    clm_buffer *bufs[] = {x, b->act_bf16};
+
+    return clm_cl_kernels_launch(b->kernels, &clm_op_act_bf16, &s, bufs, err);
+}
+
 /* Puts the inputs into the order of the matrix's columns: `*x` becomes them. */
 static clm_status gather_inputs(clm_backend_cl *b, const clm_weight *w, size_t m, const clm_vec **x,
                                 clm_err *err)
@@ -259,10 +327,12 @@ clm_status clm__cl_matmul(clm_backend *base, const clm_weight *w, const clm_vec 
 {
     clm_backend_cl *b = (clm_backend_cl *)base;
     const target to = {m, y->buf, ldy, y_off};
-    const bool int8 = clm__cl_takes_int8(b, &w->layout);
+    const bool amx = takes_amx(b, &w->layout, m);
+    const bool int8 = clm__cl_takes_int8(b, &w->layout) && !amx;
     clm_status st = CLM_OK;
 
     if (w->column_order != NULL) st = gather_inputs(b, w, m, &x, err);
+    if (st == CLM_OK && amx) st = round_bf16(b, x->buf, m, w->layout.columns, err);
     if (st == CLM_OK && int8)
         st = quantise(b, x->buf, m, w->layout.columns, m == 1 ? 1 : (size_t)b->panel, err);
     for (size_t i = 0; i < w->n_parts && st == CLM_OK; i++) {
@@ -270,6 +340,8 @@ clm_status clm__cl_matmul(clm_backend *base, const clm_weight *w, const clm_vec 
 
         if (m == 1 && !b->plain)
             st = run_linear(b, w, p, x->buf, &to, err);
+        else if (amx)
+            st = run_amx(b, w, p, &to, err);
         else if (int8)
             st = run_gemm(b, w, p, &to, err);
         else if (b->blast && m >= CLM_CL_BLAST_TOKENS)

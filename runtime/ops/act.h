@@ -1,5 +1,5 @@
-/* runtime/ops/act.h: int8 activations: how a row of K floats lies in device memory when the products
- * that read it multiply integers. K is a multiple of 32.
+/* runtime/ops/act.h: rounded activations: how a row of K floats lies in device memory when the products
+ * that read it multiply int8 numbers, or bfloat16 (below). K is a multiple of 32.
  *
  * Each group of 32 consecutive elements has a scale of its own:
  *     x[k] = d[k / 32] * q[k],   d = max|x| / 127 over the group,   q = rint(x / d) in -127..127
@@ -14,11 +14,16 @@
  *     s   int32  [P][K/32][T]
  * One token alone is T = 1.
  *
+ * Products of tiles (cl/amx.cl) take bfloat16 instead: no scales, in panels of 32 tokens, filled up with
+ * zeros as well, in which each block of 32 columns lies as two tiles of 16 tokens, a token's 32 numbers
+ * one after the other:
+ *     z   bf16   [P][K/32][32 tokens][32]
+ *
  * Layer    runtime.
  */
 #ifndef CLM_RUNTIME_OPS_ACT_H
 #define CLM_RUNTIME_OPS_ACT_H
 
-enum { CLM_ACT_GROUP = 32 };
+enum { CLM_ACT_GROUP = 32, CLM_ACT_BF16_PANEL = 32 };
 
 #endif

@@ -4,6 +4,7 @@
  */
 #include "runtime/ops/ops.h"
 
+#include "runtime/ops/op_act_bf16.h"
 #include "runtime/ops/op_act_quant.h"
 #include "runtime/ops/op_add.h"
 #include "runtime/ops/op_argmax.h"
@@ -14,6 +15,7 @@
 #include "runtime/ops/op_embed.h"
 #include "runtime/ops/op_gather.h"
 #include "runtime/ops/op_gemm.h"
+#include "runtime/ops/op_gemm_amx.h"
 #include "runtime/ops/op_gemv_f16.h"
 #include "runtime/ops/op_gemv_q4.h"
 #include "runtime/ops/op_gemv_q8.h"
@@ -25,6 +27,7 @@
 #include "runtime/ops/op_xgemm.h"
 
 static const clm_op_desc *const k_ops[] = {
+    &clm_op_act_bf16,
     &clm_op_act_quant,
     &clm_op_add,
     &clm_op_argmax,
@@ -34,6 +37,7 @@ static const clm_op_desc *const k_ops[] = {
     &clm_op_dequant,
     &clm_op_embed,
     &clm_op_gather,
+    &clm_op_gemm_amx,
     &clm_op_gemm_q4,
     &clm_op_gemm_q8,
     &clm_op_gemv_f16,

@@ -21,9 +21,14 @@ void clm_ref_untouched(clm_case_buffer *buf);
 float clm_ref_half_to_float(uint16_t h);
 uint16_t clm_ref_float_to_half(float f);
 
+/* The same for bfloat16: the upper 16 bits of a float. */
+float clm_ref_bf16_to_float(uint16_t h);
+uint16_t clm_ref_float_to_bf16(float f);
+
 /* Quantises `groups` groups of 32 as runtime/ops/act.h says, one token. */
 void clm_ref_act_store(const double *x, size_t groups, int8_t *q, float *d, int32_t *s);
 
+void clm_ref_act_bf16(clm_case *c);
 void clm_ref_act_quant(clm_case *c);
 void clm_ref_add(clm_case *c);
 void clm_ref_argmax(clm_case *c);
@@ -34,6 +39,7 @@ void clm_ref_dequant(clm_case *c);
 void clm_ref_embed(clm_case *c);
 void clm_ref_gather(clm_case *c);
 void clm_ref_gemm(clm_case *c);
+void clm_ref_gemm_amx(clm_case *c);
 void clm_ref_gemv_f16(clm_case *c);
 void clm_ref_gemv_q4(clm_case *c);
 void clm_ref_gemv_q8(clm_case *c);

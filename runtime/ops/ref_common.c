@@ -43,3 +43,25 @@ uint16_t clm_ref_float_to_half(float f)
     steps = nearbyintf(ldexpf(a, 11 - exponent)); /* default rounding mode: nearest even */
     return (uint16_t)(sign | (unsigned)(((exponent + 13) << 10) + (int)steps));
 }
+
+float clm_ref_bf16_to_float(uint16_t h)
+{
+    const uint32_t bits = (uint32_t)h << 16;
+    float f;
+
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+uint16_t clm_ref_float_to_bf16(float f)
+{
+    uint32_t bits, rest;
+    uint16_t upper;
+
+    memcpy(&bits, &f, sizeof bits);
+    upper = (uint16_t)(bits >> 16);
+    rest = bits & 0xFFFF;
+    if (isnan(f)) return upper | 0x40; /* a NaN whose upper bits are 0 would become infinity */
+    if (rest > 0x8000 || (rest == 0x8000 && upper % 2 == 1)) upper++; /* the carry is right */
+    return upper;
+}

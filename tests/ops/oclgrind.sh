@@ -19,7 +19,7 @@ for test in "$build"/test_op_*; do
     uninitialized=--uninitialized
     case $name in test_op_linear_* | test_op_attention | test_op_attention_decode) uninitialized= ;; esac
     # Oclgrind is its own platform: the loader of the system would hide it. It runs no inline assembly.
-    if output=$(env -u OCL_ICD_VENDORS XDG_CACHE_HOME="$cache" CLM_TEST_SMALL=1 CLM_TEST_DEVICE=auto CLM_DOT=plain \
+    if output=$(env -u OCL_ICD_VENDORS XDG_CACHE_HOME="$cache" CLM_TEST_SMALL=1 CLM_TEST_DEVICE=auto CLM_DOT=plain CLM_AMX=0 \
         oclgrind --data-races $uninitialized --check-api --build-options -cl-opt-disable --log "$log" \
         "$test" 2>&1) && [ ! -s "$log" ]; then
         passed=$((passed + 1))

@@ -1,0 +1,17 @@
+/* bf16.cl: rounding to bfloat16: the upper 16 bits of a float, to nearest even.
+ */
+
+/* In the upper half of each component; the lower half is what is left over. Infinities stay, and so do
+ * the NaNs that arithmetic makes. */
+CLM_INLINE uint16 clm_bf16_round(const float16 v)
+{
+    const uint16 bits = as_uint16(v);
+
+    return bits + 0x7fffu + ((bits >> 16u) & 1u);
+}
+
+/* Pairs as they lie in memory: the first one in the lower half of the word. */
+CLM_INLINE uint16 clm_bf16_pair(const float16 first, const float16 second)
+{
+    return (clm_bf16_round(first) >> 16u) | (clm_bf16_round(second) & 0xffff0000u);
+}

@@ -1,0 +1,130 @@
+/* host/amx_probe.c: see host/amx_probe.h. */
+#include "host/amx_probe.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/buffer.h"
+#include "host/kernel.h"
+#include "host/program.h"
+
+enum { SIDE = 16, COUNT = SIDE * SIDE };
+
+#if defined(__x86_64__) && defined(__linux__)
+
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Linux lends the registers of tiles on request only. A permission holds for the whole process, threads
+ * that exist already included (the kernel's Documentation/arch/x86/xstate.rst), so that it does not
+ * matter whether a driver has started its threads. Kernels without the call have no AMX either. */
+static bool permitted(void)
+{
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
+
+    return syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+}
+
+static bool host_has(void)
+{
+    const unsigned bf16 = 1u << 22, tile = 1u << 24; /* of leaf 7, edx */
+    unsigned eax, ebx, ecx, edx;
+
+    if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) return false;
+    return (edx & bf16) != 0 && (edx & tile) != 0 && permitted();
+}
+
+#else
+
+static bool host_has(void)
+{
+    return false;
+}
+
+#endif
+
+/* Small whole numbers, whose products and sums are exact. */
+static int a_of(int row, int k)
+{
+    return (row * 5 + k * 3) % 17 - 8;
+}
+static int b_of(int k, int column)
+{
+    return (k * 7 + column * 11) % 13 - 6;
+}
+static int c_of(int row, int column)
+{
+    return row - 2 * column;
+}
+
+static uint32_t bf16_pair(int first, int second)
+{
+    const float f[2] = {(float)first, (float)second};
+    uint32_t bits[2];
+
+    memcpy(bits, f, sizeof bits);
+    return bits[0] >> 16 | (bits[1] & 0xFFFF0000u);
+}
+
+static bool right(const float *c)
+{
+    for (int i = 0; i < COUNT; i++) {
+        int sum = c_of(i / SIDE, i % SIDE);
+
+        for (int k = 0; k < 2 * SIDE; k++) sum += a_of(i / SIDE, k) * b_of(k, i % SIDE);
+        if (c[i] != (float)sum) return false;
+    }
+    return true;
+}
+
+static clm_status multiply(clm_device *dev, const uint32_t *a, const uint32_t *b, float *c)
+{
+    const clm_define def = {"AMX", 1};
+    const clm_range range = {1, {1}, {1}};
+    clm_program *prog = NULL;
+    clm_kernel *kernel = NULL;
+    clm_buffer *bufs[3] = {NULL};
+    clm_status st = clm_program_create(dev, "amx_probe", &def, 1, &prog, NULL);
+
+    if (st == CLM_OK) st = clm_kernel_create(prog, "amx_probe", &kernel, NULL);
+    if (st == CLM_OK) st = clm_buffer_create(dev, CLM_ELEM_I32, COUNT, &bufs[0], NULL);
+    if (st == CLM_OK) st = clm_buffer_create(dev, CLM_ELEM_I32, COUNT, &bufs[1], NULL);
+    if (st == CLM_OK) st = clm_buffer_create(dev, CLM_ELEM_F32, COUNT, &bufs[2], NULL);
+    if (st == CLM_OK) st = clm_buffer_write(bufs[0], 0, COUNT, a, NULL);
+    if (st == CLM_OK) st = clm_buffer_write(bufs[1], 0, COUNT, b, NULL);
+    if (st == CLM_OK) st = clm_buffer_write(bufs[2], 0, COUNT, c, NULL);
+    if (st == CLM_OK) {
+        const clm_arg args[] = {CLM_BUF(bufs[0]), CLM_BUF(bufs[1]), CLM_BUF(bufs[2])};
+        st = clm_kernel_set_args(kernel, args, 3, NULL);
+    }
+    if (st == CLM_OK) st = clm_kernel_enqueue(kernel, &range, NULL);
+    if (st == CLM_OK) st = clm_buffer_read(bufs[2], 0, COUNT, c, NULL);
+    for (size_t i = 0; i < 3; i++) clm_buffer_destroy(bufs[i]);
+    clm_kernel_destroy(kernel);
+    clm_program_destroy(prog);
+    return st;
+}
+
+bool clm__amx_runs(clm_device *dev)
+{
+    uint32_t a[COUNT], b[COUNT];
+    float c[COUNT];
+
+    for (int i = 0; i < COUNT; i++) {
+        const int row = i / SIDE, at = i % SIDE;
+
+        a[i] = bf16_pair(a_of(row, 2 * at), a_of(row, 2 * at + 1));
+        b[i] = bf16_pair(b_of(2 * row, at), b_of(2 * row + 1, at));
+        c[i] = (float)c_of(row, at);
+    }
+    return multiply(dev, a, b, c) == CLM_OK && right(c);
+}
+
+bool clm__amx_probe(clm_device *dev)
+{
+    const char *allowed = getenv("CLM_AMX");
+
+    if (allowed != NULL && strcmp(allowed, "0") == 0) return false;
+    return clm_device_caps(dev)->type == CLM_DEVICE_CPU && host_has() && clm__amx_runs(dev);
+}

@@ -1,0 +1,197 @@
+/* runtime/ops/op_gemm_amx.c: see op_gemm_amx.h.
+ *
+ * Layer    runtime.
+ */
+#include "runtime/ops/op_gemm_amx.h"
+
+#include <math.h>
+
+#include "runtime/ops/act.h"
+#include "runtime/ops/op_util.h"
+#include "runtime/ops/ref.h"
+#include "runtime/ops/weight_case.h"
+
+enum { SIZE_LIMIT = 1 << 29, MAX_CHUNK = 1 << 12 };
+
+enum { AXIS_AMX, AXIS_ROWS };
+
+static const int k_amx[] = {0, 1};
+static const int k_rows[] = {32, 64};
+
+static const clm_axis k_axes[] = {
+    [AXIS_AMX] = {"AMX", k_amx, CLM_COUNT(k_amx)},
+    [AXIS_ROWS] = {"ROWS", k_rows, CLM_COUNT(k_rows)},
+};
+
+static const char *const k_dims[CLM_GEMM_AMX_DIMS] = {
+    "M", "N", "K", "LDY", "Y_OFF", "FIRST", "CHUNK", "FORMAT", "GROUP", "HAS_MIN",
+};
+
+static clm_weight_layout layout_of(const clm_shape *shape)
+{
+    const int *v = shape->v;
+
+    return (clm_weight_layout){.format = (clm_weight_format)v[CLM_GEMM_AMX_FORMAT],
+                               .rows = v[CLM_GEMM_AMX_N] > 0 ? (size_t)v[CLM_GEMM_AMX_N] : 0,
+                               .columns = v[CLM_GEMM_AMX_K] > 0 ? (size_t)v[CLM_GEMM_AMX_K] : 0,
+                               .group =
+                                   v[CLM_GEMM_AMX_GROUP] > 0 ? (size_t)v[CLM_GEMM_AMX_GROUP] : 0,
+                               .has_min = v[CLM_GEMM_AMX_HAS_MIN]};
+}
+
+static bool shape_legal(const clm_shape *shape)
+{
+    const int *v = shape->v;
+    const int first = v[CLM_GEMM_AMX_FIRST], chunk = v[CLM_GEMM_AMX_CHUNK];
+    const clm_weight_layout w = layout_of(shape);
+
+    for (int i = CLM_GEMM_AMX_M; i <= CLM_GEMM_AMX_LDY; i++)
+        if (v[i] < 1 || v[i] > SIZE_LIMIT) return false;
+    if (v[CLM_GEMM_AMX_Y_OFF] < 0 ||
+        v[CLM_GEMM_AMX_Y_OFF] > v[CLM_GEMM_AMX_LDY] - v[CLM_GEMM_AMX_N])
+        return false;
+    if (first < 0 || first >= v[CLM_GEMM_AMX_K] || first % CLM_BLOCK_K != 0) return false;
+    if (chunk < CLM_BLOCK_K || chunk > MAX_CHUNK || chunk % CLM_BLOCK_K != 0) return false;
+    if (v[CLM_GEMM_AMX_HAS_MIN] < CLM_MIN_NONE || v[CLM_GEMM_AMX_HAS_MIN] > CLM_MIN_STEPS ||
+        v[CLM_GEMM_AMX_GROUP] < 0)
+        return false;
+    if (w.format == CLM_FORMAT_Q4 && w.group == 16) return false;
+    return clm_weight_quantised(w.format) && clm_weight_legal(&w);
+}
+
+static bool valid(const int *params, const clm_shape *shape, const clm_caps *caps)
+{
+    return shape_legal(shape) && (params[AXIS_AMX] == 0 || caps->amx);
+}
+
+static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
+{
+    (void)shape;
+    params[AXIS_AMX] = caps->amx;
+    params[AXIS_ROWS] = 32;
+}
+
+static size_t defines(const clm_shape *shape, const int *params, clm_define *defs)
+{
+    const clm_weight_layout w = layout_of(shape);
+    size_t n = 0;
+
+    for (size_t i = 0; i < CLM_COUNT(k_axes); i++)
+        defs[n++] = (clm_define){k_axes[i].name, params[i]};
+    defs[n++] = (clm_define){"CHUNK", shape->v[CLM_GEMM_AMX_CHUNK]};
+    defs[n++] = (clm_define){"FORMAT", (int)w.format};
+    defs[n++] = (clm_define){"GROUP", clm_weight_group_define(&w)};
+    defs[n++] = (clm_define){"HAS_MIN", w.has_min};
+    return n;
+}
+
+/* Tokens that fill up the last panel hold numbers too: they must not reach y. */
+static clm_status fill(clm_case *c, uint32_t seed, clm_err *err)
+{
+    const int *v = c->shape.v;
+    const clm_weight_layout w = layout_of(&c->shape);
+    const size_t panels = clm_op_ceil_div((size_t)v[CLM_GEMM_AMX_M], CLM_ACT_BF16_PANEL);
+    const size_t x_count = panels * CLM_ACT_BF16_PANEL * w.columns;
+    const size_t y_count = (size_t)v[CLM_GEMM_AMX_M] * (size_t)v[CLM_GEMM_AMX_LDY];
+    const clm_case_role role = v[CLM_GEMM_AMX_FIRST] == 0 ? CLM_CASE_OUT : CLM_CASE_INOUT;
+    clm_random r = clm_random_init(seed);
+    clm_status st = clm_weight_case_add(c, &w, false, 1.0f / sqrtf((float)w.columns), &r, err);
+    uint16_t *x;
+    float *y;
+
+    if (st != CLM_OK) return st;
+    x = clm_case_add(c, "x", CLM_ELEM_BF16, x_count, CLM_CASE_IN);
+    y = clm_case_add(c, "y", CLM_ELEM_F32, y_count, role);
+    if (x == NULL || y == NULL) return clm_op_fill_nomem("gemm_amx", err);
+    for (size_t i = 0; i < x_count; i++)
+        x[i] = clm_ref_float_to_bf16(clm_random_float(&r, -1.0f, 1.0f));
+    if (role == CLM_CASE_INOUT) clm_random_fill(&r, y, y_count, -1.0f, 1.0f);
+    return CLM_OK;
+}
+
+static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *params,
+                       clm_buffer *const *bufs, clm_range *range, clm_err *err)
+{
+    clm_arg args[CLM_GEMM_AMX_BUFFERS + 6];
+    size_t n = 0;
+
+    for (; n < CLM_GEMM_AMX_BUFFERS; n++) args[n] = CLM_BUF(bufs[n]);
+    for (int i = CLM_GEMM_AMX_M; i <= CLM_GEMM_AMX_FIRST; i++) args[n++] = CLM_I32(shape->v[i]);
+    *range = (clm_range){
+        1, {clm_op_ceil_div((size_t)shape->v[CLM_GEMM_AMX_N], (size_t)params[AXIS_ROWS])}, {1}};
+    return clm_kernel_set_args(kernel, args, n, err);
+}
+
+/* Columns that the launch takes. */
+static int columns_of(const clm_shape *shape)
+{
+    const int left = shape->v[CLM_GEMM_AMX_K] - shape->v[CLM_GEMM_AMX_FIRST];
+
+    return left < shape->v[CLM_GEMM_AMX_CHUNK] ? left : shape->v[CLM_GEMM_AMX_CHUNK];
+}
+
+static double bytes_moved(const clm_shape *shape)
+{
+    const clm_weight_layout w = layout_of(shape);
+    const double columns = columns_of(shape), y_bytes = shape->v[CLM_GEMM_AMX_FIRST] == 0 ? 4 : 8;
+
+    return clm_weight_bytes(&w) * columns / (double)w.columns +
+           shape->v[CLM_GEMM_AMX_M] * (2.0 * columns + y_bytes * (double)w.rows);
+}
+
+static double flops(const clm_shape *shape)
+{
+    return 2.0 * shape->v[CLM_GEMM_AMX_M] * shape->v[CLM_GEMM_AMX_N] * columns_of(shape);
+}
+
+#define Q4 CLM_FORMAT_Q4
+#define Q8 CLM_FORMAT_Q8
+/* M, N, K, LDY, Y_OFF, FIRST, CHUNK, FORMAT, GROUP, HAS_MIN */
+#define SHAPE(...)                                                                                 \
+    {                                                                                              \
+        .v = {__VA_ARGS__},                                                                        \
+    }
+/* One number; whole tiles; rows and tokens left over in every tile of the four; a chunk that is not
+ * whole; groups of each kind that begin inside a chunk; several work-items; the real chunk. */
+static const clm_shape k_test[] = {
+    SHAPE(1, 1, 32, 1, 0, 0, 32, Q4, 32, 0),
+    SHAPE(64, 64, 160, 80, 16, 64, 64, Q4, 32, 1),
+    SHAPE(37, 49, 160, 60, 3, 128, 64, Q4, 32, 2),
+    SHAPE(11, 100, 256, 100, 0, 64, 128, Q4, 128, 0),
+    SHAPE(50, 21, 96, 21, 0, 32, 64, Q4, 0, 1),
+    SHAPE(40, 40, 1312, 40, 0, 0, CLM_GEMM_AMX_COLUMNS, Q4, 32, 0),
+    SHAPE(33, 145, 192, 150, 5, 0, 64, Q8, 64, 2),
+    SHAPE(64, 33, 128, 33, 0, 64, 64, Q8, 32, 0),
+    SHAPE(34, 33, 96, 40, 3, 32, 64, Q8, 16, 1),
+};
+/* Baichuan-13B, a prompt of 512, one launch of several: query, key and value; down. */
+#define TUNE_SHAPES(F, GROUP, MIN)                                                                 \
+    SHAPE(512, 15360, 5120, 15360, 0, 1280, CLM_GEMM_AMX_COLUMNS, F, GROUP, MIN),                  \
+        SHAPE(512, 5120, 13696, 5120, 0, 1280, CLM_GEMM_AMX_COLUMNS, F, GROUP, MIN)
+
+static const clm_shape k_tune[] = {TUNE_SHAPES(Q4, 32, 0), TUNE_SHAPES(Q4, 64, 1),
+                                   TUNE_SHAPES(Q8, 32, 0)};
+
+/* Products of bf16 numbers are exact in float; what differs is the order of float sums. */
+const clm_op_desc clm_op_gemm_amx = {
+    .name = "gemm_amx",
+    .entry = "gemm_amx",
+    .dims = k_dims,
+    .n_dims = CLM_GEMM_AMX_DIMS,
+    .axes = k_axes,
+    .n_axes = CLM_COUNT(k_axes),
+    .valid = valid,
+    .defaults = defaults,
+    .defines = defines,
+    .fill = fill,
+    .reference = clm_ref_gemm_amx,
+    .bind = bind,
+    .bytes_moved = bytes_moved,
+    .flops = flops,
+    .test_shapes = k_test,
+    .n_test_shapes = CLM_COUNT(k_test),
+    .tune_shapes = k_tune,
+    .n_tune_shapes = CLM_COUNT(k_tune),
+    .atol = 4e-6f,
+    .rtol = 1e-5f,
+};

@@ -1,0 +1,160 @@
+/* test_cl_amx.c: a model whose products of many tokens go through tiles gives the logits of the reference
+ * backend but for the rounding to bfloat16; products of fewer tokens stay as they are.
+ *
+ * The backend is told that the device has tiles; where it has none, they are emulated, or, where that is
+ * not possible, the kernels built without the instructions. The columns of the last product of a layer
+ * are more than one launch takes.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "runtime/formats/synthetic.h"
+#include "runtime/model/backend_cl_impl.h"
+#include "runtime/model/transformer.h"
+#include "runtime/ops/op_gemm_amx.h"
+#include "tests/ops/amx_emulator.h"
+
+enum { TOKENS = 70, FEW = CLM_CL_AMX_TOKENS - 1, VOCAB = 203, FFN = CLM_GEMM_AMX_COLUMNS + 96 };
+
+static const clm_hparams hparams = {.arch = "llama",
+                                    .name = "tiles",
+                                    .n_layers = 2,
+                                    .width = 192,
+                                    .n_heads = 2,
+                                    .ffn = FFN,
+                                    .vocab = VOCAB,
+                                    .ctx_train = 128,
+                                    .rms_eps = 1e-6f,
+                                    .position = CLM_POSITION_ALIBI};
+
+/* Logits of the first n tokens in one batch. */
+static void run(clm_backend *b, const clm_model_file *mf, size_t batch, size_t n, float *logits)
+{
+    const clm_outputs want = {.logits = logits};
+    int ids[TOKENS];
+    clm_transformer *t;
+    clm_err err = {""};
+
+    for (int i = 0; i < TOKENS; i++) ids[i] = i * 37 % VOCAB;
+    if (clm_transformer_create(b, mf, 128, batch, CLM_KV_F32, NULL, &t, &err) != CLM_OK ||
+        clm_transformer_run(t, ids, n, 0, &want, &err) != CLM_OK)
+        fail_msg("%s", err.text);
+    clm_transformer_destroy(t);
+}
+
+/* ||a - b|| / ||b|| of the logits of n tokens. */
+static double error_of(const float *a, const float *b, size_t n)
+{
+    double difference = 0.0, norm = 0.0;
+
+    for (size_t i = 0; i < n * VOCAB; i++) {
+        difference += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
+        norm += (double)b[i] * b[i];
+    }
+    return sqrt(difference / norm);
+}
+
+/* The capabilities are the device's own object, not a constant: a test may put words in its mouth. */
+static void pretend_amx(clm_backend_cl *b)
+{
+    clm_caps *caps = (clm_caps *)clm_device_caps(b->dev);
+
+    b->amx = true;
+    if (caps->type == CLM_DEVICE_CPU && !clm_amx_native() && clm_amx_emulator_install())
+        caps->amx = true;
+}
+
+/* Floats everywhere but in products that tiles take. */
+static double run_cl(const clm_model_file *mf, size_t batch, size_t n, const float *want)
+{
+    const clm_cl_options options = {"auto", CLM_ACT_F32, CLM_KERNELS_AUTO};
+    float *got = malloc(sizeof *got * TOKENS * VOCAB);
+    clm_backend *b;
+    clm_err err = {""};
+    double error;
+
+    assert_non_null(got);
+    if (clm_backend_cl_create(&options, NULL, &b, &err) != CLM_OK) fail_msg("%s", err.text);
+    assert_false(((clm_backend_cl *)b)->amx); /* floats were asked for */
+    pretend_amx((clm_backend_cl *)b);
+    run(b, mf, batch, n, got);
+    assert_int_equal(((clm_backend_cl *)b)->act_bf16 != NULL, batch >= CLM_CL_AMX_TOKENS);
+    error = error_of(got, want, n);
+    b->ops->destroy(b);
+    free(got);
+    return error;
+}
+
+static void check_type(const char *type)
+{
+    float *want = malloc(sizeof *want * TOKENS * VOCAB);
+    clm_model_file *mf = NULL;
+    clm_backend *ref = NULL;
+    clm_err err = {""};
+    unsigned long before, emulated;
+    double many, few, small;
+
+    assert_non_null(want);
+    if (clm_synthetic_create(&hparams, type, &mf, &err) != CLM_OK ||
+        clm_backend_ref_create(&ref, &err) != CLM_OK)
+        fail_msg("%s", err.text);
+    run(ref, mf, TOKENS, TOKENS, want);
+    ref->ops->destroy(ref);
+    before = clm_amx_emulated(CLM_AMX_DOT);
+    many = run_cl(mf, TOKENS, TOKENS, want);
+    emulated = clm_amx_emulated(CLM_AMX_DOT) - before;
+    few = run_cl(mf, TOKENS, FEW, want);
+    small = run_cl(mf, FEW, FEW, want);
+    clm_model_file_close(mf);
+    free(want);
+    printf("%s: %d tokens %.1e (%lu products of tiles emulated), %d tokens %.1e, in batches of %d "
+           "%.1e\n",
+           type, TOKENS, many, emulated, FEW, few, FEW, small);
+    assert_int_equal(clm_amx_emulated(CLM_AMX_DOT), before + emulated); /* none for few tokens */
+    assert_true(many < 1e-2 && many > 1e-4); /* bf16 keeps 8 bits: it was used, and nothing worse */
+    assert_true(few < 1e-4 && small < 1e-4);
+}
+
+static void four_bits(void **state)
+{
+    (void)state;
+    check_type("q4_0");
+    check_type("q4_1");
+}
+
+static void eight_bits(void **state)
+{
+    (void)state;
+    check_type("q8_0");
+}
+
+/* No scales: such products never go through tiles. */
+static void floats(void **state)
+{
+    float *want = malloc(sizeof *want * TOKENS * VOCAB);
+    clm_model_file *mf;
+    clm_backend *ref;
+
+    (void)state;
+    assert_non_null(want);
+    assert_int_equal(clm_synthetic_create(&hparams, "f16", &mf, NULL), CLM_OK);
+    assert_int_equal(clm_backend_ref_create(&ref, NULL), CLM_OK);
+    run(ref, mf, TOKENS, TOKENS, want);
+    ref->ops->destroy(ref);
+    assert_true(run_cl(mf, TOKENS, TOKENS, want) < 1e-4);
+    clm_model_file_close(mf);
+    free(want);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(four_bits), cmocka_unit_test(eight_bits),
+                                       cmocka_unit_test(floats)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
