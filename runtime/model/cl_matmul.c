@@ -93,7 +93,7 @@ static clm_shape gemm_shape(const clm_weight_layout *l, size_t m, size_t rows, s
 static clm_shape gemm_amx_shape(const clm_weight_layout *l, size_t m, size_t rows, size_t ldy,
                                 size_t y_off, size_t first)
 {
-    clm_shape s = {{0}, {0}};
+    clm_shape s = {.v = {0}};
 
     s.v[CLM_GEMM_AMX_M] = (int)m;
     s.v[CLM_GEMM_AMX_N] = (int)rows;
@@ -110,7 +110,7 @@ static clm_shape gemm_amx_shape(const clm_weight_layout *l, size_t m, size_t row
 
 static clm_shape act_bf16_shape(size_t m, size_t columns)
 {
-    clm_shape s = {{0}, {0}};
+    clm_shape s = {.v = {0}};
 
     s.v[CLM_ACT_BF16_M] = (int)m;
     s.v[CLM_ACT_BF16_K] = (int)columns;
