@@ -421,7 +421,7 @@ double clm_encode(clm_qtype type, const float *x, size_t count, uint8_t *out)
     return encode_blocks(type, x, count, out);
 }
 
-CLM_VECTORISED size_t clm_find_not_finite(const float *x, size_t count)
+CLM_VECTORISED static size_t find_not_finite(const float *x, size_t count)
 {
     uint32_t any = 0;
 
@@ -434,4 +434,10 @@ CLM_VECTORISED size_t clm_find_not_finite(const float *x, size_t count)
     for (size_t i = 0; any != 0 && i < count; i++)
         if (!isfinite(x[i])) return i;
     return count;
+}
+
+/* Apart, since clang 14 does not export a function that it makes for several processors. */
+size_t clm_find_not_finite(const float *x, size_t count)
+{
+    return find_not_finite(x, count);
 }

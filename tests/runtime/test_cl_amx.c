@@ -73,7 +73,8 @@ static void pretend_amx(clm_backend_cl *b)
 /* Floats everywhere but in products that tiles take. */
 static double run_cl(const clm_model_file *mf, size_t batch, size_t n, const float *want)
 {
-    const clm_cl_options options = {"auto", CLM_ACT_F32, CLM_KERNELS_AUTO};
+    const clm_cl_options options = {
+        .selector = "auto", .activations = CLM_ACT_F32, .tuning = CLM_TUNING_OFF};
     float *got = malloc(sizeof *got * TOKENS * VOCAB);
     clm_backend *b;
     clm_err err = {""};
