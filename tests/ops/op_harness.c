@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_CONFIGS = 200, MAX_FAILURES = 5, MAX_SHAPES = 128, REPEATS = 64 };
+enum { MAX_CONFIGS = 200, SAMPLE = 20, MAX_FAILURES = 5, MAX_SHAPES = 128, REPEATS = 64 };
 
 typedef struct config {
     int v[CLM_MAX_AXES];
@@ -123,9 +123,18 @@ static size_t default_configs(const clm_caps *caps, config list[2])
     return count;
 }
 
-/* All legal configurations, or a sample of MAX_CONFIGS by reservoir sampling. */
+/* How many configurations are checked; each costs a second or so of compiling. */
+static size_t sample_size(void)
+{
+    const char *text = getenv("CLM_TEST_ALL");
+
+    return text != NULL && strcmp(text, "1") == 0 ? MAX_CONFIGS : SAMPLE;
+}
+
+/* All legal configurations, or a sample by reservoir sampling. */
 static size_t all_configs(const clm_caps *caps, config list[MAX_CONFIGS])
 {
+    const size_t room = sample_size();
     size_t total = 1, seen = 0;
     uint32_t random = CLM_TEST_SEED;
 
@@ -136,14 +145,14 @@ static size_t all_configs(const clm_caps *caps, config list[MAX_CONFIGS])
 
         config_at(i, params);
         if (!valid_somewhere(params, caps)) continue;
-        if (seen >= MAX_CONFIGS) {
+        if (seen >= room) {
             random = random * 1664525u + 1013904223u;
             slot = (size_t)(random >> 8) % (seen + 1);
         }
-        if (slot < MAX_CONFIGS) memcpy(list[slot].v, params, sizeof params);
+        if (slot < room) memcpy(list[slot].v, params, sizeof params);
         seen++;
     }
-    return seen < MAX_CONFIGS ? seen : MAX_CONFIGS;
+    return seen < room ? seen : room;
 }
 
 static bool is_small(const clm_shape *shape)

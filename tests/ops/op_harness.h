@@ -3,6 +3,7 @@
  * Environment
  *   CLM_TEST_DEVICE  selector as in host/device.h; default: all usable devices in turn
  *   CLM_TEST_SMALL   1: default configurations and small shapes only (for Oclgrind)
+ *   CLM_TEST_ALL     1: up to 200 configurations in place of 20
  */
 #ifndef CLM_TESTS_OPS_OP_HARNESS_H
 #define CLM_TESTS_OPS_OP_HARNESS_H
@@ -18,7 +19,7 @@
 enum { CLM_TEST_SEED = 20240817, CLM_TEST_MAX_EXTRA = 16 };
 
 /* Runs, for `op`: whether the descriptor is sound; every legal configuration (a seeded sample of
- * 200 when there are more) on every test shape against the reference; whether wrong results are
+ * 20 when there are more) on every test shape against the reference; whether wrong results are
  * noticed; then the tests of `extra` (n_extra of them, at most CLM_TEST_MAX_EXTRA; may be NULL).
  * Returns the exit code of the program. */
 int clm_op_test_main(const clm_op_desc *op, const struct CMUnitTest *extra, size_t n_extra);
