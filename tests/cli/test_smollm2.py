@@ -16,7 +16,7 @@ import unittest
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CLM = os.environ.get("CLM_BIN", os.path.join(ROOT, "build", "clm"))
 DATA = os.path.join(ROOT, "tests", "data", "text")
-EXACT = ["--temp", "0", "--repeat-penalty", "1", "--kv-cache-type", "f32"]
+EXACT = ["--temp", "0", "--repeat-penalty", "1", "--kv-cache-type", "f32", "--activations", "f32"]
 # Two programs that add in another order differ by less than this in a logit.
 TIE = 0.05
 
