@@ -135,16 +135,51 @@ CLM_INLINE float16 few_scores(const float *q, __global const KV_ELEM *key, const
     return vload16(0, s);
 }
 
-/* Stores the new key and value as they were rounded; the scales are those of int8. */
-CLM_INLINE void write_new(const float *key, const float *value, const float k_scale,
-                          const float v_scale, const float length, __global KV_ELEM *k,
-                          __global KV_ELEM *v, __global half *ks, __global half *vs,
-                          __global float *kmax, const int pos)
+#if KV_TYPE == 1 && HEAD_DIM % 16 == 0
+#define HALF_VECTORS 1 /* halves are made 16 at a time */
+#else
+#define HALF_VECTORS 0
+#endif
+
+/* A key or value as the cache gives it back: `rounded`; `bits` of its halves with HALF_VECTORS. */
+CLM_INLINE void round_all(const float *from, const float scale, float *rounded, ushort *bits)
 {
-    for (int d = 0; d < HEAD_DIM; d++) {
-        kv_store1(key[d], k_scale, ((size_t)(pos / 16) * HEAD_DIM + (size_t)d) * 16 + (size_t)(pos % 16), k);
-        kv_store1(value[d], v_scale, (size_t)pos * HEAD_DIM + (size_t)d, v);
+#if HALF_VECTORS
+    for (int n = 0; n < HEAD_DIM / 16; n++) {
+        vstore16(clm_half_bits16(vload16(n, from)), n, bits);
+        vstore16(vload_half16(n, (const half *)bits), n, rounded);
     }
+    (void)scale;
+#else
+    for (int d = 0; d < HEAD_DIM; d++) rounded[d] = kv_round(from[d], scale);
+    (void)bits;
+#endif
+}
+
+/* Stores the new key and value as they were rounded; the scales are those of int8. */
+CLM_INLINE void write_new(const float *key, const float *value, const ushort *key_bits,
+                          const ushort *value_bits, const float k_scale, const float v_scale,
+                          const float length, __global KV_ELEM *k, __global KV_ELEM *v,
+                          __global half *ks, __global half *vs, __global float *kmax, const int pos)
+{
+    const size_t k_at = (size_t)(pos / 16) * HEAD_DIM * 16 + (size_t)(pos % 16);
+    const size_t v_at = (size_t)pos * HEAD_DIM;
+
+#if HALF_VECTORS
+    for (int d = 0; d < HEAD_DIM; d++) {
+        ((__global ushort *)k)[k_at + (size_t)d * 16] = key_bits[d];
+        ((__global ushort *)v)[v_at + (size_t)d] = value_bits[d];
+    }
+    (void)key;
+    (void)value;
+#else
+    for (int d = 0; d < HEAD_DIM; d++) {
+        kv_store1(key[d], k_scale, k_at + (size_t)d * 16, k);
+        kv_store1(value[d], v_scale, v_at + (size_t)d, v);
+    }
+    (void)key_bits;
+    (void)value_bits;
+#endif
 #if KV_TYPE == 2
     vstore_half_rte(k_scale, (size_t)pos, ks);
     vstore_half_rte(v_scale, (size_t)pos, vs);
@@ -165,6 +200,8 @@ void attention_decode(ARGUMENTS)
     __global const float *turn = cs + (size_t)pos * (size_t)rope_dims;
     __global float *to = part + ((size_t)h * SPLITS + (size_t)split) * (HEAD_DIM + 2);
     float q[HEAD_DIM], key[HEAD_DIM], value[HEAD_DIM];
+    float new_key[HEAD_DIM], new_value[HEAD_DIM]; /* as the cache gives them back */
+    ushort key_bits[HEAD_DIM], value_bits[HEAD_DIM];
     float k_top = 0.0f, v_top = 0.0f, k_scale = 1.0f, v_scale = 1.0f;
     float square = 0.0f, key_square = 0.0f, own = 0.0f;
     VEC acc[N_VEC];
@@ -180,23 +217,18 @@ void attention_decode(ARGUMENTS)
     k_scale = kv_int8_scale(k_top);
     v_scale = kv_int8_scale(v_top);
 #endif
+    round_all(key, k_scale, new_key, key_bits);
     for (int d = 0; d < HEAD_DIM; d++) {
-        const float rounded = kv_round(key[d], k_scale);
-
         square += q[d] * q[d];
-        key_square += rounded * rounded;
-        own += q[d] * rounded;
+        key_square += new_key[d] * new_key[d];
+        own += q[d] * new_key[d];
     }
     /* Split 0 begins with the newest key, of weight 1; for the others its score is a bound only. */
+    if (split == 0) round_all(value, v_scale, new_value, value_bits);
     for (int n = 0; n < N_VEC; n++) {
         VEC first = 0.0f;
-#if VW == 1
-        if (split == 0) first = kv_round(value[n], v_scale);
-#else
-        float rounded[VW];
-        for (int i = 0; i < VW; i++) rounded[i] = kv_round(value[n * VW + i], v_scale);
-        if (split == 0) first = LOAD(0, rounded);
-#endif
+
+        if (split == 0) first = LOAD(n, new_value);
         acc[n] = first;
     }
 
@@ -256,8 +288,8 @@ void attention_decode(ARGUMENTS)
     to[1] = clm_sum16(l) + (split == 0 ? exp(own - m) : 0.0f);
     for (int n = 0; n < N_VEC; n++) STORE(acc[n], n, to + 2);
     if (split == 0 && h % heads_per_kv == 0)
-        write_new(key, value, k_scale, v_scale, kv_length(key_square), k + base * HEAD_DIM,
-                  v + base * HEAD_DIM, ks + base, vs + base, kmax + base / 16, pos);
+        write_new(key, value, key_bits, value_bits, k_scale, v_scale, kv_length(key_square),
+                  k + base * HEAD_DIM, v + base * HEAD_DIM, ks + base, vs + base, kmax + base / 16, pos);
     (void)k_top;
     (void)v_top;
     (void)reach;

@@ -35,6 +35,21 @@ CLM_INLINE float4 clm_half4(const uint2 bits)
     return vload_half4(0, (const half *)&bits);
 }
 
+/* The bits of 16 halves, rounded to nearest even. vstore_half16_rte is the same, but on PoCL a slow call
+ * for each component. */
+CLM_INLINE ushort16 clm_half_bits16(const float16 v)
+{
+    const uint16 bits = as_uint16(v), size = bits & 0x7fffffffu;
+    const uint16 normal = ((size + 0x0fffu + ((size >> 13u) & 1u)) >> 13u) - 0x1c000u;
+    /* Below 2^-14 halves are multiples of 2^-24. */
+    const uint16 small = convert_uint16(rint(fmin(as_float16(size), 1.0f) * 16777216.0f));
+    uint16 half_bits = select(normal, small, size < (uint16)(0x38800000u));
+
+    half_bits = select(half_bits, (uint16)(0x7c00u), size >= (uint16)(0x477ff000u)); /* 65520 */
+    half_bits = select(half_bits, (uint16)(0x7e00u), size > (uint16)(0x7f800000u));  /* NaN */
+    return convert_ushort16(half_bits | ((bits >> 16u) & 0x8000u));
+}
+
 /* Sums of the components, by halves. The halves go through an array, which compilers optimise away:
  * Oclgrind 21.10 takes .lo and .hi for uninitialised values (and crashes in that check on optimised
  * code: give it --build-options -cl-opt-disable). */
