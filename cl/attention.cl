@@ -77,23 +77,8 @@ CLM_INLINE float chunk_kmax(__global const float *kmax, const int first, const i
 
 #if FAMILY == 0
 
-#if HEAD_DIM % 16 == 0
-#define VW 16
-#elif HEAD_DIM % 4 == 0
-#define VW 4
-#else
-#define VW 1
-#endif
-#define N_VEC (HEAD_DIM / VW)
-#if VW == 1
-#define VEC          float
-#define V_LOAD(i, p) KV_LOAD1(i, p)
-#define STORE(v, i, p) ((p)[i] = (v))
-#else
-#define VEC          CLM_CAT(float, VW)
-#define V_LOAD(i, p) KV_LOADN(VW, i, p)
-#define STORE(v, i, p) CLM_CAT(vstore, VW)(v, i, p)
-#endif
+#include "head_vector.cl"
+
 #define KV (CHUNK / 16) /* vectors of keys in a chunk */
 /* Vectors handled at a time: with 8 queries two make 16 sums, which hide the latency of a
  * multiply-add and fit the registers. */

@@ -86,25 +86,7 @@ CLM_INLINE void grow_kmax(__global float *kmax, const int pos, const float lengt
 
 #if FAMILY == 0
 
-#if HEAD_DIM % 16 == 0
-#define VW 16
-#elif HEAD_DIM % 4 == 0
-#define VW 4
-#else
-#define VW 1
-#endif
-#define N_VEC (HEAD_DIM / VW)
-#if VW == 1
-#define VEC            float
-#define V_LOAD(i, p)   KV_LOAD1(i, p)
-#define STORE(v, i, p) ((p)[i] = (v))
-#define LOAD(i, p)     ((p)[i])
-#else
-#define VEC            CLM_CAT(float, VW)
-#define V_LOAD(i, p)   KV_LOADN(VW, i, p)
-#define STORE(v, i, p) CLM_CAT(vstore, VW)(v, i, p)
-#define LOAD(i, p)     CLM_CAT(vload, VW)(i, p)
-#endif
+#include "head_vector.cl"
 
 /* q . the 16 keys of a block. Four sums hide the latency of a multiply-add. */
 CLM_INLINE float16 block_scores(const float *q, __global const KV_ELEM *key)
