@@ -47,20 +47,7 @@
 #define TILES       (ROWS / 16)
 #define BLOCKS      (CHUNK / 32)
 #define BLOCK_WORDS (FORMAT * 16) /* of a tile of 16 rows: 32 columns */
-/* A block of 32 columns is taken in PARTS, each under one scale. */
-#if GROUP == 16
-#define PARTS             2
-#define GROUPS(columns)   ((columns) / 16)
-#define GROUP_OF(b, part) ((b) * 2 + (part))
-#elif GROUP == 0
-#define PARTS             1
-#define GROUPS(columns)   1
-#define GROUP_OF(b, part) 0
-#else
-#define PARTS             1
-#define GROUPS(columns)   ((columns) / GROUP)
-#define GROUP_OF(b, part) ((b) / (GROUP / 32))
-#endif
+#include "weight_group.cl"
 
 /* Helpers have no `restrict`: Oclgrind 21.10 does not know what becomes of it when they are inlined. */
 

@@ -7,13 +7,7 @@
 #if GROUP < 0 || GROUP % 32 != 0
 #error "gemm_q4: GROUP must be 0 or a multiple of 32"
 #endif
-#if GROUP == 0
-#define GROUPS(columns) 1
-#define GROUP_OF(b)     0
-#else
-#define GROUPS(columns) ((columns) / GROUP)
-#define GROUP_OF(b)     ((b) / (GROUP / 32))
-#endif
+#include "weight_group.cl"
 
 #if FAMILY == 0
 
@@ -46,10 +40,10 @@ void gemm_q4(GEMM_ARGS)
 #pragma unroll
             for (int t = 0; t < T; t++) c[t] = clm_dot16_u7(high, xp + (2 * j + 1) * T + t, c[t]);
         }
-        const float16 s = vload_half16(groups + (size_t)GROUP_OF(b), scale);
+        const float16 s = vload_half16(groups + (size_t)GROUP_OF(b, 0), scale);
 #if HAS_MIN
         const float16 low =
-            CLM_MINIMUM(HAS_MIN, s, vload_half16(groups + (size_t)GROUP_OF(b), minimum));
+            CLM_MINIMUM(HAS_MIN, s, vload_half16(groups + (size_t)GROUP_OF(b, 0), minimum));
 #endif
 #pragma unroll
         for (int t = 0; t < T; t++) {
@@ -110,7 +104,7 @@ void gemm_q4(GEMM_ARGS)
         gemm_load_sums(s, xs + panel * (size_t)blocks * T, b);
 #pragma unroll
         for (int i = 0; i < ROW_QUADS; i++)
-            scales[i] = gemm_scales(scale, first * 16 + ROW_QUAD(i), rows, groups, GROUP_OF(b));
+            scales[i] = gemm_scales(scale, first * 16 + ROW_QUAD(i), rows, groups, GROUP_OF(b, 0));
         barrier(CLK_LOCAL_MEM_FENCE);
 #pragma unroll
         for (int t = 0; t < LANE_T; t++) {
@@ -123,7 +117,7 @@ void gemm_q4(GEMM_ARGS)
 #pragma unroll
         for (int i = 0; i < ROW_QUADS; i++) {
             const float4 stored =
-                gemm_scales(minimum, first * 16 + ROW_QUAD(i), rows, groups, GROUP_OF(b));
+                gemm_scales(minimum, first * 16 + ROW_QUAD(i), rows, groups, GROUP_OF(b, 0));
             const float4 low = CLM_MINIMUM(HAS_MIN, scales[i], stored);
 
 #pragma unroll

@@ -7,20 +7,7 @@
 #if GROUP < 0 || (GROUP != 16 && GROUP % 32 != 0)
 #error "gemm_q8: GROUP must be 0, 16 or a multiple of 32"
 #endif
-/* A block of 32 columns is taken in PARTS, each under one scale. */
-#if GROUP == 16
-#define PARTS             2
-#define GROUPS(columns)   ((columns) / 16)
-#define GROUP_OF(b, part) ((b) * 2 + (part))
-#elif GROUP == 0
-#define PARTS             1
-#define GROUPS(columns)   1
-#define GROUP_OF(b, part) 0
-#else
-#define PARTS             1
-#define GROUPS(columns)   ((columns) / GROUP)
-#define GROUP_OF(b, part) ((b) / (GROUP / 32))
-#endif
+#include "weight_group.cl"
 #define SLICES (8 / PARTS)
 
 #if FAMILY == 0

@@ -2,8 +2,6 @@
  *
  * Build  GROUP elements per scale: 32, 64, 128 or another multiple of 32; 0: a whole row.  HAS_MIN
  */
-#include "linear.cl"
-
 #ifndef GROUP
 #define GROUP 32
 #endif
@@ -13,13 +11,8 @@
 #if GROUP < 0 || GROUP % 32 != 0 || HAS_MIN < 0 || HAS_MIN > 2
 #error "linear_q4: GROUP must be 0 or a multiple of 32, HAS_MIN 0 to 2"
 #endif
-#if GROUP == 0
-#define GROUPS(columns) 1
-#define GROUP_OF(b)     0
-#else
-#define GROUPS(columns) ((columns) / GROUP)
-#define GROUP_OF(b)     ((b) / (GROUP / 32))
-#endif
+#include "weight_group.cl"
+#include "linear.cl"
 
 #if FAMILY == 0
 
@@ -86,7 +79,7 @@ void linear_q4(__global const uint *restrict q, __global const half *restrict sc
 
 #pragma unroll
         for (int t = 0; t < STREAMS; t++) {
-            const size_t g = groups[t] + (size_t)GROUP_OF(b);
+            const size_t g = groups[t] + (size_t)GROUP_OF(b, 0);
 
 #if ACT == 0
             const float16 v = block_sum(words[t] + b * 64, x + b * 32, sum_x);
@@ -186,11 +179,11 @@ void linear_q4(__global const uint *restrict q, __global const half *restrict sc
         LINEAR_BLOCK(b)
 #pragma unroll
         for (int t = 0; t < STREAMS; t++) {
-            const float4 s = clm_half4(scales[t][GROUP_OF(b) * 4]);
+            const float4 s = clm_half4(scales[t][GROUP_OF(b, 0) * 4]);
             float4 sum = quad_sum(v[t], xb, sum_x) * (s * d);
 
 #if HAS_MIN
-            sum += CLM_MINIMUM(HAS_MIN, s, clm_half4(minima[t][GROUP_OF(b) * 4])) * (d * (float)sum_x);
+            sum += CLM_MINIMUM(HAS_MIN, s, clm_half4(minima[t][GROUP_OF(b, 0) * 4])) * (d * (float)sum_x);
 #endif
             vstore4(vload4(t, acc) + sum, t, acc);
         }

@@ -1,0 +1,19 @@
+/* weight_group.cl: where a block of packed weights finds its scales and minima, by GROUP. Included, with
+ * GROUP set, by the kernels whose weights come in tiles of 16 rows and blocks of 32 columns.
+ *
+ * GROUPS(columns): scales of a row; GROUP_OF(b, part): that of part `part` of block b.
+ */
+/* A block of 32 columns is taken in PARTS, each under one scale. */
+#if GROUP == 16
+#define PARTS             2
+#define GROUPS(columns)   ((columns) / 16)
+#define GROUP_OF(b, part) ((b) * 2 + (part))
+#elif GROUP == 0
+#define PARTS             1
+#define GROUPS(columns)   1
+#define GROUP_OF(b, part) 0
+#else
+#define PARTS             1
+#define GROUPS(columns)   ((columns) / GROUP)
+#define GROUP_OF(b, part) ((b) / (GROUP / 32))
+#endif
