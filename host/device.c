@@ -6,6 +6,7 @@
 #include "host/amx_probe.h"
 #include "host/cl_util.h"
 #include "host/dot_probe.h"
+#include "host/gemm.h"
 
 struct clm_device {
     cl_device_id id;
@@ -61,6 +62,7 @@ void clm_device_close(clm_device *dev)
         clFinish(dev->queue);
         clReleaseCommandQueue(dev->queue);
     }
+    clm_gemm_release();
     if (dev->context != NULL) clReleaseContext(dev->context);
     free(dev);
 }

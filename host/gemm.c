@@ -59,7 +59,14 @@ clm_status clm_gemm_override(clm_device *dev, const char *const *names, const in
     return CLM_OK;
 }
 
+void clm_gemm_release(void)
+{
+    CLBlastClearCache();
+}
+
 #else
+
+void clm_gemm_release(void) {}
 
 clm_status clm_gemm_override(clm_device *dev, const char *const *names, const int *values, size_t n,
                              clm_err *err)
