@@ -19,7 +19,9 @@ struct clm_bench {
     clm_bench_cost cost;
     clm_device_choice device;
     const clm_observer *obs;
-    int *ids; /* [ctx]: pseudo-random, inside the vocabulary */
+    int *ids;             /* [ctx]: pseudo-random, inside the vocabulary */
+    size_t filled;        /* so many positions from the first on hold `ids` */
+    size_t warmed_prompt; /* tokens of the last prompt that was run */
 };
 
 double clm_bench_gops(const clm_device_limits *limits)
@@ -204,7 +206,7 @@ double clm_bench_read_again(clm_bench *b)
 
 /* ---- running --------------------------------------------------------------------------------- */
 
-/* `n` tokens at `pos` in batches; `best` (may be NULL) receives the most likely next one. */
+/* `n` of `b->ids` at `pos` in batches; `best` (may be NULL) receives the most likely next one. */
 static clm_status run_prompt(clm_bench *b, size_t n, size_t pos, int *best, clm_err *err)
 {
     const size_t batch = b->info.batch;
@@ -215,7 +217,15 @@ static clm_status run_prompt(clm_bench *b, size_t n, size_t pos, int *best, clm_
         const clm_outputs want = {.best = at + m == n ? best : NULL};
         st = clm_transformer_run(b->engine->model, b->ids + pos + at, m, pos + at, &want, err);
     }
+    b->filled = st == CLM_OK ? pos + n : 0;
     return st;
+}
+
+/* Fills the context up to `depth`, as far as it is not so already: tests at one depth share it. */
+static clm_status fill(clm_bench *b, size_t depth, clm_err *err)
+{
+    const size_t at = b->filled < depth ? b->filled : depth;
+    return run_prompt(b, depth - at, at, NULL, err);
 }
 
 static clm_status run_once(clm_bench *b, const clm_bench_test *t, size_t n_gen, double *seconds,
@@ -252,8 +262,10 @@ clm_status clm_bench_run(clm_bench *b, const clm_bench_test *test, size_t n, dou
     rates = malloc((n + 1) * sizeof *rates);
     if (rates == NULL) return clm_fail(err, CLM_E_NOMEM, "bench: no memory");
     /* The cache behind the depth is overwritten by every repetition, the depth itself is kept. */
-    st = run_prompt(b, test->n_depth, 0, NULL, err);
-    if (st == CLM_OK) st = run_once(b, test, test->n_gen > 0 ? 1 : 0, &out->warmup_seconds, err);
+    st = fill(b, test->n_depth, err);
+    if (st == CLM_OK && (test->n_prompt == 0 || test->n_prompt != b->warmed_prompt))
+        st = run_once(b, test, test->n_gen > 0 ? 1 : 0, &out->warmup_seconds, err);
+    b->warmed_prompt = test->n_prompt > 0 ? test->n_prompt : b->warmed_prompt;
     for (size_t i = 0; i < n && st == CLM_OK; i++) {
         st = run_once(b, test, test->n_gen, &samples[i], err);
         rates[i] = samples[i] > 0.0 ? tokens / samples[i] : 0.0;

@@ -248,6 +248,16 @@ clm_status clm_bench_print_test(clm_bench_printer *p, const clm_bench_test *test
     return CLM_OK;
 }
 
+clm_status clm_bench_print_memory(clm_bench_printer *p, double gbps, clm_err *err)
+{
+    clm_cli_end_progress();
+    if (p->format != CLM_BENCH_MD)
+        return put_row(p, json_pack("{s:f}", "limit_read_gbps", gbps), err);
+    printf("memory: %.1f GB/s\n", gbps);
+    fflush(stdout);
+    return CLM_OK;
+}
+
 static void print_limits(const clm_device_limits *l)
 {
     if (l->read_gbps > 0.0)

@@ -38,6 +38,8 @@ void clm_bench_printer_clear(clm_bench_printer *p);
 clm_status clm_bench_print_test(clm_bench_printer *p, const clm_bench_test *test,
                                 const clm_bench_result *r, const double *samples, size_t n,
                                 clm_err *err);
+/* The memory's speed between tests; 0: could not be measured. */
+clm_status clm_bench_print_memory(clm_bench_printer *p, double gbps, clm_err *err);
 /* After the tests: what the device can do, how long loading took (nothing but in a table). */
 void clm_bench_print_summary(clm_bench_printer *p);
 

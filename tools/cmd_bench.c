@@ -14,6 +14,9 @@
 /* The device's speed before and after may differ by this part of it on a quiet machine. */
 static const double QUIET_PART = 0.1;
 
+/* Room for the tests that come on standard input. */
+enum { MORE_CTX = 1024 };
+
 enum { MAX_TOKENS = 1 << 20, MAX_REPETITIONS = 1000, MAX_VALUES = 16, MAX_TESTS = 256 };
 
 typedef struct plan {
@@ -21,6 +24,7 @@ typedef struct plan {
     size_t n_tests, ctx, repetitions;
     clm_bench_format format;
     bool ops;
+    bool more; /* names of tests come on standard input */
 } plan;
 
 /* ---- the command line ------------------------------------------------------------------------ */
@@ -90,7 +94,7 @@ static bool take_number(const char **text, const char *prefix, size_t *value)
 }
 
 /* One test by its name in the table, without spaces: "pp512", "tg16@d64", "pp512+tg128@d4096". */
-static clm_status add_named_test(plan *p, const char *name, clm_err *err)
+static clm_status parse_test(const char *name, clm_bench_test *out, clm_err *err)
 {
     const char *at = name;
     size_t prompt = 0, gen = 0, depth = 0;
@@ -101,7 +105,21 @@ static clm_status add_named_test(plan *p, const char *name, clm_err *err)
     if (*at != '\0' || (with_prompt && prompt == 0) || (with_gen && gen == 0) || prompt + gen == 0)
         return clm_fail(err, CLM_E_USAGE,
                         "--test: '%s' is no test such as pp512, tg16@d64 or pp512+tg128", name);
-    return add_test(p, prompt, gen, depth, err);
+    *out = (clm_bench_test){prompt, gen, depth};
+    return CLM_OK;
+}
+
+static clm_status add_named_test(plan *p, const char *name, clm_err *err)
+{
+    clm_bench_test t;
+    clm_status st;
+
+    if (!strcmp(name, "-")) {
+        p->more = true;
+        return CLM_OK;
+    }
+    st = parse_test(name, &t, err);
+    return st == CLM_OK ? add_test(p, t.n_prompt, t.n_gen, t.n_depth, err) : st;
 }
 
 /* All prompts, then all generations, then the pairs, at every depth. */
@@ -149,6 +167,7 @@ static clm_status make_plan(const clm_args *args, plan *p, clm_err *err)
     st = clm_args_get_u64(args, "bench_repetitions", 1, MAX_REPETITIONS, 5, &repetitions, err);
     if (st == CLM_OK) st = plan_tests(args, p, err);
     if (st != CLM_OK) return st;
+    if (p->more && p->ctx < MORE_CTX) p->ctx = MORE_CTX;
     if (clm_args_get_nth(args, "bench_op", MAX_VALUES) != NULL)
         return clm_fail(err, CLM_E_USAGE, "--op: more than %d operators", MAX_VALUES);
     p->repetitions = (size_t)repetitions;
@@ -175,6 +194,41 @@ static void warn_if_busy(clm_bench *bench, const clm_bench_info *info)
                 before, after);
 }
 
+static clm_status run_test(clm_bench *bench, const clm_bench_test *test, const plan *p,
+                           double *samples, clm_bench_printer *printer, clm_err *err)
+{
+    clm_bench_result result;
+    clm_status st = clm_bench_run(bench, test, p->repetitions, samples, &result, err);
+
+    if (st != CLM_OK) return st;
+    return clm_bench_print_test(printer, test, &result, samples, p->repetitions, err);
+}
+
+/* Lines of standard input as they come: a test's name, or "memory" for its speed at this moment. A
+ * program that measures several others in turn keeps each of them waiting here, with its model. */
+static clm_status run_more(clm_bench *bench, const plan *p, double *samples,
+                           clm_bench_printer *printer, clm_err *err)
+{
+    char line[64];
+    clm_status st = CLM_OK;
+
+    while (st == CLM_OK && fgets(line, sizeof line, stdin) != NULL) {
+        clm_bench_test test;
+
+        line[strcspn(line, "\r\n")] = '\0';
+        if (!strcmp(line, "memory")) {
+            st = clm_bench_print_memory(printer, clm_bench_read_again(bench), err);
+            continue;
+        }
+        st = parse_test(line, &test, err);
+        if (st == CLM_OK && test.n_prompt + test.n_gen + test.n_depth > printer->info.ctx)
+            st = clm_fail(err, CLM_E_USAGE, "--test: %s does not fit a context of %zu tokens", line,
+                          printer->info.ctx);
+        if (st == CLM_OK) st = run_test(bench, &test, p, samples, printer, err);
+    }
+    return st;
+}
+
 static clm_status run_tests(const clm_args *args, const plan *p, const clm_settings *s,
                             clm_bench_printer *printer, clm_err *err)
 {
@@ -188,12 +242,9 @@ static clm_status run_tests(const clm_args *args, const plan *p, const clm_setti
     if (samples == NULL) return clm_fail(err, CLM_E_NOMEM, "bench: no memory");
     st = clm_bench_create(s, &model, p->ctx, clm_cli_observer(), &bench, err);
     if (st == CLM_OK) clm_bench_describe(bench, &printer->info);
-    for (size_t i = 0; i < p->n_tests && st == CLM_OK; i++) {
-        clm_bench_result result;
-        st = clm_bench_run(bench, &p->tests[i], p->repetitions, samples, &result, err);
-        if (st == CLM_OK)
-            st = clm_bench_print_test(printer, &p->tests[i], &result, samples, p->repetitions, err);
-    }
+    for (size_t i = 0; i < p->n_tests && st == CLM_OK; i++)
+        st = run_test(bench, &p->tests[i], p, samples, printer, err);
+    if (st == CLM_OK && p->more) st = run_more(bench, p, samples, printer, err);
     if (st == CLM_OK) clm_bench_print_summary(printer);
     if (st == CLM_OK) warn_if_busy(bench, &printer->info);
     clm_bench_destroy(bench);
@@ -241,10 +292,10 @@ static clm_status run(const clm_args *args, clm_err *err)
     s = clm_config_settings(config);
     any_model = s->model[0] != '\0' || clm_args_has(args, "bench_synthetic");
     clm_bench_printer_init(&printer, p.format, s);
-    if (p.n_tests == 0 && !p.ops)
+    if (p.n_tests == 0 && !p.more && !p.ops)
         st = clm_fail(err, CLM_E_USAGE, "nothing to measure: -p and -n are both 0");
     /* Operators need no model. */
-    if (st == CLM_OK && p.n_tests > 0 && (any_model || !p.ops))
+    if (st == CLM_OK && (p.n_tests > 0 || p.more) && (any_model || !p.ops))
         st = run_tests(args, &p, s, &printer, err);
     if (st == CLM_OK && p.ops) st = run_ops(args, s, &printer, err);
     if (st == CLM_OK) st = clm_bench_print_end(&printer, err);
@@ -282,7 +333,9 @@ static const clm_flag flags[] = {
     {.names = "--test",
      .value = "NAME",
      .id = "bench_test",
-     .help = "one test by its name, instead of lists: pp512, tg16@d64; may be repeated"},
+     .help = "one test by its name, instead of lists: pp512, tg16@d64; may be repeated; "
+             "-: names come on standard input, a line each, and run as they come (contexts up to "
+             "1024, or those of other tests)"},
     {.names = "-r, --repetitions",
      .value = "N",
      .id = "bench_repetitions",

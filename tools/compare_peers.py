@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Runs clm and other programs in turn on a 13B model with random 4-bit weights, and prints the ratios.
 
-All programs get the same work (tools/peers/workload.py): a prompt of 512 tokens, 16 tokens behind 64, 32 tokens
-behind 512, on the processors of this machine. clm and llama.cpp read the same Q4_0 file, which is written first
-(7.5 GB; 40 layers also need 10 GB of memory, OpenVINO 16 GB); OpenVINO gets the same shape in its own 4-bit format.
+All programs get the same work (tools/peers/workload.py): a prompt of 512 tokens, 8 tokens behind 512, 8 tokens behind
+64, on the processors of this machine. clm and llama.cpp read the same Q4_0 file, which is written first (7.5 GB);
+OpenVINO gets the same shape in its own 4-bit format.
 
-Rounds go through all programs in turn, so that slow changes of the machine hit all alike; medians over all
-repetitions are printed. Before and after each program the memory speed is measured with clm's own probe, and a run
-beside a slow measurement is thrown away and made again, at most twice; what is busy even then is marked.
+All programs are loaded together (40 layers: 9 GB of memory each, OpenVINO 16 GB; use fewer --layers where that is too much)
+and asked in turn, in both orders, one waiting while another works, so that two runs that are compared lie seconds apart
+and changes of the machine's speed hit both alike. The ratio is the median of the ratios of neighbours. clm's memory
+probe runs between them. A round in which other processes took more than 5 %% of the processors is made again, at most
+twice; what is busy even then is marked.
 
   %(prog)s --install ~/clm-peers            once: a Python environment of its own with the other programs
   %(prog)s --python ~/clm-peers             the comparison
@@ -20,6 +22,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -27,10 +30,9 @@ sys.path.insert(0, os.path.join(HERE, "peers"))
 import model_file  # noqa: E402
 import workload  # noqa: E402
 
-REPETITIONS = 2  # in one child
-QUIET = 0.9  # a probe below this part of what the machine gave at first means that others are busy
-TESTS = {"prefill": "pp512", "decode_short": "tg16@d64", "decode_long": "tg32@d512"}
-TITLES = {"prefill": "prefill 512", "decode_short": "decode 16 @ 64", "decode_long": "decode 32 @ 512"}
+BUSY = 0.05  # more of the processors' time than this taken by others spoils a round
+TURNS = {"pp512": 1, "tg8@d512": 4, "tg8@d64": 4}  # tests of a round, in an order in which contexts need no refilling
+TITLES = {"pp512": "prefill 512", "tg8@d512": "decode 8 @ 512", "tg8@d64": "decode 8 @ 64"}
 # llama.cpp's AMX code crashes when gcc 12 removes stores to a tile configuration as dead: llama.cpp#26954.
 AMX_FLAGS = "-fno-tree-dse -fno-dse"
 LLAMA, OPENVINO = "llama-cpp-python==0.3.36", "openvino==2026.4.1"
@@ -57,16 +59,34 @@ def install(folder):
                    check=True, env=environment)
 
 
-def idle_part(seconds=2.0):
-    """Part of the processors' time that nobody used."""
-    def read():
-        with open("/proc/stat", encoding="utf-8") as file:
-            values = [int(value) for value in file.readline().split()[1:9]]
-        return values[3] + values[4], sum(values)
-    idle, total = read()
-    time.sleep(seconds)
-    idle_after, total_after = read()
-    return (idle_after - idle) / max(1, total_after - total)
+def processor_ticks():
+    """(idle, all) of the machine so far; what a hypervisor took counts as not idle."""
+    with open("/proc/stat", encoding="utf-8") as file:
+        values = [int(value) for value in file.readline().split()[1:9]]
+    return values[3] + values[4], sum(values)
+
+
+def own_ticks(pids):
+    total = 0
+    for pid in pids:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+        total += int(fields[11]) + int(fields[12])
+    return total
+
+
+class Watch:
+    """What others take of the processors, from its creation on."""
+
+    def __init__(self, pids):
+        self.pids = [os.getpid(), *pids]
+        self.idle, self.total = processor_ticks()
+        self.own = own_ticks(self.pids)
+
+    def others(self):
+        idle, total = processor_ticks()
+        taken = (total - self.total) - (idle - self.idle) - (own_ticks(self.pids) - self.own)
+        return max(0.0, taken / max(1, total - self.total))
 
 
 def run_json(command):
@@ -89,100 +109,171 @@ def cpu_device(clm):
     raise SystemExit("clm finds no CPU among its OpenCL devices; give one with --device")
 
 
-class Probe:
-    """Memory speed by clm's many-stream probe, and what the quiet machine gave."""
+class Engine:
+    """A program with its model, waiting for the name of a test."""
 
-    def __init__(self, clm, device):
-        self.command = [clm, "bench", "--device", device, "--op", "argmax", "-o", "json"]
-        self.measure()  # builds the kernels
-        self.reference = statistics.median(self.measure() for _ in range(5))
+    def __init__(self, name, arguments, model):
+        self.name = name
+        self.errors = tempfile.TemporaryFile()
+        self.child = subprocess.Popen(command(name, arguments, model), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors)
+        self.about = {"version": "?", "notes": "", "peak_bytes": 0}
+        if name == "clm":
+            self.memory()  # answers when it is loaded
+        else:
+            self.about.update(self.answer())
 
-    def measure(self):
-        return run_json(self.command)[0]["limit_read_gbps"]
+    def answer(self):
+        while True:
+            line = self.child.stdout.readline()
+            if not line:
+                self.errors.seek(0)
+                last = self.errors.read().decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
+                raise RuntimeError(f"{self.name} ended with {self.child.wait()}: {last[0]}")
+            try:
+                return json.loads(line)
+            except ValueError:
+                continue  # a library prints something of its own
+
+    def ask(self, line):
+        try:
+            self.child.stdin.write(line.encode() + b"\n")
+            self.child.stdin.flush()
+        except OSError:
+            pass  # it has ended; reading says why
+        return self.answer()
+
+    def memory(self):
+        """clm's probe of many streams, in GB/s."""
+        return self.ask("memory")["limit_read_gbps"]
+
+    def seconds(self, test):
+        row = self.ask(test)
+        if self.name == "clm":
+            self.about = {"version": row["clm_version"], "notes": row["device"], "peak_bytes": row["host_peak_bytes"]}
+            self.gbps = row["gbps"]
+            return row["samples_ns"][0] * 1e-9
+        self.about["peak_bytes"] = row["peak_bytes"]
+        return row["seconds"]
+
+    def close(self):
+        self.child.stdin.close()
+        self.child.stdout.close()
+        self.child.wait()
+        self.errors.close()
 
 
-def run_clm(arguments, model):
-    command = [arguments.clm, "bench", "-m", model, "--device", arguments.device, "-r", str(REPETITIONS), "-o", "json",
-               "-b", "512"]
-    command += [word for test in TESTS.values() for word in ("--test", test)] + arguments.clm_flags.split()
-    rows = run_json(command)
-    seconds = {name: [ns * 1e-9 for ns in row["samples_ns"]] for name, row in zip(TESTS, rows)}
-    return {"version": rows[0]["clm_version"], "notes": rows[0]["device"], "seconds": seconds,
-            "peak_bytes": rows[0]["host_peak_bytes"],
-            "limit_percent": {name: row["memory_percent"] for name, row in zip(TESTS, rows)}}
+def command(name, arguments, model):
+    if name == "clm":
+        return [arguments.clm, "bench", "-m", model, "--device", arguments.device, "-r", "1", "-o", "jsonl", "-b", "512",
+                "--test", "-", *arguments.clm_flags.split()]
+    program, *more = PEERS[name]
+    return [arguments.python, os.path.join(HERE, "peers", program), "--model", model, "--threads", str(arguments.threads), *more]
 
 
-def run_peer(arguments, model, program, *more):
-    return run_json([arguments.python, os.path.join(HERE, "peers", program), "--model", model, "--threads", str(arguments.threads),
-                     "--repetitions", str(REPETITIONS), *more])
-
-
-ENGINES = {
-    "clm": run_clm,
-    "llama.cpp": lambda a, m: run_peer(a, m, "llama_cpp_peer.py"),
-    "openvino": lambda a, m: run_peer(a, m, "openvino_peer.py", "--precision", "default"),
-    "openvino-f32": lambda a, m: run_peer(a, m, "openvino_peer.py", "--precision", "f32"),
+PEERS = {
+    "llama.cpp": ["llama_cpp_peer.py"],
+    "openvino": ["openvino_peer.py", "--precision", "default"],
+    "openvino-f32": ["openvino_peer.py", "--precision", "f32"],
 }
 
 
-def measure_once(engine, arguments, model, probe):
-    """One child between two probes; made again when a probe was slow."""
-    for attempt in range(3):
-        before = probe.measure()
-        result = ENGINES[engine](arguments, model)
-        after = probe.measure()
-        result["probes"] = [before, after]
-        result["quiet"] = min(before, after) >= QUIET * probe.reference
-        rates = ", ".join(f"{TITLES[n]} {workload.TOKENS[n] / statistics.median(s):.2f} t/s" for n, s in result["seconds"].items())
-        print(f"  {engine}: {rates}; memory {before:.1f} and {after:.1f} GB/s{'' if result['quiet'] else ', BUSY'}", flush=True)
-        if result["quiet"]:
-            break
-    return result
+def run_round(engines):
+    """Seconds and clm's part of the memory speed, of every turn: [{"test", "seconds": {engine: s}, "memory": GB/s, "part"}]."""
+    turns = []
+    clm = next(engine for engine in engines if engine.name == "clm")
+    for test, count in TURNS.items():
+        for engine in engines:
+            engine.seconds(test.replace("tg8", "tg1"))  # fills the context once, and warms up
+        for number in range(count):
+            seconds, before = {}, clm.memory()
+            for engine in engines if number % 2 == 0 else engines[::-1]:
+                seconds[engine.name] = engine.seconds(test)
+            memory = (before + clm.memory()) / 2
+            turns.append({"test": test, "seconds": seconds, "memory": memory, "part": clm.gbps / memory})
+    return turns
 
 
-def measure(engines, arguments, layers, probe):
-    """Per engine: all seconds of each test, and what the last child said."""
+def quiet_round(engines):
+    """A round in which others took little; (turns, whether they did after all)."""
+    for _ in range(3):
+        watch = Watch(engine.child.pid for engine in engines)
+        turns = run_round(engines)
+        others = watch.others()
+        for test, title in TITLES.items():
+            seconds = {engine.name: statistics.median(turn["seconds"][engine.name] for turn in turns if turn["test"] == test) for engine in engines}
+            print(f"  {title}: {', '.join(f'{name} {tokens(test) / s:.2f} t/s' for name, s in seconds.items())}", flush=True)
+        memory = [turn["memory"] for turn in turns]
+        print(f"  memory {min(memory):.1f} to {max(memory):.1f} GB/s; others took {100 * others:.1f} %"
+              f"{': BUSY' if others > BUSY else ''}", flush=True)
+        if others <= BUSY:
+            return turns, False
+    return turns, True
+
+
+def tokens(test):
+    prompt, generated, _ = workload.parse(test)
+    return prompt + generated
+
+
+def measure(names, arguments, layers):
+    """(per engine what it says of itself and the median seconds of each test; all turns; busy rounds)."""
     model = model_file.make(arguments.folder, layers)
-    found = {engine: {"seconds": {name: [] for name in TESTS}, "busy": 0} for engine in engines}
-    for round_number in range(arguments.rounds):
-        print(f"{layers} layers, round {round_number + 1} of {arguments.rounds}", flush=True)
-        for engine in list(engines):
-            try:
-                result = measure_once(engine, arguments, model, probe)
-            except RuntimeError as error:
-                print(f"  {engine} is left out: {error}", flush=True)
-                engines.remove(engine)
-                continue
-            for name in TESTS:
-                found[engine]["seconds"][name] += result["seconds"][name]
-            found[engine]["busy"] += not result["quiet"]
-            found[engine].update({key: result[key] for key in ("version", "notes", "peak_bytes")})
-    for engine in engines:
-        found[engine]["median"] = {name: statistics.median(values) for name, values in found[engine]["seconds"].items()}
-    return {engine: found[engine] for engine in engines}
+    engines, turns, busy = [], [], 0
+    try:
+        for name in names:
+            print(f"{layers} layers: loading {name}", flush=True)
+            engines.append(Engine(name, arguments, model))
+        for number in range(arguments.rounds):
+            print(f"round {number + 1} of {arguments.rounds}", flush=True)
+            new, was_busy = quiet_round(engines)
+            turns += new
+            busy += was_busy
+        found = {engine.name: dict(engine.about) for engine in engines}
+    finally:
+        for engine in engines:
+            engine.close()
+    for name, about in found.items():
+        about["median"] = {test: statistics.median(turn["seconds"][name] for turn in turns if turn["test"] == test) for test in TURNS}
+    return found, turns, busy
 
 
 def derive(large, small, layers):
     """Medians of the whole model from those of `layers` and half as many."""
-    per_layer = {name: (large["median"][name] - small["median"][name]) / (layers - layers // 2) for name in TESTS}
-    whole = {name: large["median"][name] + (model_file.LAYERS - layers) * per_layer[name] for name in TESTS}
-    return {**large, "median": whole, "busy": large["busy"] + small["busy"]}
+    per_layer = {test: (large["median"][test] - small["median"][test]) / (layers - layers // 2) for test in TURNS}
+    whole = {test: large["median"][test] + (model_file.LAYERS - layers) * per_layer[test] for test in TURNS}
+    return {**large, "median": whole}
 
 
-def print_table(results, derived):
-    print(f"\n| program | {' | '.join(f'{title}, t/s' for title in TITLES.values())} | peak memory | busy runs |")
-    print("|---|" + "---:|" * (len(TITLES) + 2))
-    for engine, r in results.items():
-        rates = [f"{workload.TOKENS[name] / r['median'][name]:.2f}" for name in TITLES]
-        print(f"| {engine} {r['version']} ({r['notes']}) | {' | '.join(rates)} | {r['peak_bytes'] / 1e9:.1f} GB | {r['busy']} |")
-    if "clm" in results:
-        print(f"\n| clm beside | {' | '.join(TITLES.values())} |\n|---|{'---:|' * len(TITLES)}")
-        for engine, r in results.items():
-            if engine != "clm":
-                ratios = [f"{r['median'][name] / results['clm']['median'][name]:.2f} x" for name in TITLES]
-                print(f"| {engine} | {' | '.join(ratios)} |")
+def quartiles(values):
+    if len(values) < 2:
+        return values[0], values[0], values[0]
+    return tuple(statistics.quantiles(values, n=4, method="inclusive"))
+
+
+def print_table(found, turns, busy, derived):
+    print(f"\n| program | {' | '.join(f'{title}, t/s' for title in TITLES.values())} | peak memory |")
+    print("|---|" + "---:|" * (len(TITLES) + 1))
+    for name, about in found.items():
+        rates = [f"{tokens(test) / about['median'][test]:.2f}" for test in TITLES]
+        print(f"| {name} {about['version']} ({about['notes']}) | {' | '.join(rates)} | {about['peak_bytes'] / 1e9:.1f} GB |")
+    print(f"\n| clm beside | {' | '.join(TITLES.values())} |\n|---|{'---:|' * len(TITLES)}")
+    for name, about in found.items():
+        if name == "clm":
+            continue
+        cells = []
+        for test in TITLES:
+            if derived:
+                cells.append(f"{about['median'][test] / found['clm']['median'][test]:.2f} x")
+                continue
+            low, middle, high = quartiles([turn["seconds"][name] / turn["seconds"]["clm"] for turn in turns if turn["test"] == test])
+            cells.append(f"{middle:.2f} x ({low:.2f} to {high:.2f})")
+        print(f"| {name} | {' | '.join(cells)} |")
+    parts = [quartiles([100 * turn["part"] for turn in turns if turn["test"] == test]) for test in TITLES]
+    print(f"| the memory probe | {' | '.join(f'{middle:.0f} % ({low:.0f} to {high:.0f})' for low, middle, high in parts)} |")
+    print(f"\nMedians; quartiles in brackets. Turns: {', '.join(str(sum(turn['test'] == test for turn in turns)) for test in TITLES)}."
+          f" Busy rounds: {busy}.")
     if derived:
-        print(f"\n40 layers are derived from {derived} and {derived // 2}; memory is that of {derived}.")
+        print(f"40 layers are derived from {derived} and {derived // 2}; memory is that of {derived}.")
 
 
 def parse():
@@ -192,7 +283,7 @@ def parse():
     parser.add_argument("--clm", default=os.path.join(os.path.dirname(HERE), "build", "clm"), help="the program (default: build/clm)")
     parser.add_argument("--device", help="clm's device, as for clm --device (default: the first CPU)")
     parser.add_argument("--clm-flags", default="", help="more flags for clm bench, in one argument: '--activations int8'")
-    parser.add_argument("--peers", default="llama.cpp,openvino,openvino-f32", help="which others, with commas (default: all)")
+    parser.add_argument("--peers", default="llama.cpp", help="which others, with commas: llama.cpp (default), openvino, openvino-f32")
     parser.add_argument("--layers", type=int, default=model_file.LAYERS, help="2 to 40, even; below 40 the result is derived")
     parser.add_argument("--rounds", type=int, default=3, help="through all programs (default 3)")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="of the others (default: all processors)")
@@ -204,18 +295,26 @@ def parse():
         arguments.python = os.path.join(arguments.python, "bin", "python")
     if not 2 <= arguments.layers <= model_file.LAYERS or arguments.layers % 2 or arguments.rounds < 1 or arguments.threads < 1:
         parser.error("--layers is even, 2 to 40; --rounds and --threads are at least 1")
-    unknown = set(arguments.peers.split(",")) - set(ENGINES) - {""}
+    unknown = set(arguments.peers.split(",")) - set(PEERS) - {""}
     if unknown:
         parser.error(f"--peers: {', '.join(sorted(unknown))}: there are llama.cpp, openvino, openvino-f32")
     return arguments
 
 
-def check_memory(layers):
+def check_memory(layers, names):
     with open("/proc/meminfo", encoding="utf-8") as file:
         available = next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable"))
-    needed = 1.15 * model_file.size(layers) + 1.2e9
+    needed = sum((2.1 if name.startswith("openvino") else 1.15) * model_file.size(layers) + 1.2e9 for name in names)
     if available < needed:
-        raise SystemExit(f"{needed / 1e9:.1f} GB of memory are needed, {available / 1e9:.1f} GB are free; use fewer --layers")
+        raise SystemExit(f"{needed / 1e9:.1f} GB of memory are needed, {available / 1e9:.1f} GB are free; use fewer --layers or --peers")
+
+
+def check_idle(force):
+    watch = Watch([])
+    time.sleep(2.0)
+    others = watch.others()
+    if others > BUSY and not force:
+        raise SystemExit(f"other programs take {100 * others:.0f} % of the processors and would falsify everything (--force)")
 
 
 def main():
@@ -223,32 +322,32 @@ def main():
     if arguments.install:
         install(arguments.install)
         return
-    check_memory(arguments.layers)
+    names = ["clm"] + [name for name in arguments.peers.split(",") if name]
+    check_memory(arguments.layers, names)
     workload.raise_priority()
-    idle = idle_part()
-    if idle < QUIET and not arguments.force:
-        raise SystemExit(f"the processors are only {100 * idle:.0f} % idle: other programs would falsify everything (--force)")
+    check_idle(arguments.force)
     try:
         import gguf  # noqa: F401
     except ImportError:  # the environment has it
         os.execv(arguments.python, [arguments.python, *sys.argv])
     amx = "with" if "amx_tile" in processor_flags() else "without"
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} processors {amx} AMX, {100 * idle:.0f} % idle")
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} processors {amx} AMX", flush=True)
     if arguments.device is None:
         arguments.device = cpu_device(arguments.clm)
-    probe = Probe(arguments.clm, arguments.device)
-    print(f"memory: {probe.reference:.1f} GB/s", flush=True)
-    engines = ["clm"] + [name for name in arguments.peers.split(",") if name]
-    results = measure(engines, arguments, arguments.layers, probe)
     derived = 0
-    if arguments.layers < model_file.LAYERS:
-        derived = arguments.layers
-        half = measure(engines, arguments, derived // 2, probe)
-        results = {engine: derive(results[engine], half[engine], derived) for engine in engines}
-    print_table(results, derived)
+    try:
+        found, turns, busy = measure(names, arguments, arguments.layers)
+        if arguments.layers < model_file.LAYERS:
+            derived = arguments.layers
+            half, _, half_busy = measure(names, arguments, derived // 2)
+            found = {name: derive(found[name], half[name], derived) for name in names}
+            busy += half_busy
+    except RuntimeError as error:
+        raise SystemExit(str(error)) from None
+    print_table(found, turns, busy, derived)
     if arguments.json:
         with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump({"amx": amx == "with", "layers": arguments.layers, "memory_gbps": probe.reference, "results": results}, file, indent=1)
+            json.dump({"amx": amx == "with", "layers": arguments.layers, "results": found, "turns": turns}, file, indent=1)
 
 
 if __name__ == "__main__":

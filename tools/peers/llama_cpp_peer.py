@@ -36,6 +36,12 @@ class Engine:
             raise SystemExit("llama.cpp's logits are not numbers")
         self.position += n
 
+    def rewind(self, n):
+        if not self.lib.llama_memory_seq_rm(self.lib.llama_get_memory(self.context), 0, n, -1):
+            return False
+        self.position = n
+        return True
+
     def clear(self):
         self.lib.llama_memory_clear(self.lib.llama_get_memory(self.context), True)
         self.position = 0
@@ -45,7 +51,6 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", required=True)
     parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--repetitions", type=int, required=True)
     arguments = parser.parse_args()
     workload.raise_priority()
 
@@ -54,10 +59,9 @@ def main():
     silent = lib.llama_log_callback(lambda level, text, data: None)
     lib.llama_log_set(silent, ctypes.c_void_p(0))
     engine = Engine(lib, arguments.model, arguments.threads)
-    seconds = workload.run(engine, arguments.repetitions)
     features = [word.split("=")[0].strip() for word in lib.llama_print_system_info().decode().split("|") if "= 1" in word]
-    workload.report(llama_cpp.__version__, " ".join(name for name in features if "AMX" in name or "VNNI" in name or name == "REPACK"),
-                    seconds)
+    workload.serve(engine, llama_cpp.__version__,
+                   " ".join(name for name in features if "AMX" in name or "VNNI" in name or name == "REPACK"))
 
 
 if __name__ == "__main__":

@@ -1,18 +1,16 @@
-"""What every program is asked to do, and how a child reports it: one JSON line on standard output.
+"""What every program is asked to do, and how a child answers.
 
-A child gets a model, a number of threads and a number of repetitions, loads, warms up, and times
-  prefill       512 tokens at once, logits of the last
-  decode_short  16 tokens one by one behind 64
-  decode_long   32 tokens one by one behind 512
+A child gets a model and a number of threads, loads, warms up and prints a line of JSON with its version. Then it reads names
+of tests from standard input, as `clm bench --test -` does, runs each as it comes and answers with a line of JSON:
+  pp512      512 tokens at once, logits of the last
+  tg8@d64    8 tokens one by one behind 64 that are not timed
 """
 import json
+import re
 import resource
+import sys
 import time
 
-PREFILL = 512
-SHORT_CONTEXT, SHORT_TOKENS = 64, 16
-LONG_TOKENS = 32
-TOKENS = {"prefill": PREFILL, "decode_short": SHORT_TOKENS, "decode_long": LONG_TOKENS}
 CONTEXT = 1024
 
 
@@ -25,28 +23,39 @@ def raise_priority():
         pass  # not allowed, or no autogroups
 
 
-def run(engine, repetitions):
-    """`engine` has feed(n): processes n tokens at once, and clear(): forgets all."""
-    seconds = {name: [] for name in TOKENS}
+def parse(name):
+    """(tokens at once, tokens one by one, tokens before them)."""
+    match = re.fullmatch(r"pp(\d+)|tg(\d+)(?:@d(\d+))?", name)
+    if not match:
+        raise SystemExit(f"'{name}' is no test such as pp512 or tg8@d64")
+    return tuple(int(number or 0) for number in match.groups())
 
-    def timed(name, calls, tokens_per_call):
-        start = time.perf_counter()
-        for _ in range(calls):
-            engine.feed(tokens_per_call)
-        seconds[name].append(time.perf_counter() - start)
+
+def run(engine, name):
+    """Seconds of one test. `engine` has feed(n): processes n tokens at once; rewind(n): forgets all but the first n, or
+    False if it cannot; clear(): forgets all; position: how many there are."""
+    prompt, generated, depth = parse(name)
+    if generated and engine.position > depth:
+        engine.feed(1)  # wakes threads and clocks that waiting put to sleep; clm bench does the same
+    if engine.position < depth or not engine.rewind(depth):
+        engine.clear()
+        if depth:
+            engine.feed(depth)
+    start = time.perf_counter()
+    if prompt:
+        engine.feed(prompt)
+    for _ in range(generated):
+        engine.feed(1)
+    return time.perf_counter() - start
+
+
+def serve(engine, version, notes, lines=sys.stdin):
+    def answer(**fields):
+        print(json.dumps(fields), flush=True)
 
     engine.feed(32)
     engine.feed(1)
-    for _ in range(repetitions):
-        engine.clear()
-        timed("prefill", 1, PREFILL)
-        timed("decode_long", LONG_TOKENS, 1)
-        engine.clear()
-        engine.feed(SHORT_CONTEXT)
-        timed("decode_short", SHORT_TOKENS, 1)
-    return seconds
-
-
-def report(version, notes, seconds):
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"version": version, "notes": notes, "seconds": seconds, "peak_bytes": peak}), flush=True)
+    answer(version=version, notes=notes)
+    for line in lines:
+        seconds = run(engine, line.strip())
+        answer(seconds=seconds, peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
