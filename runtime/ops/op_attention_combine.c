@@ -12,21 +12,27 @@
 #include "runtime/ops/ref.h"
 
 static const char *const k_dims[] = {"N_HEADS", "HEAD_DIM", "SPLITS", "QUANT_OUT"};
-enum { AXIS_WG };
-static const int k_wg[] = {32, 64, 128};
-static const clm_axis k_axes[] = {{"WG", k_wg, CLM_COUNT(k_wg)}};
+enum { AXIS_FAMILY, AXIS_WG };
+enum { FAMILY_CPU, FAMILY_GPU };
+static const int k_family[] = {FAMILY_CPU, FAMILY_GPU}, k_wg[] = {1, 32, 64, 128};
+static const clm_axis k_axes[] = {{"FAMILY", k_family, CLM_COUNT(k_family)},
+                                  {"WG", k_wg, CLM_COUNT(k_wg)}};
 
 static bool valid(const int *params, const clm_shape *shape, const clm_caps *caps)
 {
     (void)shape;
-    return clm_op_group_fits(caps, params[AXIS_WG]) &&
+    if (params[AXIS_FAMILY] == FAMILY_CPU) return params[AXIS_WG] == 1;
+    return params[AXIS_WG] > 1 && clm_op_group_fits(caps, params[AXIS_WG]) &&
            (size_t)params[AXIS_WG] * (sizeof(float) + sizeof(int)) <= caps->local_mem;
 }
 
 static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
 {
-    (void)shape;
+    params[AXIS_FAMILY] = FAMILY_GPU;
     params[AXIS_WG] = clm_op_group_choose(&k_axes[AXIS_WG], caps, 64);
+    if (caps->type == CLM_DEVICE_GPU && valid(params, shape, caps)) return;
+    params[AXIS_FAMILY] = FAMILY_CPU;
+    params[AXIS_WG] = 1;
 }
 
 static size_t defines(const clm_shape *shape, const int *params, clm_define *defs)
@@ -34,8 +40,9 @@ static size_t defines(const clm_shape *shape, const int *params, clm_define *def
     defs[0] = (clm_define){"HEAD_DIM", shape->v[CLM_ATTENTION_COMBINE_HEAD_DIM]};
     defs[1] = (clm_define){"SPLITS", shape->v[CLM_ATTENTION_COMBINE_SPLITS]};
     defs[2] = (clm_define){"QUANT_OUT", shape->v[CLM_ATTENTION_COMBINE_QUANT_OUT]};
-    defs[3] = (clm_define){"WG", params[AXIS_WG]};
-    return 4;
+    for (size_t a = 0; a < CLM_COUNT(k_axes); a++)
+        defs[3 + a] = (clm_define){k_axes[a].name, params[a]};
+    return 3 + CLM_COUNT(k_axes);
 }
 
 /* Whether the rounding of a head to int8 is decided, by 1e-3 of a step. */
@@ -101,9 +108,8 @@ static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *pa
                        clm_buffer *const *bufs, clm_range *range, clm_err *err)
 {
     const int *v = shape->v;
-    const size_t wg = (size_t)params[AXIS_WG];
-    const size_t count =
-        (size_t)v[CLM_ATTENTION_COMBINE_N_HEADS] * (size_t)v[CLM_ATTENTION_COMBINE_HEAD_DIM];
+    const size_t wg = (size_t)params[AXIS_WG], heads = (size_t)v[CLM_ATTENTION_COMBINE_N_HEADS];
+    const size_t count = heads * (size_t)v[CLM_ATTENTION_COMBINE_HEAD_DIM];
     const clm_arg args[] = {CLM_BUF(bufs[0]), CLM_BUF(bufs[1]), CLM_BUF(bufs[2]),
                             CLM_BUF(bufs[3]), CLM_BUF(bufs[4]), CLM_I32(count)};
 
@@ -111,7 +117,7 @@ static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *pa
         v[CLM_ATTENTION_COMBINE_HEAD_DIM] % CLM_ACT_GROUP != 0)
         return clm_fail(err, CLM_E_INTERNAL, "attention_combine: heads of %d elements as int8",
                         v[CLM_ATTENTION_COMBINE_HEAD_DIM]);
-    *range = (clm_range){1, {count}, {wg}};
+    *range = (clm_range){1, {params[AXIS_FAMILY] == FAMILY_CPU ? heads : count}, {wg}};
     return clm_kernel_set_args(kernel, args, CLM_COUNT(args), err);
 }
 
@@ -137,7 +143,7 @@ static const clm_shape k_test[] = {
     SHAPE(3, 80, 16, 0), SHAPE(40, 128, 2, 1), SHAPE(5, 32, 16, 1), SHAPE(3, 96, 1, 1),
 };
 static const clm_shape k_tune[] = {
-    SHAPE(40, 128, 2, 0),
+    SHAPE(40, 128, 2, 1),
     SHAPE(40, 128, 16, 1),
 };
 
