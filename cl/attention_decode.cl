@@ -9,9 +9,9 @@
  * cache gives them back, rounded; they are written by split 0 of the first head of each kv head.
  *
  * The position is read from a buffer, and the launch does not depend on it: arguments are set once for
- * all tokens. Chunks alternate between splits, newest first, so that splits have equal work although
- * the weights of far keys vanish: with WINDOW a block is left out when its keys together cannot
- * weigh more than 2^-24 of what is there (as in attention.cl).
+ * all tokens. Chunks alternate between splits, so that splits have equal work although the weights of
+ * far keys vanish: with WINDOW a block is left out when its keys together cannot weigh more than 2^-24
+ * of what is there (as in attention.cl).
  *
  * Reference  clm_ref_attention_decode() in runtime/ops/ref_attention_decode.c
  * Buffers    x: [q | k | v] f32 from q_off, k_off, v_off.  cs: [positions][rope_dims/2][2] f32, as for
@@ -171,6 +171,52 @@ CLM_INLINE void write_new(const float *key, const float *value, const ushort *ke
     (void)vs;
 }
 
+/* What the scores and weights of a whole block, or of its first `count` keys, are multiplied with. */
+CLM_INLINE float16 block_scales(__global const half *scales)
+{
+#if KV_TYPE == 2
+    return vload_half16(0, scales);
+#else
+    (void)scales;
+    return 1.0f;
+#endif
+}
+
+CLM_INLINE float16 few_scales(__global const half *scales, const int count)
+{
+#if KV_TYPE == 2
+    float of[16];
+
+    for (int c = 0; c < 16; c++) of[c] = c < count ? vload_half((size_t)c, scales) : 0.0f;
+    return vload16(0, of);
+#else
+    (void)scales;
+    (void)count;
+    return 1.0f;
+#endif
+}
+
+/* Makes `top` the score that weighs 1, if it is more than m. */
+CLM_INLINE void raise(const float top, float *m, float16 *l, VEC *acc)
+{
+    if (top > *m) {
+        const float keep = exp(*m - top);
+
+        *l *= keep;
+        for (int n = 0; n < N_VEC; n++) acc[n] *= keep;
+        *m = top;
+    }
+}
+
+CLM_INLINE void add_values(const float *p, __global const KV_ELEM *values, const int count, VEC *acc)
+{
+    for (int c = 0; c < count; c++) {
+#pragma unroll
+        for (int n = 0; n < N_VEC; n++)
+            acc[n] = fma(V_LOAD((size_t)c * N_VEC + (size_t)n, values), (VEC)(p[c]), acc[n]);
+    }
+}
+
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void attention_decode(ARGUMENTS)
 {
@@ -218,51 +264,53 @@ void attention_decode(ARGUMENTS)
     float16 l = 0.0f;
     const float reach = sqrt(square) * 1.0001f; /* more than rounding */
     const float margin = KV_VANISH + log((float)(pos + 1));
+    const int newest = pos / CHUNK, whole = pos / 16 * 16; /* from `whole` on the block is being filled */
 
-    for (int first = (pos / CHUNK - split) * CHUNK; first >= 0; first -= SPLITS * CHUNK) {
-        for (int at = min(first + CHUNK - 16, (pos - 1) / 16 * 16); at >= first && pos > 0; at -= 16) {
-            const int count = min(16, pos - at);
-            __global const KV_ELEM *keys = k + (base + (size_t)at) * HEAD_DIM;
-            __global const KV_ELEM *values = v + (base + (size_t)at) * HEAD_DIM;
+    if (split == 0 && pos > whole) {
+        const int count = pos - whole;
+        __global const KV_ELEM *keys = k + (base + (size_t)whole) * HEAD_DIM;
+        float16 s = heads_per_kv > 1 ? few_scores(q, keys, count) : block_scores(q, keys);
+        float p[16];
+
+        s *= few_scales(ks + base + whole, count);
+        s = select((float16)(-FLT_MAX), s + slope * (iota + (float)(whole - pos)), iota < (float)count);
+        raise(clm_max16(s), &m, &l, acc);
+        s = exp(s - m);
+        l += s;
+        vstore16(s * few_scales(vs + base + whole, count), 0, p);
+        add_values(p, v + (base + (size_t)whole) * HEAD_DIM, count, acc);
+    }
+    /* Oldest first, and a chunk's keys before its values: memory is read ahead of long ascending runs,
+     * and 16 KB of each are one where a block's 4 KB are not. */
+    for (int first = (newest + SPLITS - split) % SPLITS * CHUNK; first < whole; first += SPLITS * CHUNK) {
+        const int n_blocks = min(CHUNK, whole - first) / 16;
+        float p[CHUNK], top = m;
+        int matters[CHUNK / 16];
+
+        for (int b = 0; b < n_blocks; b++) {
+            const int at = first + 16 * b;
             float16 s;
 
+            matters[b] = 1;
 #if WINDOW
-            /* The block that the new key enters is always read, for its kmax is being written. */
-            if (at != pos / 16 * 16 && reach * kmax[(base + (size_t)at) / 16] -
-                                               slope * (float)(pos - at - 15) < m - margin)
-                continue;
+            matters[b] = !(reach * kmax[(base + (size_t)at) / 16] - slope * (float)(pos - at - 15) < m - margin);
+            if (!matters[b]) continue;
 #endif
-            s = count < 16 && heads_per_kv > 1 ? few_scores(q, keys, count) : block_scores(q, keys);
-#if KV_TYPE == 2
-            float ks_of[16], vs_of[16];
-            for (int c = 0; c < 16; c++) {
-                ks_of[c] = c < count ? vload_half(base + (size_t)(at + c), ks) : 0.0f;
-                vs_of[c] = c < count ? vload_half(base + (size_t)(at + c), vs) : 0.0f;
-            }
-            s *= vload16(0, ks_of);
-#endif
-            s = select((float16)(-FLT_MAX), s + slope * (iota + (float)(at - pos)), iota < (float)count);
+            s = block_scores(q, k + (base + (size_t)at) * HEAD_DIM) * block_scales(ks + base + at);
+            s += slope * (iota + (float)(at - pos));
+            top = fmax(top, clm_max16(s));
+            vstore16(s, b, p);
+        }
+        raise(top, &m, &l, acc);
+        for (int b = 0; b < n_blocks; b++) {
+            const int at = first + 16 * b;
+            float16 s;
 
-            const float top = clm_max16(s);
-            float p[16];
-
-            if (top > m) {
-                const float keep = exp(m - top);
-                l *= keep;
-                for (int n = 0; n < N_VEC; n++) acc[n] *= keep;
-                m = top;
-            }
-            s = exp(s - m);
+            if (!matters[b]) continue;
+            s = exp(vload16(b, p) - m);
             l += s;
-#if KV_TYPE == 2
-            s *= vload16(0, vs_of);
-#endif
-            vstore16(s, 0, p);
-            for (int c = 0; c < count; c++) {
-#pragma unroll
-                for (int n = 0; n < N_VEC; n++)
-                    acc[n] = fma(V_LOAD((size_t)c * N_VEC + (size_t)n, values), (VEC)(p[c]), acc[n]);
-            }
+            vstore16(s * block_scales(vs + base + at), b, p);
+            add_values(p + 16 * b, v + (base + (size_t)at) * HEAD_DIM, 16, acc);
         }
     }
 

@@ -143,7 +143,7 @@ static const clm_shape k_test[] = {
     SHAPE(3, 80, 16, 0), SHAPE(40, 128, 2, 1), SHAPE(5, 32, 16, 1), SHAPE(3, 96, 1, 1),
 };
 static const clm_shape k_tune[] = {
-    SHAPE(40, 128, 2, 1),
+    SHAPE(40, 128, 1, 1),
     SHAPE(40, 128, 16, 1),
 };
 

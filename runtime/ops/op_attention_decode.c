@@ -29,7 +29,7 @@ int clm_attention_splits(const clm_caps *caps, size_t n_heads, size_t ctx)
 {
     const size_t chunks = clm_op_ceil_div(ctx, CLM_DECODE_CHUNK);
     const size_t wanted = 4 * (size_t)caps->compute_units;
-    size_t splits = caps->compute_units > 1 && chunks > 1 ? 2 : 1;
+    size_t splits = 1;
 
     while (splits < CLM_DECODE_MAX_SPLITS && n_heads * splits < wanted && 2 * splits <= chunks)
         splits *= 2;
@@ -229,6 +229,7 @@ static const clm_shape k_test[] = {
     SHAPE(0, 1, 1, 16, 1, 0, CLM_CACHE_F16, 0, 2, 1),
     SHAPE(0, 8, 8, 16, 530, 512, CLM_CACHE_F16, 0, 2, 1),
     SHAPE(0, 8, 2, 16, 257, 256, CLM_CACHE_F16, 0, 2, 0),
+    SHAPE(0, 8, 4, 128, 400, 331, CLM_CACHE_F16, 0, 1, 1),
     SHAPE(0, 40, 40, 16, 64, 63, CLM_CACHE_F16, 0, 2, 1),
     SHAPE(0, 5, 5, 80, 200, 129, CLM_CACHE_F16, 80, 1, 0),
     SHAPE(0, 6, 2, 20, 65, 64, CLM_CACHE_F32, 10, 4, 0),
@@ -237,10 +238,10 @@ static const clm_shape k_test[] = {
     SHAPE(0, 8, 8, 128, 260, 200, CLM_CACHE_I8, 0, 4, 1),
 };
 static const clm_shape k_tune[] = {
-    SHAPE(0, 40, 40, 128, 4096, 511, CLM_CACHE_F16, 0, 2, 1),
-    SHAPE(0, 40, 40, 128, 4096, 4095, CLM_CACHE_F16, 0, 2, 1),
+    SHAPE(0, 40, 40, 128, 4096, 511, CLM_CACHE_F16, 0, 1, 1),
+    SHAPE(0, 40, 40, 128, 4096, 4095, CLM_CACHE_F16, 0, 1, 1),
     SHAPE(0, 40, 40, 128, 4096, 4095, CLM_CACHE_F16, 0, 16, 1),
-    SHAPE(0, 40, 40, 128, 4096, 4095, CLM_CACHE_I8, 0, 2, 1),
+    SHAPE(0, 40, 40, 128, 4096, 4095, CLM_CACHE_I8, 0, 1, 1),
 };
 
 /* l and acc are sums of up to some hundred terms of at most 1, each wrong by what its score is wrong by

@@ -31,8 +31,8 @@ enum clm_attention_decode_dim {
 
 extern const clm_op_desc clm_op_attention_decode;
 
-/* How many splits a device wants for `n_heads` heads in a context of `ctx`: enough groups for all
- * units, and on several units at least two, whose work is equal where that of heads is not. */
+/* How many splits a device wants for `n_heads` heads in a context of `ctx`: as many as make four groups
+ * for each of its units. One where heads suffice: it reads each head's memory in one ascending run. */
 int clm_attention_splits(const clm_caps *caps, size_t n_heads, size_t ctx);
 
 /* Floats of `part`: [n_heads][splits][head_dim + 2]. */

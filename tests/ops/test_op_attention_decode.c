@@ -117,8 +117,9 @@ static void splits_suit_the_device(void **state)
 
     (void)state;
     assert_int_equal(clm_attention_splits(&one, 40, 4096), 1);
-    assert_int_equal(clm_attention_splits(&cpu, 40, 4096), 2);
-    assert_int_equal(clm_attention_splits(&cpu, 40, 64), 1);
+    assert_int_equal(clm_attention_splits(&cpu, 40, 4096), 1);
+    assert_int_equal(clm_attention_splits(&cpu, 2, 4096), 4);
+    assert_int_equal(clm_attention_splits(&cpu, 2, 64), 1);
     assert_int_equal(clm_attention_splits(&gpu, 40, 4096), 16);
     assert_int_equal(clm_attention_splits(&gpu, 40, 256), 4);
     assert_int_equal(clm_attention_splits(&gpu, 1, 1 << 20), CLM_DECODE_MAX_SPLITS);
