@@ -77,12 +77,12 @@ def in_8_bits(qweight, qzeros, shape, group, symmetric):
 
 
 def write_in_8_bits(source, target, symmetric):
-    """Copies a GPTQ folder of 4 bits to one of 8 bits with the same weights."""
+    """Copies a GPTQ folder of 4 bits to one of 8 bits with the same weights; symmetric(name) says it of a tensor."""
     shutil.copytree(source, target, copy_function=shutil.copyfile)
     os.chmod(target, 0o755)
     with open(os.path.join(target, "quantize_config.json"), encoding="utf-8") as file:
         settings = json.load(file)
-    settings.update(bits=8, sym=symmetric)
+    settings.update(bits=8)
     with open(os.path.join(target, "quantize_config.json"), "w", encoding="utf-8") as file:
         json.dump(settings, file)
     path, = glob.glob(os.path.join(target, "*.safetensors"))
@@ -93,7 +93,7 @@ def write_in_8_bits(source, target, symmetric):
     parts = {name: data[8 + size + t["data_offsets"][0]:8 + size + t["data_offsets"][1]] for name, t in header.items()}
     for name in [name for name in header if name.endswith(".qweight")]:
         zeros = name.replace(".qweight", ".qzeros")
-        parts[name], parts[zeros] = in_8_bits(parts[name], parts[zeros], header[name]["shape"], settings["group_size"], symmetric)
+        parts[name], parts[zeros] = in_8_bits(parts[name], parts[zeros], header[name]["shape"], settings["group_size"], symmetric(name))
         header[name]["shape"][0] *= 2
         header[zeros]["shape"][1] *= 2
     at = 0
@@ -174,9 +174,20 @@ class Golden(Case):
         name = "gptq-llama-tiny"
         for symmetric, kind in ((True, "Q8_0"), (False, "F32")):
             source = self.path(kind)
-            write_in_8_bits(os.path.join(GOLDEN, name), source, symmetric)
+            write_in_8_bits(os.path.join(GOLDEN, name), source, lambda _, yes=symmetric: yes)
             self.assertIn("GPTQ8", self.run_ok("inspect", source)[0])
             self.check_f16_of_gptq(source, name, kind, "stored as " + kind)
+
+    def test_types_mixed_in_a_layer(self):
+        """Products of one input in different formats: k beside q and v, up beside gate, as in the file and as f16."""
+        name, source, others = "gptq-llama-tiny", self.path("mixed"), ("k_proj", "up_proj")
+        write_in_8_bits(os.path.join(GOLDEN, name), source, lambda tensor: not any(part in tensor for part in others))
+        target, layers, err = self.quantize(source, "f16")
+        for t in layers:
+            self.assertEqual(t["type"], "F32" if "attn_k." in t["name"] or "ffn_up." in t["name"] else "Q8_0", t["name"])
+        self.assertRegex(err, "20 matrices .* Q8_0.*\\n.*8 matrices .* F32\n$")
+        self.check_logits(source, name)
+        self.check_logits(target, name)
 
     def test_int8_of_gptq(self):
         """Exact where Q8_0 can be, else as near as Q8_0 comes."""
