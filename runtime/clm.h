@@ -200,7 +200,7 @@ typedef struct clm_quantize_report {
     double seconds;
     double relative_error; /* root of the mean square over the matrices, by their size */
     size_t n_kept;         /* tensors that an interrupted run had finished */
-    size_t n_fallbacks;    /* tensors whose rows do not divide into the type's blocks */
+    size_t n_fallbacks;    /* tensors that could not have the type, as was said */
     clm_quantize_tensor *tensors;
     size_t n_tensors;
 } clm_quantize_report;

@@ -194,7 +194,9 @@ const clm_command clm_cmd_quantize = {
     .details =
         "SRC is a GGUF file or a folder from Hugging Face. int4 (4.5 bits a weight, groups of "
         "64) is clm's own\ntype, which other programs refuse; q4_0, q4_1, q8_0, f16 and f32 "
-        "are standard, and int8 is q8_0.\nA run that was interrupted goes on where it "
+        "are standard, and int8 is q8_0.\nf16 would round weights "
+        "packed by GPTQ: they become Q8_0 where it is exact, else F32.\nA run that was interrupted "
+        "goes on where it "
         "stopped when the same command is given again.",
     .groups = CLM_FLAGS_JSON,
     .flags = flags,

@@ -55,9 +55,14 @@ static unsigned gptq_zero(const clm_gptq *g, size_t group, size_t n)
            field(g->qzeros, group * (g->stride / per_word) + n / per_word, n % per_word, g->bits);
 }
 
+static uint16_t gptq_scale_bits(const clm_gptq *g, size_t group, size_t n)
+{
+    return clm_load_u16(g->scales + 2 * (group * g->stride + n));
+}
+
 static float gptq_scale(const clm_gptq *g, size_t group, size_t n)
 {
-    return clm_half_to_float(clm_load_u16(g->scales + 2 * (group * g->stride + n)));
+    return clm_half_to_float(gptq_scale_bits(g, group, n));
 }
 
 static size_t gptq_group(const clm_gptq *g, size_t k)
@@ -69,6 +74,11 @@ static size_t gptq_group(const clm_gptq *g, size_t k)
 static size_t gptq_row(const clm_tensor *t, size_t row)
 {
     return t->gptq_row0 + stored_row(t, row);
+}
+
+uint16_t clm_tensor_gptq_scale(const clm_tensor *t, size_t row, size_t k)
+{
+    return gptq_scale_bits(t->gptq, gptq_group(t->gptq, k), gptq_row(t, row));
 }
 
 /* Words run along the columns: rows are the inner loop, for they are neighbours in memory. */

@@ -70,6 +70,9 @@ bool clm_tensor_split(const clm_tensor *t, clm_qtype_split *split);
 void clm_tensor_unpack(const clm_tensor *t, size_t row0, size_t n, int8_t *q, float *scale,
                        float *min);
 
+/* The fp16 number that element [row][k] of a tensor packed by GPTQ is a multiple of. */
+uint16_t clm_tensor_gptq_scale(const clm_tensor *t, size_t row, size_t k);
+
 /* Bytes of row `row` in the file, for tensors of plain rows that need no arithmetic; else NULL. */
 const uint8_t *clm_tensor_row_bytes(const clm_tensor *t, size_t row);
 

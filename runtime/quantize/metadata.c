@@ -175,6 +175,7 @@ out:
 clm_status clm_plan_put_keys(const clm_plan *plan, clm_gguf_writer *w, clm_err *err)
 {
     const char *path = clm_model_file_path(plan->model);
+    const int32_t file_type = clm_plan_file_type(plan);
     clm_status st;
 
     if (strncmp(clm_model_file_format(plan->model), "GGUF", 4) == 0) {
@@ -184,8 +185,7 @@ clm_status clm_plan_put_keys(const clm_plan *plan, clm_gguf_writer *w, clm_err *
         clm__gguf_put_advice(w, clm_model_file_advice(plan->model));
         st = put_vocab(plan->model, w, err);
     }
-    if (plan->type->file_type >= 0)
-        clm_gguf_put_u32(w, "general.file_type", (uint32_t)plan->type->file_type);
+    if (file_type >= 0) clm_gguf_put_u32(w, "general.file_type", (uint32_t)file_type);
     clm_gguf_put_u32(w, "general.quantization_version", 2); /* of ggml's block layouts */
     return st;
 }

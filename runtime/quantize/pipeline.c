@@ -9,6 +9,7 @@
 #include "host/hash.h"
 #include "host/vectorise.h"
 #include "runtime/quantize/encode.h"
+#include "runtime/quantize/exact.h"
 
 enum {
     PIECE = 1 << 19,        /* elements that a thread takes at a time, or one row */
@@ -95,6 +96,9 @@ static clm_status encode_piece(const clm_plan_tensor *t, const piece *p, float *
     if (is_same(t)) {
         memcpy(bytes, t->from->data + p->row0 * t->row_bytes, p->rows * t->row_bytes);
         *error = 0.0;
+    } else if (clm_exact_possible(t->from, t->type)) {
+        *error = 0.0;
+        return clm_exact_encode(t->from, t->type, p->row0, p->rows, values, bytes, err);
     } else {
         *error = clm_encode(t->type, values, count, bytes);
     }

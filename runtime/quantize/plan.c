@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/quantize/exact.h"
+
 /* Errors in the output matrix reach the logits directly, and those in the embedding every layer, so
  * the 4-bit types keep both in 8 bits; docs/quantisation.md has the measurements. */
 static const clm_quantize_type clm_types[] = {
@@ -25,25 +27,55 @@ const char *clm_quantize_type_list(void)
     return "int4, int8, q4_0, q4_1, q8_0, f16 or f32";
 }
 
-/* The smallest type, from `wanted` upwards, whose blocks fill rows of `cols` elements. */
-static clm_qtype type_for(clm_qtype wanted, size_t cols)
+/* The smallest type, from `wanted` upwards, whose blocks fill the rows, and that loses nothing where
+ * F16 is wanted. */
+static clm_qtype type_for(clm_qtype wanted, const clm_tensor *from)
 {
     clm_qtype type = wanted;
 
-    while (cols % clm_qtype_info_get((uint32_t)type)->block_elems != 0)
+    while (from->cols % clm_qtype_info_get((uint32_t)type)->block_elems != 0)
         type = type == CLM_QTYPE_INT4 ? CLM_QTYPE_Q4_1 : CLM_QTYPE_F16;
-    return type;
+    if (type != CLM_QTYPE_F16 || from->gptq == NULL) return type;
+    return clm_exact_possible(from, CLM_QTYPE_Q8_0) ? CLM_QTYPE_Q8_0 : CLM_QTYPE_F32;
 }
 
-static void tell_fallback(const clm_plan_tensor *t, clm_qtype wanted, const clm_observer *obs)
+/* Whether F16 would have rounded the tensor, which got a type that does not. */
+static bool is_kept_exact(const clm_plan_tensor *t)
 {
-    const clm_qtype_info *info = clm_qtype_info_get((uint32_t)wanted);
+    return t->from->gptq != NULL && t->wanted == CLM_QTYPE_F16;
+}
+
+static void tell_fallback(const clm_plan_tensor *t, const clm_observer *obs)
+{
+    const clm_qtype_info *info = clm_qtype_info_get((uint32_t)t->wanted);
 
     clm_log(obs, CLM_LOG_INFO,
             "rows of %zu elements (%s and others) are no whole blocks of %zu as %s needs: stored "
             "as %s",
             t->from->cols, t->name, info->block_elems, info->name,
             clm_qtype_name((uint32_t)t->type));
+}
+
+static void tell_kept_exact(const clm_plan *plan, const clm_observer *obs)
+{
+    size_t n_q8_0 = 0, n_f32 = 0;
+
+    for (size_t i = 0; i < plan->n_tensors; i++) {
+        if (!is_kept_exact(&plan->tensors[i])) continue;
+        n_q8_0 += plan->tensors[i].type == CLM_QTYPE_Q8_0;
+        n_f32 += plan->tensors[i].type == CLM_QTYPE_F32;
+    }
+    if (n_q8_0 > 0)
+        clm_log(
+            obs, CLM_LOG_INFO,
+            "F16 would round %zu matrices packed by GPTQ: stored as Q8_0, which holds them exactly",
+            n_q8_0);
+    if (n_f32 > 0)
+        clm_log(obs, CLM_LOG_INFO,
+                "F16 would round %zu matrices packed by GPTQ, and so would Q8_0 (desc_act, groups "
+                "of 16, "
+                "or 8 bits with zeros): stored as F32",
+                n_f32);
 }
 
 /* Adds the tensor of a role in type `wanted`, or a larger one. */
@@ -55,20 +87,38 @@ static void add_tensor(clm_plan *plan, clm_weight_role role, size_t layer, clm_q
     t->from = clm_model_file_weight(plan->model, role, layer);
     clm__gguf_tensor_name(role, layer, t->name);
     t->vector = role == CLM_W_OUT_NORM || role == CLM_W_ATTN_NORM || role == CLM_W_FFN_NORM;
-    t->type = t->vector ? CLM_QTYPE_F32 : type_for(wanted, t->from->cols);
+    t->wanted = t->vector ? CLM_QTYPE_F32 : wanted;
+    t->type = type_for(t->wanted, t->from);
     t->row_bytes = clm_qtype_bytes(t->type, t->from->cols);
     t->bytes = (uint64_t)t->row_bytes * t->from->rows;
     plan->source_bytes += t->from->bytes;
-    if (!t->vector && t->type != wanted) {
-        bool told = false;
+    if (t->type != t->wanted) {
+        bool told = is_kept_exact(t); /* in one sentence for all */
 
         for (size_t i = 0; i < plan->n_tensors && !told; i++)
             told = plan->tensors[i].from->cols == t->from->cols &&
-                   plan->tensors[i].type == t->type && !plan->tensors[i].vector;
-        if (!told) tell_fallback(t, wanted, obs);
+                   plan->tensors[i].type == t->type && plan->tensors[i].wanted == t->wanted;
+        if (!told) tell_fallback(t, obs);
         plan->n_fallbacks++;
     }
     plan->n_tensors++;
+}
+
+int32_t clm_plan_file_type(const clm_plan *plan)
+{
+    int32_t file_type = plan->type->file_type;
+    size_t most = 0;
+
+    for (size_t i = 0; i < sizeof clm_types / sizeof clm_types[0]; i++) {
+        size_t count = 0;
+
+        for (size_t j = 0; j < plan->n_tensors; j++)
+            count += !plan->tensors[j].vector && plan->tensors[j].type == clm_types[i].layers;
+        if (count <= most) continue;
+        most = count;
+        file_type = clm_types[i].file_type;
+    }
+    return file_type;
 }
 
 static clm_status write_header(const clm_plan *plan, const uint64_t *sums, uint64_t *places,
@@ -142,6 +192,7 @@ clm_status clm_plan_create(const clm_model_file *model, const clm_quantize_type 
             add_tensor(out, (clm_weight_role)role, layer, type->layers, obs);
     add_tensor(out, CLM_W_OUT_NORM, 0, CLM_QTYPE_F32, obs);
     if (!hp->tied_head) add_tensor(out, CLM_W_HEAD, 0, head_type, obs);
+    tell_kept_exact(out, obs);
     st = place_tensors(out, err);
     if (st != CLM_OK) clm_plan_clear(out);
     return st;

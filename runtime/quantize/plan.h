@@ -27,7 +27,7 @@ const char *clm_quantize_type_list(void);
 typedef struct clm_plan_tensor {
     const clm_tensor *from;
     char name[CLM_GGUF_MAX_NAME];
-    clm_qtype type;
+    clm_qtype wanted, type; /* asked for, taken */
     bool vector;
     uint64_t place; /* of the data, in the file */
     size_t row_bytes;
@@ -39,14 +39,18 @@ typedef struct clm_plan {
     const clm_quantize_type *type;
     clm_plan_tensor *tensors;
     size_t n_tensors;
-    size_t n_fallbacks;    /* tensors whose rows do not divide into the type's blocks */
+    size_t n_fallbacks;    /* tensors that got another type than wanted */
     uint64_t source_bytes; /* of the source tensors */
     size_t header_bytes;
     uint64_t file_bytes;
 } clm_plan;
 
+/* llama.cpp's number for the type that most matrices have; -1: it has none. */
+int32_t clm_plan_file_type(const clm_plan *plan);
+
 /* Chooses the type of each tensor. `head` and `embedding` may be NULL. Where rows do not divide into
- * blocks a larger type is taken, and `obs` told.
+ * blocks a larger type is taken. F16 would round what GPTQ has packed: Q8_0 is taken where it holds
+ * the matrix exactly, else F32. `obs` is told of both.
  * Returns CLM_OK, CLM_E_MODEL (the vocabulary cannot be written) or CLM_E_NOMEM. */
 clm_status clm_plan_create(const clm_model_file *model, const clm_quantize_type *type,
                            const clm_quantize_type *head, const clm_quantize_type *embedding,

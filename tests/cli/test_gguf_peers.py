@@ -27,6 +27,7 @@ except ImportError as error:
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CLM = os.environ.get("CLM_BIN", os.path.join(ROOT, "build", "clm"))
 GOLDEN = os.environ.get("CLM_GOLDEN", os.path.join(ROOT, "..", "shared", "golden"))
+GPTQ = ["gptq-baichuan13b-tiny", "gptq-baichuan13b-tiny-act", "gptq-llama-tiny"]
 SOURCES = ["hf-baichuan13b-tiny", "hf-baichuan7b-tiny-safetensors", "hf-llama-tiny"]
 
 
@@ -111,6 +112,17 @@ class Peers(unittest.TestCase):
                     decode(path, copy)
                     self.assertEqual(peer_logits(copy, self.ids).argmax(1).tolist(),
                                      self.own_logits(path).argmax(1).tolist())
+
+    def test_gptq(self):
+        """As f16 a GPTQ folder is Q8_0 or F32 in its layers, without loss: the golden arg max."""
+        for source in GPTQ:
+            path = self.quantize(os.path.join(GOLDEN, source), "f16")
+            copy = self.path("decoded.gguf")
+            with self.subTest(source=source):
+                self.assertTrue(np.isfinite(peer_logits(path, self.ids)).all())
+                decode(path, copy)
+                self.assertEqual(peer_logits(copy, self.ids).argmax(1).tolist(), numbers(source + ".argmax.txt"))
+                self.assertEqual(self.own_logits(path).argmax(1).tolist(), numbers(source + ".argmax.txt"))
 
     def test_int4_is_refused(self):
         path = self.quantize(os.path.join(GOLDEN, "hf-llama-tiny"), "int4")

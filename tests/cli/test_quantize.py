@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -48,6 +49,62 @@ def read(path):
         return file.read()
 
 
+def u32s(data):
+    values = array.array("I", data)
+    if sys.byteorder == "big":
+        values.byteswap()
+    return values
+
+
+def in_8_bits(qweight, qzeros, shape, group, symmetric):
+    """A layer that GPTQ has packed in 4 bits, in 8: the same q - zero, with the same zeros or with 128 for all."""
+    n_words, n_rows = shape
+    old, zeros = u32s(qweight), u32s(qzeros)
+    zero = [[1 + (zeros[g * (n_rows // 8) + n // 8] >> 4 * (n % 8) & 15) for n in range(n_rows)]
+            for g in range(n_words * 8 // group)]
+    raised = [[128 - z for z in row] if symmetric else [0] * n_rows for row in zero]
+    new = array.array("I")
+    for word in range(2 * n_words):  # of four columns
+        for n in range(n_rows):
+            four, more = old[word // 2 * n_rows + n] >> 16 * (word % 2), raised[word * 4 // group][n]
+            new.append(sum(((four >> 4 * i & 15) + more) << 8 * i for i in range(4)))
+    new_zeros = array.array("I", (sum((zero[g][n + i] + raised[g][n + i] - 1) << 8 * i for i in range(4))
+                                  for g in range(len(zero)) for n in range(0, n_rows, 4)))
+    if sys.byteorder == "big":
+        new.byteswap()
+        new_zeros.byteswap()
+    return new.tobytes(), new_zeros.tobytes()
+
+
+def write_in_8_bits(source, target, symmetric):
+    """Copies a GPTQ folder of 4 bits to one of 8 bits with the same weights; symmetric(name) says it of a tensor."""
+    shutil.copytree(source, target, copy_function=shutil.copyfile)
+    os.chmod(target, 0o755)
+    with open(os.path.join(target, "quantize_config.json"), encoding="utf-8") as file:
+        settings = json.load(file)
+    settings.update(bits=8)
+    with open(os.path.join(target, "quantize_config.json"), "w", encoding="utf-8") as file:
+        json.dump(settings, file)
+    path, = glob.glob(os.path.join(target, "*.safetensors"))
+    data = read(path)
+    size, = struct.unpack_from("<Q", data)
+    header = json.loads(data[8:8 + size])
+    header.pop("__metadata__")
+    parts = {name: data[8 + size + t["data_offsets"][0]:8 + size + t["data_offsets"][1]] for name, t in header.items()}
+    for name in [name for name in header if name.endswith(".qweight")]:
+        zeros = name.replace(".qweight", ".qzeros")
+        parts[name], parts[zeros] = in_8_bits(parts[name], parts[zeros], header[name]["shape"], settings["group_size"], symmetric(name))
+        header[name]["shape"][0] *= 2
+        header[zeros]["shape"][1] *= 2
+    at = 0
+    for name, part in parts.items():
+        header[name]["data_offsets"] = [at, at + len(part)]
+        at += len(part)
+    text = json.dumps(header).encode()
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + b"".join(parts.values()))
+
+
 class Case(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp()
@@ -64,32 +121,92 @@ class Case(unittest.TestCase):
 
 @unittest.skipUnless(os.path.isdir(GOLDEN), "GOLDEN FILES ABSENT: " + GOLDEN)
 class Golden(Case):
-    def error(self, model, name, backend):
+    def logits(self, model, *args):
         out = self.path("logits.f32")
-        self.run_ok("eval", "logits", "-m", model, "--ids", os.path.join(GOLDEN, "ids.txt"), "--from", "88", "-o", out,
-                    "--backend", backend)
-        return relative_error(floats(out), floats(os.path.join(GOLDEN, name + ".logits.f32")))
+        self.run_ok("eval", "logits", "-m", model, "--ids", os.path.join(GOLDEN, "ids.txt"), "--from", "88", "-o", out, *args)
+        return floats(out)
 
-    def check(self, names, kind, bound, least=0.0):
+    def check_logits(self, model, name):
+        """In plain C, and on the device: tokens together, one by one, and both with the plain kernels."""
+        want = floats(os.path.join(GOLDEN, name + ".logits.f32"))
+        for args in ("--backend ref", "--backend opencl", "--backend opencl -b 1", "--backend opencl --kernels plain",
+                     "--backend opencl --kernels plain -b 1"):
+            with self.subTest(name=name, args=args):
+                error = relative_error(self.logits(model, *args.split()), want)
+                print("%-44s %-38s %.1e" % (os.path.basename(model), args, error), file=sys.stderr)
+                self.assertLess(error, 1e-4)
+
+    def quantize(self, source, kind):
+        """The target, the layers' matrices in the report, and what was said."""
+        target = self.path("%s-%s.gguf" % (os.path.basename(source), kind))
+        out, err = self.run_ok("quantize", source, target, "--type", kind, "--json")
+        tensors = json.loads(out)["tensors"]
+        return target, [t for t in tensors if t["name"].startswith("blk.") and t["rows"] > 1], err
+
+    def check(self, names, kind):
         for name in names:
-            target = self.path(name + ".gguf")
-            self.run_ok("quantize", os.path.join(GOLDEN, name), target, "--type", kind)
-            for backend in ("ref", "opencl"):
-                with self.subTest(name=name, kind=kind, backend=backend):
-                    error = self.error(target, name, backend)
-                    print("%-32s %s %-6s %.1e" % (name, kind, backend, error), file=sys.stderr)
-                    self.assertLess(error, bound)
-                    self.assertGreaterEqual(error, least)
+            target, _, _ = self.quantize(os.path.join(GOLDEN, name), kind)
+            self.check_logits(target, name)
 
     def test_f16(self):
-        self.check(FLOATS, "f16", 1e-4)
+        self.check(FLOATS, "f16")
 
     def test_f32_of_gptq(self):
-        self.check(GPTQ, "f32", 1e-4)
+        self.check(GPTQ, "f32")
+
+    def check_f16_of_gptq(self, source, name, kind, words):
+        """A weight scale * (q - zero) has more bits than halves: `kind` is taken, and `words` said once."""
+        target, layers, err = self.quantize(source, "f16")
+        self.assertEqual({t["type"] for t in layers}, {kind})
+        self.assertEqual({t["relative_error"] for t in layers}, {0})
+        self.assertEqual(err.count("F16 would round %d matrices" % len(layers)), 1, err)
+        self.assertEqual(err.count("\n"), 1, err)
+        self.assertIn(words, err)
+        self.check_logits(target, name)
 
     def test_f16_of_gptq(self):
-        """A weight scale * (q - zero) has 11 + 4 bits: halves round it, and these networks amplify that."""
-        self.check(GPTQ, "f16", 2e-2, least=1e-4)
+        for name in GPTQ:
+            act = name.endswith("-act")
+            self.check_f16_of_gptq(os.path.join(GOLDEN, name), name, "F32" if act else "Q8_0",
+                                   "stored as F32" if act else "stored as Q8_0, which holds them exactly")
+
+    def test_f16_of_gptq_in_8_bits(self):
+        name = "gptq-llama-tiny"
+        for symmetric, kind in ((True, "Q8_0"), (False, "F32")):
+            source = self.path(kind)
+            write_in_8_bits(os.path.join(GOLDEN, name), source, lambda _, yes=symmetric: yes)
+            self.assertIn("GPTQ8", self.run_ok("inspect", source)[0])
+            self.check_f16_of_gptq(source, name, kind, "stored as " + kind)
+
+    def test_types_mixed_in_a_layer(self):
+        """Products of one input in different formats: k beside q and v, up beside gate, as in the file and as f16."""
+        name, source, others = "gptq-llama-tiny", self.path("mixed"), ("k_proj", "up_proj")
+        write_in_8_bits(os.path.join(GOLDEN, name), source, lambda tensor: not any(part in tensor for part in others))
+        target, layers, err = self.quantize(source, "f16")
+        for t in layers:
+            self.assertEqual(t["type"], "F32" if "attn_k." in t["name"] or "ffn_up." in t["name"] else "Q8_0", t["name"])
+        self.assertRegex(err, "20 matrices .* Q8_0.*\\n.*8 matrices .* F32\n$")
+        self.check_logits(source, name)
+        self.check_logits(target, name)
+
+    def test_int8_of_gptq(self):
+        """Exact where Q8_0 can be, else as near as Q8_0 comes."""
+        for name in GPTQ:
+            _, layers, err = self.quantize(os.path.join(GOLDEN, name), "int8")
+            self.assertEqual({t["type"] for t in layers}, {"Q8_0"})
+            self.assertEqual(err, "")
+            errors = [t["relative_error"] for t in layers]
+            if name.endswith("-act"):
+                self.assertTrue(1e-3 < min(errors) and max(errors) < 0.01, errors)
+            else:
+                self.assertEqual(set(errors), {0})
+
+    def test_eval_is_exact_by_default(self):
+        """What the logits above are worth depends on it: float activations, unless told otherwise."""
+        target, _, _ = self.quantize(os.path.join(GOLDEN, "gptq-llama-tiny"), "f16")
+        default = self.logits(target, "--backend", "opencl")
+        self.assertEqual(default, self.logits(target, "--backend", "opencl", "--activations", "f32"))
+        self.assertNotEqual(default, self.logits(target, "--backend", "opencl", "--activations", "int8"))
 
     def test_tokenizer_and_template(self):
         for name in FLOATS:

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "runtime/formats/tensor.h"
+#include "tests/formats/gptq_layer.h"
 
 enum { ROWS = 8, COLS = 4 };
 
@@ -97,60 +98,6 @@ static void normalised_rows(void **state)
 
 /* ---- GPTQ ---------------------------------------------------------------------------------- */
 
-/* A layer of 8 rows and 64 columns, two groups of 32. */
-enum { N = 8, K = 64, GROUP = 32 };
-
-typedef struct layer {
-    int bits;
-    uint8_t q[N][K], zero[2][N]; /* zero as meant: 1 .. 2^bits */
-    uint16_t scale[2][N];
-    uint32_t g_idx[K];
-    uint32_t qweight[K / 4 * N], qzeros[2 * N / 4]; /* room for 8 bits */
-} layer;
-
-static void make_layer(layer *l, int bits)
-{
-    const uint32_t per_word = 32u / (uint32_t)bits, range = 1u << bits;
-    uint32_t random = 1;
-
-    memset(l, 0, sizeof *l);
-    l->bits = bits;
-    for (uint32_t n = 0; n < N; n++) {
-        for (uint32_t k = 0; k < K; k++) {
-            random = random * 1664525u + 1013904223u;
-            l->q[n][k] = (uint8_t)((random >> 16) % range);
-            l->qweight[k / per_word * N + n] |= (uint32_t)l->q[n][k]
-                                                << (k % per_word * (uint32_t)bits);
-            l->g_idx[k] = (k * 5 + 3) % K / GROUP; /* 32 columns in each group, mixed */
-        }
-        for (uint32_t g = 0; g < 2; g++) {
-            random = random * 1664525u + 1013904223u;
-            l->zero[g][n] = (uint8_t)(1 + (random >> 16) % (range - 1));
-            l->qzeros[g * N / per_word + n / per_word] |= (uint32_t)(l->zero[g][n] - 1)
-                                                          << (n % per_word * (uint32_t)bits);
-            l->scale[g][n] = clm_float_to_half(0.01f + 0.003f * (float)(n + g));
-        }
-    }
-}
-
-static clm_gptq gptq_of(const layer *l, bool act)
-{
-    return (clm_gptq){.bits = l->bits,
-                      .group = GROUP,
-                      .stride = N,
-                      .qweight = (const uint8_t *)l->qweight,
-                      .qzeros = (const uint8_t *)l->qzeros,
-                      .scales = (const uint8_t *)l->scale,
-                      .g_idx = act ? (const uint8_t *)l->g_idx : NULL};
-}
-
-static double element(const layer *l, bool act, size_t n, size_t k)
-{
-    const size_t g = act ? l->g_idx[k] : k / GROUP;
-
-    return (double)clm_half_to_float(l->scale[g][n]) * (l->q[n][k] - l->zero[g][n]);
-}
-
 /* Rows 2.. of the layer: what is read, and what the split adds up to, are its elements. */
 static void check_gptq(int bits, bool act)
 {
@@ -163,7 +110,7 @@ static void check_gptq(int bits, bool act)
     clm_gptq g;
     clm_qtype_split split;
 
-    make_layer(&l, bits);
+    make_layer(&l, bits, 0);
     g = gptq_of(&l, act);
     for (uint32_t group = 0; group < 2; group++)
         for (uint32_t k = 0; k < K; k++)
