@@ -17,7 +17,7 @@
 
 /* To be raised with every change of what clm_encode gives, so that unfinished and cached files of
  * another version are not gone on with. */
-enum { CLM_ENCODE_VERSION = 1 };
+enum { CLM_ENCODE_VERSION = 2 };
 
 /* Whether clm_encode writes this type: F32, F16, Q4_0, Q4_1, Q8_0, INT4. */
 bool clm_encode_supported(clm_qtype type);
