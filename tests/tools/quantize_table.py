@@ -3,9 +3,9 @@
 usage: quantize_table.py CLM GOLDEN SMOLLM2.gguf WINDOWS TEXT...
 
 For each model and type: size, root mean square relative error of the weights, relative error of the logits (golden models:
-against the golden float64 logits; SmolLM2: against its own), and for SmolLM2 the divergence from its own distributions in nats a
-token, and the perplexity of WINDOWS windows of each text, with 8-bit activations. The divergence is a mean over the first
-windows of each text. "q4_0 by ggml" has the layers rounded by the gguf package as ggml does it, all else as in our q4_0. Needs
+against the golden float64 logits; SmolLM2: against its own), and for SmolLM2 the divergence from its own distributions in nats
+a token (mean over the first windows of each text), and the perplexity of WINDOWS windows of each text, with 8-bit activations
+and a 16-bit cache. "q4_0 by ggml" has the layers rounded by the gguf package as ggml does it, all else as in our q4_0. Needs
 numpy and gguf.
 """
 import json
@@ -20,6 +20,7 @@ import numpy as np
 CLM, GOLDEN, SMOLLM2, WINDOWS, *TEXTS = sys.argv[1:]
 WINDOW = 512
 DIVERGENCE_WINDOWS = 4
+SETTINGS = ["--activations", "int8", "--kv-cache-type", "f16"]  # as models run
 TYPES = [
     ("f16", ["--type", "f16"]),
     ("int8 (q8_0)", ["--type", "int8"]),
@@ -30,6 +31,7 @@ TYPES = [
     ("int4, head int4", ["--type", "int4", "--head-type", "int4"]),
     ("int4, embedding int4", ["--type", "int4", "--embedding-type", "int4"]),
 ]
+SMOLLM2_TYPES = ["int8 (q8_0)", "int4", "q4_0", "q4_0 by ggml"]
 SOURCES = ["hf-llama-tiny", "hf-baichuan7b-tiny-safetensors", "hf-baichuan13b-tiny"]
 
 
@@ -71,9 +73,11 @@ def quantize_ggml(f32, ours, target):
     return (errors / weights) ** 0.5
 
 
-def variants(source, folder):
+def variants(source, folder, types):
     """(name, path, error of the weights) of each type."""
     for name, args in TYPES:
+        if name not in types:
+            continue
         path = os.path.join(folder, "model.gguf")
         if args is not None:
             report = json.loads(clm("quantize", source, path, *args, "--json", "--force"))
@@ -110,7 +114,7 @@ class Text:
         self.want = [self.log_probabilities(SMOLLM2, path) for path in self.ids]
 
     def log_probabilities(self, model, ids):
-        values = logits(model, ids, WINDOW // 2, self.folder, "--activations", "int8").reshape(WINDOW // 2, -1).astype(np.float64)
+        values = logits(model, ids, WINDOW // 2, self.folder, *SETTINGS).reshape(WINDOW // 2, -1).astype(np.float64)
         values -= values.max(axis=1, keepdims=True)
         return values - np.log(np.exp(values).sum(axis=1, keepdims=True))
 
@@ -119,8 +123,8 @@ class Text:
         return np.mean([(np.exp(p) * (p - q)).sum(axis=1).mean() for p, q in zip(self.want, got)])
 
     def perplexity(self, model):
-        return json.loads(clm("eval", "ppl", "-m", model, "-f", self.path, "-c", str(WINDOW), "--activations", "int8",
-                              "--json"))["perplexity"]
+        return json.loads(clm("eval", "ppl", "-m", model, "-f", self.path, "-c", str(WINDOW), "--json",
+                              *SETTINGS))["perplexity"]
 
 
 def row(*cells):
@@ -133,7 +137,7 @@ def main():
         row(*["---"] * (6 + len(TEXTS)))
         for source in SOURCES:
             want = np.fromfile(os.path.join(GOLDEN, source + ".logits.f32"), dtype="<f4")
-            for name, path, error in variants(os.path.join(GOLDEN, source), folder):
+            for name, path, error in variants(os.path.join(GOLDEN, source), folder, dict(TYPES)):
                 got = logits(path, os.path.join(GOLDEN, "ids.txt"), 88, folder)
                 row(source, name, "%.2f" % (os.path.getsize(path) / 1e6), "%.2e" % error, "%.2e" % relative(got, want), "",
                     *[""] * len(TEXTS))
@@ -144,7 +148,7 @@ def main():
         want = logits(SMOLLM2, ids_path, 64, folder)
         perplexities = ["%.2f" % text.perplexity(SMOLLM2) for text in texts]
         row("SmolLM2-135M", "as it is (Q4_1)", "%.1f" % (os.path.getsize(SMOLLM2) / 1e6), "0", "0", "0", *perplexities)
-        for name, path, error in variants(SMOLLM2, folder):
+        for name, path, error in variants(SMOLLM2, folder, SMOLLM2_TYPES):
             got = logits(path, ids_path, 64, folder)
             row("SmolLM2-135M", name, "%.1f" % (os.path.getsize(path) / 1e6), "%.2e" % error, "%.2e" % relative(got, want),
                 "%.3f" % np.mean([text.divergence(path) for text in texts]), *["%.2f" % text.perplexity(path) for text in texts])
