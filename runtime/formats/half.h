@@ -34,4 +34,29 @@ CLM_PART float clm_half_value(uint16_t h)
                                (uint32_t)(h & 0x8000u) << 16);
 }
 
+CLM_PART uint32_t clm_float_bits(float f)
+{
+    uint32_t bits;
+
+    memcpy(&bits, &f, sizeof bits);
+    return bits;
+}
+
+/* To the nearest half, ties to even; infinity from 65520 on; a NaN stays one and becomes quiet. */
+CLM_PART uint16_t clm_half_nearest(float f)
+{
+    const uint32_t bits = clm_float_bits(f), magnitude = bits & 0x7fffffffu;
+    const uint32_t odd = magnitude >> 13 & 1u;
+    const uint32_t normal = (magnitude - (112u << 23) + 0xfffu + odd) >> 13;
+    /* From 0.5 on floats have the subnormals' spacing, so the addition rounds to it. */
+    const uint32_t small = magnitude < 0x38800000u ? magnitude : 0u;
+    const uint32_t subnormal = clm_float_bits(clm_float_from_bits(small) + 0.5f) - 0x3f000000u;
+    const uint32_t nan = 0x7e00u | (magnitude >> 13 & 0x1ffu);
+    uint32_t h = magnitude < 0x38800000u ? subnormal : normal;
+
+    h = magnitude >= 0x477ff000u ? 0x7c00u : h;
+    h = magnitude > 0x7f800000u ? nan : h;
+    return (uint16_t)(h | (bits >> 16 & 0x8000u));
+}
+
 #endif

@@ -106,27 +106,7 @@ float clm_half_to_float(uint16_t h)
 
 uint16_t clm_float_to_half(float f)
 {
-    uint32_t bits;
-
-    memcpy(&bits, &f, sizeof bits);
-    const uint16_t sign = (uint16_t)(bits >> 16 & 0x8000u);
-    const uint32_t magnitude = bits & 0x7fffffffu;
-
-    if (magnitude > 0x7f800000u) { /* NaN stays one, quiet */
-        return (uint16_t)(sign | 0x7e00u | (magnitude >> 13 & 0x1ffu));
-    }
-    if (magnitude >= 0x477ff000u) return (uint16_t)(sign | 0x7c00u); /* 65520 and more */
-    if (magnitude >= 0x38800000u) {                                  /* normal: 2^-14 and more */
-        const uint32_t odd = magnitude >> 13 & 1u;
-        return (uint16_t)(sign | (magnitude - (112u << 23) + 0xfffu + odd) >> 13);
-    }
-    if (magnitude <= 0x33000000u) return sign; /* at most half of the smallest subnormal */
-    const uint32_t full = (magnitude & 0x7fffffu) | 0x800000u;
-    const uint32_t shift = 126u - (magnitude >> 23); /* 14..24 */
-    const uint32_t kept = full >> shift;
-    const uint32_t rest = full & ((1u << shift) - 1u);
-    const uint32_t half = 1u << (shift - 1u);
-    return (uint16_t)(sign | (kept + (rest > half || (rest == half && (kept & 1u) != 0))));
+    return clm_half_nearest(f);
 }
 
 static float load_half(const uint8_t *p)

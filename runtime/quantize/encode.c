@@ -21,18 +21,33 @@ typedef float lanes[LANES];
 typedef struct batch {
     size_t n; /* elements of a group */
     lanes x[MAX_GROUP];
-    lanes min, max, mean; /* of x */
+    lanes weight[MAX_GROUP]; /* of their squared errors */
+    lanes low, high, total;  /* of x; of the weights */
+    lanes mean;              /* weighted, of x; 0 where there is no minimum to be found */
 } batch;
 
-/* A scale and a minimum for each lane, and what they cost. */
+/* Which q there are. */
+typedef struct range {
+    float low, high;
+} range;
+
+/* For each lane a scale, and the weighted mean of the q that it was fitted to: together they give the
+ * minimum. The error lacks the part that all choices have in common. */
 typedef struct choice {
-    lanes scale, min, error;
+    lanes scale, q_mean, error;
 } choice;
 
-/* Sums of one pass over a batch: q, q * q and q * (x - mean), q being the rounded value. */
+/* Weighted sums of one pass over a batch: q, q * q and q * (x - mean), q being the rounded value. */
 typedef struct sums {
     lanes q, qq, qx;
 } sums;
+
+/* Groups as they are stored. */
+typedef struct blocks {
+    uint16_t scale[LANES], min[LANES];
+    uint8_t q[MAX_GROUP][LANES];
+    lanes error;
+} blocks;
 
 /* ---- Passes over a batch --------------------------------------------------------------------- */
 
@@ -42,10 +57,10 @@ CLM_PART float round_even(float v)
     return (v + 12582912.0f) - 12582912.0f;
 }
 
-CLM_PART float clamp(float v, float low, float high)
+CLM_PART float clamp(float v, range r)
 {
-    v = v > low ? v : low;
-    return v < high ? v : high;
+    v = v > r.low ? v : r.low;
+    return v < r.high ? v : r.high;
 }
 
 /* 1 / scale; 0 for a scale of 0, so that all q are those of 0. */
@@ -55,19 +70,19 @@ CLM_PART float inverse(float scale)
 }
 
 /* Rounds with value = scale * q + min and sums. */
-CLM_PART void sum_pass(const batch *b, const lanes scale, const lanes min, float low, float high,
-                       sums *out)
+CLM_PART void sum_pass(const batch *b, const lanes scale, const lanes min, range r, sums *out)
 {
     lanes q_sum = {0}, qq_sum = {0}, qx_sum = {0}, inv;
 
     for (size_t l = 0; l < LANES; l++) inv[l] = inverse(scale[l]);
     for (size_t k = 0; k < b->n; k++) {
         for (size_t l = 0; l < LANES; l++) {
-            const float q = round_even(clamp((b->x[k][l] - min[l]) * inv[l], low, high));
+            const float q = round_even(clamp((b->x[k][l] - min[l]) * inv[l], r)),
+                        wq = b->weight[k][l] * q;
 
-            q_sum[l] += q;
-            qq_sum[l] += q * q;
-            qx_sum[l] += q * (b->x[k][l] - b->mean[l]);
+            q_sum[l] += wq;
+            qq_sum[l] += wq * q;
+            qx_sum[l] += wq * (b->x[k][l] - b->mean[l]);
         }
     }
     memcpy(out->q, q_sum, sizeof q_sum);
@@ -75,47 +90,28 @@ CLM_PART void sum_pass(const batch *b, const lanes scale, const lanes min, float
     memcpy(out->qx, qx_sum, sizeof qx_sum);
 }
 
-/* Rounds and sums the squared errors. */
-CLM_PART void error_pass(const batch *b, const lanes scale, const lanes min, float low, float high,
-                         lanes error)
+/* Rounds to what is stored: q + offset, and sums the squared errors of what will be decoded; they
+ * are infinite where the numbers are too large for fp16. */
+CLM_PART void store_pass(const batch *b, range r, float offset, blocks *out)
 {
-    lanes sum = {0}, inv;
+    lanes scale, min, inv, sum = {0};
 
-    for (size_t l = 0; l < LANES; l++) inv[l] = inverse(scale[l]);
+    for (size_t l = 0; l < LANES; l++) {
+        scale[l] = clm_half_value(out->scale[l]);
+        min[l] = clm_half_value(out->min[l]);
+        inv[l] = inverse(scale[l]);
+    }
     for (size_t k = 0; k < b->n; k++) {
         for (size_t l = 0; l < LANES; l++) {
-            const float q = round_even(clamp((b->x[k][l] - min[l]) * inv[l], low, high)),
+            const float q = round_even(clamp((b->x[k][l] - min[l]) * inv[l], r)),
                         d = b->x[k][l] - (scale[l] * q + min[l]);
 
             sum[l] += d * d;
+            out->q[k][l] = (uint8_t)(int32_t)(q + offset);
         }
     }
-    memcpy(error, sum, sizeof sum);
-}
-
-/* ---- Search with a minimum (Q4_1, INT4) ------------------------------------------------------ */
-
-enum { LEVELS = 15 };
-
-/* How far the ends of the covered range are drawn in, in steps of the full range: values beyond it
- * cost more, all others less. More candidates gain less than a hundredth of the error. */
-static const float clm_pull[] = {0.0f, 0.5f, 1.0f, 1.5f};
-enum { PULLS = sizeof clm_pull / sizeof clm_pull[0], POLISH = 2 };
-
-/* Sets the scale and the minimum to those of least squares for the q of a pass, and their error
- * without the constant part; where all q are equal, to a constant. */
-CLM_PART void fit_affine(const batch *b, const sums *s, choice *out)
-{
-    const float n = (float)b->n;
-
-    for (size_t l = 0; l < LANES; l++) {
-        const float spread = s->qq[l] - s->q[l] * s->q[l] / n,
-                    scale = spread > 0.0f ? s->qx[l] / spread : 0.0f;
-
-        out->scale[l] = scale;
-        out->min[l] = b->mean[l] - scale * s->q[l] / n;
-        out->error[l] = -scale * s->qx[l];
-    }
+    for (size_t l = 0; l < LANES; l++)
+        out->error[l] = sum[l] < INFINITY ? sum[l] : INFINITY; /* also for a NaN */
 }
 
 /* Takes the lanes of `tried` that are better. */
@@ -125,96 +121,58 @@ CLM_PART void keep_better(const choice *tried, choice *best)
         const bool better = tried->error[l] < best->error[l];
 
         best->scale[l] = better ? tried->scale[l] : best->scale[l];
-        best->min[l] = better ? tried->min[l] : best->min[l];
+        best->q_mean[l] = better ? tried->q_mean[l] : best->q_mean[l];
         best->error[l] = better ? tried->error[l] : best->error[l];
     }
 }
 
-/* Scale and minimum, of q from `low` to `low` + 15, before rounding to fp16. */
-CLM_PART void search_affine(const batch *b, float low, choice *best)
-{
-    const float high = low + LEVELS;
-    choice tried;
-    sums s;
+/* ---- Search with a minimum (Q4_1, INT4) ------------------------------------------------------ */
 
+/* How far the two ends of the covered range are drawn in, in steps of the full range: values beyond
+ * it cost more, all others less. The best seven of a grid of quarters, taken one after the other;
+ * all 81 of them would lower the error by another hundredth. */
+static const struct {
+    float low, high;
+} clm_pulls[] = {{0.25f, 0.25f}, {0.0f, 0.5f},  {0.5f, 0.0f}, {0.0f, 0.25f},
+                 {0.25f, 0.0f},  {0.75f, 0.0f}, {0.0f, 0.75f}};
+enum { PULLS = sizeof clm_pulls / sizeof clm_pulls[0], POLISH = 2 };
+
+/* The choice of least squares for the q of a pass; where all q are equal, a constant. */
+CLM_PART void fit_affine(const batch *b, const sums *s, choice *out)
+{
     for (size_t l = 0; l < LANES; l++) {
-        best->scale[l] = 0.0f;
-        best->min[l] = b->mean[l];
-        best->error[l] = 0.0f;
-    }
-    for (size_t i = 0; i < PULLS * PULLS; i++) {
-        for (size_t l = 0; l < LANES; l++) {
-            const float step = (b->max[l] - b->min[l]) / LEVELS,
-                        from = b->min[l] + clm_pull[i / PULLS] * step,
-                        to = b->max[l] - clm_pull[i % PULLS] * step;
+        const float q_mean = s->q[l] / b->total[l], spread = s->qq[l] - s->q[l] * q_mean,
+                    scale = spread > 0.0f ? s->qx[l] / spread : 0.0f;
 
-            tried.scale[l] = (to - from) / LEVELS;
-            tried.min[l] = from - low * tried.scale[l];
-        }
-        sum_pass(b, tried.scale, tried.min, low, high, &s);
-        fit_affine(b, &s, &tried);
-        keep_better(&tried, best);
-    }
-    for (size_t i = 0; i < POLISH; i++) {
-        tried = *best;
-        sum_pass(b, tried.scale, tried.min, low, high, &s);
-        fit_affine(b, &s, &tried);
-        keep_better(&tried, best);
+        out->scale[l] = scale;
+        out->q_mean[l] = q_mean;
+        out->error[l] = -scale * s->qx[l];
     }
 }
 
-/* ---- Rounding to fp16 ------------------------------------------------------------------------ */
-
-/* The fp16 number `steps` further from 0 than `h`; `h` itself where there is none. */
-CLM_PART uint16_t half_step(uint16_t h, int steps)
+CLM_PART void search_affine(const batch *b, range r, choice *best)
 {
-    const int magnitude = h & 0x7fff, moved = magnitude + steps;
-
-    if (magnitude >= 0x7c00 || moved < 0 || moved >= 0x7c00) return h; /* infinity stays one */
-    return (uint16_t)((h & 0x8000) | moved);
-}
-
-/* Numbers of each group as they are stored. */
-typedef struct stored {
-    uint16_t scale[LANES], min[LANES];
-} stored;
-
-/* Tries the fp16 scale nearest to `exact` and its neighbours, each with the minimum that then fits
- * best when `with_min` (else 0), and keeps the pair with the least error of the values as they will
- * be decoded: value = scale * q + min, q in low..high. `best` gets the rounded numbers; an error
- * that stays infinite says that fp16 is too small for them. */
-CLM_PART void round_choice(const batch *b, const choice *exact, bool with_min, float low,
-                           float high, choice *best, stored *out)
-{
-    uint16_t nearest[LANES];
     choice tried;
+    lanes scale, min;
     sums s;
 
-    memset(out, 0, sizeof *out);
     memset(best, 0, sizeof *best);
-    for (size_t l = 0; l < LANES; l++) {
-        best->error[l] = INFINITY;
-        nearest[l] = clm_float_to_half(exact->scale[l]);
-    }
-    sum_pass(b, exact->scale, exact->min, low, high, &s);
-    for (int step = -1; step <= 1; step++) {
-        stored halves = {{0}, {0}};
+    for (size_t i = 0; i < PULLS + POLISH; i++) {
+        for (size_t l = 0; l < LANES; l++) {
+            if (i < PULLS) {
+                const float step = (b->high[l] - b->low[l]) / (r.high - r.low),
+                            from = b->low[l] + clm_pulls[i].low * step,
+                            to = b->high[l] - clm_pulls[i].high * step;
 
-        for (size_t l = 0; l < LANES; l++) {
-            halves.scale[l] = half_step(nearest[l], step);
-            tried.scale[l] = clm_half_value(halves.scale[l]);
-            if (with_min) {
-                const float q_mean = s.q[l] / (float)b->n;
-                halves.min[l] = clm_float_to_half(b->mean[l] - tried.scale[l] * q_mean);
+                scale[l] = (to - from) / (r.high - r.low);
+                min[l] = from - r.low * scale[l];
+            } else {
+                scale[l] = best->scale[l];
+                min[l] = b->mean[l] - scale[l] * best->q_mean[l];
             }
-            tried.min[l] = clm_half_value(halves.min[l]);
         }
-        error_pass(b, tried.scale, tried.min, low, high, tried.error);
-        for (size_t l = 0; l < LANES; l++) {
-            if (!(tried.error[l] < best->error[l])) continue;
-            out->scale[l] = halves.scale[l];
-            out->min[l] = halves.min[l];
-        }
+        sum_pass(b, scale, min, r, &s);
+        fit_affine(b, &s, &tried);
         keep_better(&tried, best);
     }
 }
@@ -225,21 +183,23 @@ CLM_PART void round_choice(const batch *b, const choice *exact, bool with_min, f
 static const float clm_peaks_4[] = {-8.0f, -7.0f, -7.5f, -8.5f, -9.0f, 6.5f, 7.0f, 7.5f, 8.0f};
 static const float clm_peaks_8[] = {127.0f};
 
-CLM_PART void search_scale(const batch *b, const float *peaks, size_t n_peaks, float low,
-                           float high, choice *best)
+CLM_PART void search_scale(const batch *b, const float *peaks, size_t n_peaks, range r,
+                           choice *best)
 {
+    const lanes min = {0};
     choice tried;
+    lanes scale;
     sums s;
 
     memset(best, 0, sizeof *best);
     memset(&tried, 0, sizeof tried);
     for (size_t i = 0; i < n_peaks + POLISH; i++) {
         for (size_t l = 0; l < LANES; l++) {
-            const float peak = b->max[l] > -b->min[l] ? b->max[l] : b->min[l];
+            const float peak = b->high[l] > -b->low[l] ? b->high[l] : b->low[l];
 
-            tried.scale[l] = i < n_peaks ? peak / peaks[i] : best->scale[l];
+            scale[l] = i < n_peaks ? peak / peaks[i] : best->scale[l];
         }
-        sum_pass(b, tried.scale, tried.min, low, high, &s);
+        sum_pass(b, scale, min, r, &s);
         for (size_t l = 0; l < LANES; l++) {
             tried.scale[l] = s.qq[l] > 0.0f ? s.qx[l] / s.qq[l] : 0.0f;
             tried.error[l] = -tried.scale[l] * s.qx[l];
@@ -250,42 +210,60 @@ CLM_PART void search_scale(const batch *b, const float *peaks, size_t n_peaks, f
 
 /* ---- Blocks ---------------------------------------------------------------------------------- */
 
-/* Loads up to LANES groups of n elements; lanes beyond them are zero. `centred`: sums of a pass are
- * taken around the mean. */
-CLM_PART void load_batch(const float *x, size_t groups, size_t n, bool centred, batch *b)
+/* Loads up to LANES groups of n elements; lanes beyond them are zero. */
+CLM_PART void load_values(const float *x, size_t groups, size_t n, batch *b)
 {
     b->n = n;
     if (groups < LANES) memset(b->x, 0, sizeof b->x);
     for (size_t l = 0; l < groups; l++)
         for (size_t k = 0; k < n; k++) b->x[k][l] = x[l * n + k];
-    for (size_t l = 0; l < LANES; l++) {
-        b->min[l] = b->max[l] = b->x[0][l];
-        b->mean[l] = 0.0f;
-    }
-    for (size_t k = 0; k < n; k++) {
+}
+
+/* Finds what the passes need of the values. `centred`: sums are taken around the mean.
+ * An error weighs 1 + |x| / sigma, sigma being the root mean square of the group: without weights the
+ * search draws the range in further, at the cost of the few large values. The squared error is then
+ * 3 % less, but perplexity is larger (docs/quantisation.md). ggml's K types weigh so, too. */
+CLM_PART void describe_values(bool centred, batch *b)
+{
+    lanes squares = {0}, sum = {0}, total = {0}, inverse_sigma;
+
+    memcpy(b->low, b->x[0], sizeof b->low);
+    memcpy(b->high, b->x[0], sizeof b->high);
+    for (size_t k = 0; k < b->n; k++) {
         for (size_t l = 0; l < LANES; l++) {
             const float v = b->x[k][l];
 
-            b->min[l] = v < b->min[l] ? v : b->min[l];
-            b->max[l] = v > b->max[l] ? v : b->max[l];
-            b->mean[l] += v;
+            b->low[l] = v < b->low[l] ? v : b->low[l];
+            b->high[l] = v > b->high[l] ? v : b->high[l];
+            squares[l] += v * v;
         }
     }
-    for (size_t l = 0; l < LANES; l++) b->mean[l] = centred ? b->mean[l] / (float)n : 0.0f;
-}
-
-/* The q of all lanes, raised by `offset` so that they are not negative where nibbles are packed. */
-CLM_PART void round_values(const batch *b, const choice *c, float low, float high, float offset,
-                           uint8_t q[MAX_GROUP][LANES])
-{
-    lanes inv;
-
-    for (size_t l = 0; l < LANES; l++) inv[l] = inverse(c->scale[l]);
+    for (size_t l = 0; l < LANES; l++) inverse_sigma[l] = inverse(sqrtf(squares[l] / (float)b->n));
     for (size_t k = 0; k < b->n; k++) {
         for (size_t l = 0; l < LANES; l++) {
-            const float v = clamp((b->x[k][l] - c->min[l]) * inv[l], low, high);
-            q[k][l] = (uint8_t)(int32_t)(round_even(v) + offset);
+            const float weight = 1.0f + fabsf(b->x[k][l]) * inverse_sigma[l];
+
+            b->weight[k][l] = weight;
+            total[l] += weight;
+            sum[l] += weight * b->x[k][l];
         }
+    }
+    for (size_t l = 0; l < LANES; l++) {
+        b->total[l] = total[l];
+        b->mean[l] = centred ? sum[l] / total[l] : 0.0f;
+    }
+}
+
+/* Rounds scales to fp16, and the minima that then fit best. The scale's own neighbours are not worth
+ * trying: they differ by less than a two-hundredth of a step in the outermost q. */
+CLM_PART void round_numbers(const batch *b, const choice *c, bool has_min, blocks *out)
+{
+    for (size_t l = 0; l < LANES; l++) {
+        const uint16_t scale = clm_half_nearest(c->scale[l]);
+        const float min = b->mean[l] - clm_half_value(scale) * c->q_mean[l];
+
+        out->scale[l] = scale;
+        out->min[l] = clm_half_nearest(has_min ? min : 0.0f);
     }
 }
 
@@ -298,41 +276,44 @@ CLM_PART void store_u16(uint8_t *out, uint16_t v)
 /* How a type stores a group. */
 typedef struct layout {
     size_t group;
-    bool has_min;
-    float low, high; /* range of q, as in value = scale * q + min */
-    float offset;    /* from q to what is stored */
+    bool has_min, has_nibbles;
+    range q;      /* as in value = scale * q + min */
+    float offset; /* from q to what is stored, which is not negative in nibbles */
 } layout;
 
 CLM_PART layout layout_of(clm_qtype type)
 {
     switch (type) {
     case CLM_QTYPE_INT4:
-        return (layout){64, true, -8.0f, 7.0f, 8.0f};
+        return (layout){64, true, true, {-8.0f, 7.0f}, 8.0f};
     case CLM_QTYPE_Q4_1:
-        return (layout){32, true, 0.0f, 15.0f, 0.0f};
+        return (layout){32, true, true, {0.0f, 15.0f}, 0.0f};
     case CLM_QTYPE_Q4_0:
-        return (layout){32, false, -8.0f, 7.0f, 8.0f};
+        return (layout){32, false, true, {-8.0f, 7.0f}, 8.0f};
     default: /* Q8_0; -128 is not used, as in ggml */
-        return (layout){32, false, -127.0f, 127.0f, 0.0f};
+        return (layout){32, false, false, {-127.0f, 127.0f}, 0.0f};
     }
 }
 
-CLM_PART void store_block(const layout *to, const stored *s, const uint8_t q[MAX_GROUP][LANES],
-                          size_t l, uint8_t *out)
+/* Puts the second half of each group's q into the high nibbles of the first. */
+CLM_PART void pack_nibbles(size_t half, blocks *b)
 {
-    const size_t half = to->group / 2;
+    for (size_t k = 0; k < half; k++)
+        for (size_t l = 0; l < LANES; l++)
+            b->q[k][l] = (uint8_t)(b->q[k][l] | b->q[k + half][l] << 4);
+}
 
-    store_u16(out, s->scale[l]);
+CLM_PART void store_block(const layout *to, const blocks *b, size_t l, uint8_t *out)
+{
+    const size_t n = to->has_nibbles ? to->group / 2 : to->group;
+
+    store_u16(out, b->scale[l]);
     out += 2;
     if (to->has_min) {
-        store_u16(out, s->min[l]);
+        store_u16(out, b->min[l]);
         out += 2;
     }
-    if (to->high > 15.0f) {
-        for (size_t i = 0; i < to->group; i++) out[i] = q[i][l];
-    } else {
-        for (size_t i = 0; i < half; i++) out[i] = (uint8_t)(q[i][l] | q[i + half][l] << 4);
-    }
+    for (size_t k = 0; k < n; k++) out[k] = b->q[k][l];
 }
 
 CLM_VECTORISED static double encode_blocks(clm_qtype type, const float *x, size_t count,
@@ -341,28 +322,27 @@ CLM_VECTORISED static double encode_blocks(clm_qtype type, const float *x, size_
     const layout to = layout_of(type);
     const size_t block_bytes = clm_qtype_bytes(type, to.group);
     double error = 0.0;
+    blocks stored;
     batch b;
+    choice best;
 
     for (size_t left = count / to.group; left > 0;) {
         const size_t n = left < LANES ? left : LANES;
-        uint8_t q[MAX_GROUP][LANES];
-        choice exact, best;
-        stored halves;
 
-        load_batch(x, n, to.group, to.has_min, &b);
+        load_values(x, n, to.group, &b);
+        describe_values(to.has_min, &b);
         if (to.has_min)
-            search_affine(&b, to.low, &exact);
-        else if (to.high > 15.0f)
-            search_scale(&b, clm_peaks_8, sizeof clm_peaks_8 / sizeof *clm_peaks_8, to.low, to.high,
-                         &exact);
+            search_affine(&b, to.q, &best);
+        else if (to.has_nibbles)
+            search_scale(&b, clm_peaks_4, sizeof clm_peaks_4 / sizeof *clm_peaks_4, to.q, &best);
         else
-            search_scale(&b, clm_peaks_4, sizeof clm_peaks_4 / sizeof *clm_peaks_4, to.low, to.high,
-                         &exact);
-        round_choice(&b, &exact, to.has_min, to.low, to.high, &best, &halves);
-        round_values(&b, &best, to.low, to.high, to.offset, q);
+            search_scale(&b, clm_peaks_8, sizeof clm_peaks_8 / sizeof *clm_peaks_8, to.q, &best);
+        round_numbers(&b, &best, to.has_min, &stored);
+        store_pass(&b, to.q, to.offset, &stored);
+        if (to.has_nibbles) pack_nibbles(to.group / 2, &stored);
         for (size_t l = 0; l < n; l++) {
-            store_block(&to, &halves, q, l, out + l * block_bytes);
-            error += (double)best.error[l];
+            store_block(&to, &stored, l, out + l * block_bytes);
+            error += (double)stored.error[l];
         }
         x += n * to.group;
         out += n * block_bytes;

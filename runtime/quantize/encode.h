@@ -1,5 +1,5 @@
 /* runtime/quantize/encode.h: floats become blocks of an element type, with scales (and minima)
- * searched for the least squared error of each group.
+ * searched for the least squared error of each group, weighted by the size of the values.
  *
  * Layer    runtime. Plain C, no device.
  * Threads  no state: rows may be encoded in parallel.

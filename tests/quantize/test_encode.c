@@ -150,9 +150,9 @@ static void beats_plain_rounding(void **state)
         printf("distribution %d, searched / plain: int4 %.3f, q4_0 %.3f, q4_1 %.3f, q8_0 %.3f; "
                "int4 / plain q4_0 %.3f\n",
                kind, got[0] / int4, got[1] / q4_0, got[2] / q4_1, got[3] / q8_0, got[0] / q4_0);
-        assert_true(got[0] < 0.85 * int4);
-        assert_true(got[1] < 0.93 * q4_0);
-        assert_true(got[2] < 0.85 * q4_1);
+        assert_true(got[0] < 0.86 * int4);
+        assert_true(got[1] < 0.96 * q4_0);
+        assert_true(got[2] < 0.83 * q4_1);
         assert_true(got[3] <= 1.0001 * q8_0);
         assert_true(got[0] < 0.92 * q4_0);
     }
@@ -160,50 +160,86 @@ static void beats_plain_rounding(void **state)
 
 /* ---- exhaustive search ----------------------------------------------------------------------- */
 
+/* What the search minimises: the error of each value weighs 1 + |x| / sigma. */
+typedef struct weighed {
+    const float *x;
+    size_t n;
+    double weight[64];
+} weighed;
+
+static weighed weigh(const float *x, size_t n)
+{
+    weighed group = {.x = x, .n = n};
+    double squares = 0.0;
+
+    for (size_t i = 0; i < n; i++) squares += (double)x[i] * x[i];
+    for (size_t i = 0; i < n; i++)
+        group.weight[i] = 1.0 + fabs((double)x[i]) / sqrt(squares / (double)n);
+    return group;
+}
+
+static double encode_weighed(clm_qtype type, const weighed *group)
+{
+    uint8_t block[64];
+    float decoded[64];
+    double error = 0.0;
+
+    clm_encode(type, group->x, group->n, block);
+    clm_qtype_dequantize(type, block, group->n, decoded);
+    for (size_t i = 0; i < group->n; i++) {
+        const double d = (double)group->x[i] - decoded[i];
+        error += group->weight[i] * d * d;
+    }
+    return error;
+}
+
 /* Error of a group for a scale and a minimum, each value to its nearest q. */
-static double error_of(const float *x, size_t n, double scale, double min, double low, double high)
+static double error_of(const weighed *group, double scale, double min, double low, double high)
 {
     double error = 0.0;
 
-    for (size_t i = 0; i < n; i++) {
-        double q = scale != 0.0 ? nearbyint((x[i] - min) / scale) : 0.0;
+    for (size_t i = 0; i < group->n; i++) {
+        const double x = group->x[i];
+        double q = scale != 0.0 ? nearbyint((x - min) / scale) : 0.0;
+
         q = fmax(low, fmin(high, q));
-        error += (x[i] - min - scale * q) * (x[i] - min - scale * q);
+        error += group->weight[i] * (x - min - scale * q) * (x - min - scale * q);
     }
     return error;
 }
 
 /* The least error of all fp16 scales between a and b (bits of positive numbers), either sign. */
-static double best_scale(const float *x, double a, double b, double low, double high)
+static double best_scale(const weighed *group, double a, double b, double low, double high)
 {
     double best = HUGE_VAL;
 
     for (unsigned h = clm_float_to_half((float)a); h <= clm_float_to_half((float)b); h++)
         for (int sign = -1; sign <= 1; sign += 2)
-            best = fmin(best, error_of(x, 32, sign * (double)clm_half_to_float((uint16_t)h), 0.0,
+            best = fmin(best, error_of(group, sign * (double)clm_half_to_float((uint16_t)h), 0.0,
                                        low, high));
     return best;
 }
 
 /* The same over a fine grid of scales and minima; fp16 is much finer than the grid needs to be. */
-static double best_affine(const float *x, size_t n, double low)
+static double best_affine(const weighed *group, double low)
 {
-    double from = x[0], to = x[0], best = HUGE_VAL;
+    double from = group->x[0], to = from, best = HUGE_VAL;
 
-    for (size_t i = 0; i < n; i++) {
-        from = fmin(from, (double)x[i]);
-        to = fmax(to, (double)x[i]);
+    for (size_t i = 0; i < group->n; i++) {
+        from = fmin(from, (double)group->x[i]);
+        to = fmax(to, (double)group->x[i]);
     }
     const double full = (to - from) / 15.0;
     for (double scale = 0.6 * full; scale <= 1.03 * full; scale += 0.004 * full)
         for (double start = from - 0.3 * full; start <= from + 5.0 * full; start += 0.04 * full)
-            best = fmin(best, error_of(x, n, scale, start - low * scale, low, low + 15.0));
+            best = fmin(best, error_of(group, scale, start - low * scale, low, low + 15.0));
     return best;
 }
 
 static void close_to_the_best_there_is(void **state)
 {
     enum { GROUPS = 24, COUNT = 64 * GROUPS };
+    static const double enough[] = {1.03, 1.055, 1.005};
     static float x[COUNT];
 
     (void)state;
@@ -212,15 +248,15 @@ static void close_to_the_best_there_is(void **state)
 
         fill(x, COUNT, kind, 0.02);
         for (size_t g = 0; g < GROUPS; g++) {
-            const float *group = x + 64 * g;
+            const weighed group = weigh(x + 64 * g, 64), half = weigh(x + 64 * g, 32);
             double peak = 0.0;
 
-            for (size_t i = 0; i < 32; i++) peak = fmax(peak, fabs((double)group[i]));
-            const double least[] = {best_affine(group, 64, -8.0), best_affine(group, 32, 0.0),
-                                    best_scale(group, peak / 10.0, peak / 5.0, -8.0, 7.0)};
-            const double mine[] = {encode(CLM_QTYPE_INT4, group, 64),
-                                   encode(CLM_QTYPE_Q4_1, group, 32),
-                                   encode(CLM_QTYPE_Q4_0, group, 32)};
+            for (size_t i = 0; i < 32; i++) peak = fmax(peak, fabs((double)half.x[i]));
+            const double least[] = {best_affine(&group, -8.0), best_affine(&half, 0.0),
+                                    best_scale(&half, peak / 10.0, peak / 5.0, -8.0, 7.0)};
+            const double mine[] = {encode_weighed(CLM_QTYPE_INT4, &group),
+                                   encode_weighed(CLM_QTYPE_Q4_1, &half),
+                                   encode_weighed(CLM_QTYPE_Q4_0, &half)};
             for (size_t i = 0; i < 3; i++) {
                 best[i] += least[i];
                 got[i] += mine[i];
@@ -232,7 +268,7 @@ static void close_to_the_best_there_is(void **state)
                kind, got[0] / best[0], got[1] / best[1], got[2] / best[2], worst[0], worst[1],
                worst[2]);
         for (size_t i = 0; i < 3; i++) {
-            assert_true(got[i] < 1.06 * best[i]);
+            assert_true(got[i] < enough[i] * best[i]);
             assert_true(worst[i] < 1.5);
         }
     }
@@ -253,8 +289,9 @@ static void eight_bits_are_close_too(void **state)
             x[i] = (float)(0.02 * gauss());
             peak = fmax(peak, fabs((double)x[i]));
         }
-        got += encode(CLM_QTYPE_Q8_0, x, 32);
-        best += best_scale(x, peak / 129.0, peak / 125.0, -127.0, 127.0);
+        const weighed group = weigh(x, 32);
+        got += encode_weighed(CLM_QTYPE_Q8_0, &group);
+        best += best_scale(&group, peak / 129.0, peak / 125.0, -127.0, 127.0);
     }
     printf("found / best: q8_0 %.3f\n", got / best);
     assert_true(got < 1.4 * best);
