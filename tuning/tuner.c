@@ -305,7 +305,7 @@ static void choose(tuner *t)
 }
 
 /* The winner of a race in which `list[0]` was the measure, `n`: nobody. The default stays unless another
- * is faster beyond noise: by 3 %, and in three of four rounds. */
+ * is faster beyond noise. */
 static size_t winner(const tuner *t, const size_t *list, const clm_trial_result *r, size_t n)
 {
     size_t best = n;
@@ -314,8 +314,7 @@ static size_t winner(const tuner *t, const size_t *list, const clm_trial_result 
         if (r[i].reason == CLM_TUNE_OK && r[i].ratio > 0.0 &&
             (best == n || r[i].ratio < r[best].ratio))
             best = i;
-    if (best < n && list[0] == t->first && r[0].reason == CLM_TUNE_OK &&
-        (r[best].ratio > MIN_GAIN || r[best].high >= 1.0))
+    if (best < n && list[0] == t->first && r[0].reason == CLM_TUNE_OK && r[best].ratio > MIN_GAIN)
         best = 0;
     return best;
 }
@@ -350,11 +349,14 @@ static void race_best(tuner *t)
 {
     double seconds, cost;
     const size_t n_best = plan_final(t, &seconds, &cost);
+    const double spare =
+        fmin(t->slice_end, t->deadline) - clm_clock_seconds() - cost; /* left by the search */
     size_t list[FINALISTS + 1];
     const size_t n = pick_finalists(t, n_best, list);
     size_t best;
 
     if (n < 2 || clm_clock_seconds() + cost > t->deadline) return;
+    if (spare > 0.0) seconds = fmin(seconds + spare / 2.0, FINAL_MAX);
     best = race_again(t, list, n, seconds);
     if (best > 0 && best < n && list[0] == t->first && t->subject->op->run == NULL) {
         list[1] = list[best];
