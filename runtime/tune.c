@@ -10,6 +10,7 @@
 #include "runtime/formats/synthetic.h"
 #include "runtime/model/backend.h"
 #include "runtime/model/tune_dirs.h"
+#include "runtime/tune_impl.h"
 #include "runtime/weights_cache.h"
 #include "tuning/db.h"
 #include "tuning/tuner.h"
@@ -27,7 +28,7 @@ typedef struct run {
     const clm_settings *s;
     const clm_tune_options *o;
     clm_device *dev;
-    char device_index[24];
+    clm__tune_command worker;
     clm_user_kernel *user;
     clm_subject *subjects;
     size_t n, room;
@@ -65,7 +66,7 @@ static clm_status make_paths(const clm_tune_device *device, bool user_kernels, c
     return clm_fail(err, CLM_E_NOMEM, "tuning: no memory");
 }
 
-static clm_status find_device(const char *selector, clm_device_info *out, clm_err *err)
+clm_status clm__tune_find_device(const char *selector, clm_device_info *out, clm_err *err)
 {
     clm_device_info *list = NULL;
     size_t count, index;
@@ -82,12 +83,36 @@ clm_status clm_tune_paths(const char *selector, bool user_kernels, char **db, ch
 {
     clm_device_info info;
     clm_tune_device device;
-    clm_status st = find_device(selector, &info, err);
+    clm_status st = clm__tune_find_device(selector, &info, err);
 
     *db = *log = NULL;
     if (st != CLM_OK) return st;
     clm_tune_device_describe(&info.caps, &device);
     return make_paths(&device, user_kernels, db, log, err);
+}
+
+clm_status clm_tune_file_in(const char *selector, const char *dir, char **db, clm_err *err)
+{
+    static const char *const below[] = {"/clm/tuning", ""};
+    char *path = NULL, *log = NULL;
+    clm_status st = clm_tune_paths(selector, false, &path, &log, err);
+
+    *db = NULL;
+    for (size_t i = 0; i < 2 && st == CLM_OK && *db == NULL; i++) {
+        if (asprintf(db, "%s%s%s", dir, below[i], strrchr(path, '/')) < 0) {
+            *db = NULL;
+            st = clm_fail(err, CLM_E_NOMEM, "tuning: no memory");
+        } else if (!clm_file_exists(*db)) {
+            free(*db);
+            *db = NULL;
+        }
+    }
+    if (st == CLM_OK && *db == NULL)
+        st = clm_fail(err, CLM_E_USAGE, "%s: nothing is tuned for this device there (%s)", dir,
+                      strrchr(path, '/') + 1);
+    free(path);
+    free(log);
+    return st;
 }
 
 /* ---- Subjects -------------------------------------------------------------------------------- */
@@ -225,22 +250,38 @@ static clm_status collect(run *r, const char *selector, const clm_observer *obs,
 
 /* ---- Running --------------------------------------------------------------------------------- */
 
+void clm__tune_command_make(size_t device, const char *kernel, const char *space,
+                            clm__tune_command *out)
+{
+    memset(out, 0, sizeof *out);
+    snprintf(out->device, sizeof out->device, "%zu", device);
+    out->argv[0] = "/proc/self/exe";
+    out->argv[1] = "tune-worker";
+    out->argv[2] = "--device";
+    out->argv[3] = out->device;
+    if (kernel == NULL) return;
+    out->argv[4] = "--kernel";
+    out->argv[5] = kernel;
+    out->argv[6] = "--space";
+    out->argv[7] = space;
+}
+
 static clm_status set_up(run *r, const clm_observer *obs, clm_tune_report *out, clm_err *err)
 {
     const char *selector = r->s->n_devices > 0 ? r->s->devices[0].select : "auto";
     clm_device_info info;
     clm_tune_device device;
-    clm_status st = find_device(selector, &info, err);
+    clm_status st = clm__tune_find_device(selector, &info, err);
 
     if (st != CLM_OK) return st;
-    snprintf(r->device_index, sizeof r->device_index, "%zu", info.index);
+    clm__tune_command_make(info.index, r->o->kernel, r->o->space, &r->worker);
     snprintf(out->device, sizeof out->device, "%s (%s)", info.caps.name, info.caps.platform_name);
     st = clm_device_open(&info, obs, &r->dev, err);
     if (st != CLM_OK) return st;
     clm_tune_device_describe(clm_device_caps(r->dev), &device);
     st = make_paths(&device, r->o->kernel != NULL, &out->db_path, &out->log_path, err);
     if (st != CLM_OK) return st;
-    if (r->o->kernel == NULL) return collect(r, r->device_index, obs, err);
+    if (r->o->kernel == NULL) return collect(r, r->worker.device, obs, err);
     st = clm_user_kernel_load(r->o->kernel, r->o->space, &r->user, err);
     if (st == CLM_OK) add_subject(r, clm_user_kernel_op(r->user), clm_user_kernel_shape(r->user));
     return st == CLM_OK ? r->st : st;
@@ -278,12 +319,9 @@ static clm_status ready_files(const clm_tune_report *out, const clm_observer *ob
 
 static clm_status tune(run *r, const clm_observer *obs, clm_tune_report *out, clm_err *err)
 {
-    static const char program[] = "/proc/self/exe", command[] = "tune-worker";
-    const char *argv[] = {program,         command,     "--device",
-                          r->device_index, "--kernel",  r->o->kernel,
-                          "--space",       r->o->space, NULL};
     clm_tuner_summary sum;
     clm_tuner_config c = {.caps = clm_device_caps(r->dev),
+                          .worker_argv = (char *const *)r->worker.argv,
                           .db_path = out->db_path,
                           .log_path = out->log_path,
                           .seed = r->o->seed,
@@ -296,8 +334,6 @@ static clm_status tune(run *r, const clm_observer *obs, clm_tune_report *out, cl
                           .finished = r->o->finished};
     clm_status st = find_strategy(r->o->strategy, &c.strategy, err);
 
-    if (r->o->kernel == NULL) argv[4] = NULL;
-    c.worker_argv = (char *const *)argv;
     if (st == CLM_OK) st = ready_files(out, obs, err);
     if (st == CLM_OK) st = clm_tuner_run(&c, r->subjects, r->n, &sum, err);
     if (st != CLM_OK) return st;
@@ -337,7 +373,7 @@ clm_status clm_tune_worker(const char *device, const char *kernel, const char *s
     const clm_op_desc *op;
     clm_device_info info;
     clm_device *dev = NULL;
-    clm_status st = find_device(device, &info, err);
+    clm_status st = clm__tune_find_device(device, &info, err);
 
     if (st == CLM_OK) st = clm_device_open(&info, NULL, &dev, err);
     if (st == CLM_OK && kernel != NULL) st = clm_user_kernel_load(kernel, space, &user, err);
@@ -379,7 +415,7 @@ static bool wanted(const clm_settings *s, clm_device_info *info, const clm_obser
         clm_log(obs, CLM_LOG_DEBUG, "the model is too small for tuning to be noticed");
         return false;
     }
-    return find_device(selector, info, NULL) == CLM_OK && !device_known(info);
+    return clm__tune_find_device(selector, info, NULL) == CLM_OK && !device_known(info);
 }
 
 typedef struct bar {

@@ -61,11 +61,54 @@ clm_status clm_tune_worker(const char *device, const char *kernel, const char *s
 clm_status clm_tune_paths(const char *selector, bool user_kernels, char **db, char **log,
                           clm_err *err);
 
+/* The file of the device in a folder: a run's XDG_DATA_HOME, or the folder with the databases itself.
+ * Malloc'd; CLM_E_USAGE: it has none. */
+clm_status clm_tune_file_in(const char *selector, const char *dir, char **db, clm_err *err);
+
 /* Takes the entries of a file into the user's database of the device that the file names. Entries
  * for another version of a kernel, or for one that is not here, are left out with a message; values
  * outside of an operator's space refuse the file (CLM_E_CONFIG). `*path` (malloc'd) is where they
  * went, `*taken` how many. */
 clm_status clm_tune_import(const char *file, const clm_observer *obs, size_t *taken, char **path,
                            clm_err *err);
+
+/* ---- Databases compared by time -------------------------------------------------------------- */
+
+/* The entries of `like` with what the operators choose by themselves on the device, in place of what was
+ * tuned. Entries that this program does not know are left out. */
+clm_status clm_tune_defaults(const char *selector, const clm_tune_db *like, clm_tune_db *out,
+                             clm_err *err);
+
+/* How many times as long one takes as another in the same round: median, quartiles. 0: not timed. */
+typedef struct clm_tune_ratio {
+    double median, low, high;
+} clm_tune_ratio;
+
+enum { CLM_TUNE_MATCH_TEXT = 240 };
+
+/* One launch that both databases have. */
+typedef struct clm_tune_match {
+    const clm_tune_key *key;
+    bool same;        /* both choose the same */
+    bool all_default; /* and that is the default: nothing was timed */
+    double ms[3];     /* smallest time: A, B, default */
+    clm_tune_ratio b_to_a, a_to_default;
+    double b_to_default;
+    char text[CLM_TUNE_MATCH_TEXT]; /* why there are no times, or "" */
+} clm_tune_match;
+
+typedef struct clm_tune_compare_options {
+    double seconds;                    /* of timing, for each launch */
+    const volatile sig_atomic_t *stop; /* as in clm_tune_options */
+    void *user;
+    void (*matched)(void *user, const clm_tune_match *m);
+} clm_tune_compare_options;
+
+/* For each launch that both have: A's choice, B's and the default are checked, and timed in turn on the
+ * device, in a process of their own. Times of different runs cannot be compared: machines change
+ * their speed. Returns CLM_OK, CLM_E_INTERRUPTED, or what finding the device and starting give. */
+clm_status clm_tune_compare(const char *selector, const clm_tune_db *a, const clm_tune_db *b,
+                            const clm_tune_compare_options *o, const clm_observer *obs,
+                            clm_err *err);
 
 #endif

@@ -149,10 +149,10 @@ const clm_command clm_cmd_tune = {
     .summary = "find the fastest correct kernel parameters for a device",
     .details =
         "Every candidate runs in a process of its own, is compared with the reference and then\n"
-        "timed. Ctrl+C keeps the best so far; a run that was killed goes on where it was. What is\n"
-        "found is used from the next start on: `clm tune show` prints it. Other busy programs "
-        "make\n"
-        "the choice worthless.",
+        "timed in turn with the best so far. Ctrl+C keeps the best; a run that was killed goes on\n"
+        "where it was. What is found is used from the next start on: `clm tune show` prints it,\n"
+        "`clm tune diff default FOLDER --time` times it again beside the built-in values. Other\n"
+        "busy programs make the choice worthless.",
     .groups = CLM_FLAGS_CONFIG | CLM_FLAGS_MODEL | CLM_FLAGS_DEVICE | CLM_FLAGS_CONTEXT,
     .flags = flags,
     .run = run,

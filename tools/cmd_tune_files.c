@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "tools/cli.h"
 #include "tools/commands.h"
@@ -303,28 +304,116 @@ static size_t print_changed(const clm_tune_db *a, const clm_tune_db *b)
     return n;
 }
 
-static clm_status run_diff(const clm_args *args, clm_err *err)
+/* A file, or a folder with the file of the device in it. */
+static clm_status read_side(const char *word, const char *selector, clm_tune_db *out, clm_err *err)
 {
-    clm_tune_db a = {0}, b = {0};
-    clm_status st = read_named(args->words[0], &a, err);
+    struct stat info;
+    char *path = NULL;
+    clm_status st;
 
-    if (st == CLM_OK) st = read_named(args->words[1], &b, err);
-    if (st == CLM_OK) {
-        if (!clm_tune_device_same(&a.device, &b.device))
-            printf("# %s (%s) -> %s (%s)\n", a.device.name, a.device.driver, b.device.name,
-                   b.device.driver);
-        if (print_missing(&a, &b, '-') + print_missing(&b, &a, '+') + print_changed(&a, &b) == 0)
-            puts("the same parameters everywhere");
-    }
-    clm_tune_db_clear(&a);
-    clm_tune_db_clear(&b);
+    if (stat(word, &info) != 0 || !S_ISDIR(info.st_mode)) return read_named(word, out, err);
+    st = clm_tune_file_in(selector, word, &path, err);
+    if (st == CLM_OK) st = read_named(path, out, err);
+    free(path);
     return st;
 }
 
+/* Both sides; "default" is what the operators choose by themselves, for the launches of the other one. */
+static clm_status read_sides(const clm_args *args, const char *selector, clm_tune_db db[2],
+                             clm_err *err)
+{
+    bool by_itself[2];
+    clm_status st = CLM_OK;
+
+    for (int i = 0; i < 2; i++) by_itself[i] = strcmp(args->words[i], "default") == 0;
+    if (by_itself[0] && by_itself[1])
+        return clm_fail(err, CLM_E_USAGE, "one of the two must be a file or a folder");
+    for (int i = 0; i < 2 && st == CLM_OK; i++)
+        if (!by_itself[i]) st = read_side(args->words[i], selector, &db[i], err);
+    for (int i = 0; i < 2 && st == CLM_OK; i++)
+        if (by_itself[i]) st = clm_tune_defaults(selector, &db[1 - i], &db[i], err);
+    return st;
+}
+
+static void print_matched(void *user, const clm_tune_match *m)
+{
+    clm_cli_end_progress();
+    clm_tune_print_match(stdout, m, user);
+    fflush(stdout);
+}
+
+static clm_status time_sides(const clm_args *args, const char *selector, clm_tune_db db[2],
+                             clm_err *err)
+{
+    clm_tune_matches sum = {.markdown = clm_args_has(args, "tune_markdown")};
+    clm_tune_compare_options o = {
+        .stop = clm_cli_interrupt_flag(), .user = &sum, .matched = print_matched};
+    uint64_t seconds;
+    clm_status st = clm_args_get_u64(args, "tune_seconds", 1, 600, 4, &seconds, err);
+
+    if (st != CLM_OK) return st;
+    o.seconds = (double)seconds;
+    clm_cli_catch_interrupt(NULL);
+    printf("A: %s\nB: %s\n\n", args->words[0], args->words[1]);
+    st = clm_tune_compare(selector, &db[0], &db[1], &o, clm_cli_observer(), err);
+    clm_cli_end_progress();
+    if (sum.launches > 0) clm_tune_print_matches(stdout, &sum);
+    if (st == CLM_OK && sum.launches == 0)
+        st = clm_fail(err, CLM_E_CONFIG, "%s and %s have no launch in common", args->words[0],
+                      args->words[1]);
+    return st;
+}
+
+static clm_status run_diff(const clm_args *args, clm_err *err)
+{
+    clm_tune_db db[2] = {{.n = 0}};
+    clm_config *config = NULL;
+    const char *selector;
+    clm_status st = clm_args_config(args, &config, err);
+
+    if (st != CLM_OK) return st;
+    selector = clm_config_settings(config)->devices[0].select;
+    st = read_sides(args, selector, db, err);
+    if (st == CLM_OK && !clm_tune_device_same(&db[0].device, &db[1].device))
+        printf("# %s (%s) -> %s (%s)\n", db[0].device.name, db[0].device.driver, db[1].device.name,
+               db[1].device.driver);
+    if (st == CLM_OK && clm_args_has(args, "tune_time")) {
+        st = time_sides(args, selector, db, err);
+    } else if (st == CLM_OK) {
+        if (print_missing(&db[0], &db[1], '-') + print_missing(&db[1], &db[0], '+') +
+                print_changed(&db[0], &db[1]) ==
+            0)
+            puts("the same parameters everywhere");
+    }
+    clm_tune_db_clear(&db[0]);
+    clm_tune_db_clear(&db[1]);
+    clm_config_destroy(config);
+    return st;
+}
+
+static const clm_flag diff_flags[] = {
+    {.names = "--time",
+     .id = "tune_time",
+     .help = "check both choices and the default of each launch, and time them in turn"},
+    {.names = "--seconds",
+     .value = "N",
+     .id = "tune_seconds",
+     .help = "with --time: for each launch where they differ (default 4)"},
+    {.names = "--markdown", .id = "tune_markdown", .help = "with --time: a table for a document"},
+    {.names = NULL},
+};
+
 const clm_command clm_cmd_tune_diff = {
     .name = "tune diff",
-    .synopsis = "FILE FILE",
-    .summary = "print where two databases choose differently",
+    .synopsis = "A B [--time]",
+    .summary = "print where two databases choose differently, and which is faster",
+    .details =
+        "A and B are files, folders with the device's file (a run's XDG_DATA_HOME), or `default`\n"
+        "for the built-in values. --time needs the device that the files are of. Times in the\n"
+        "files are of different moments, in which the machine may have been slower: only timing\n"
+        "in turn tells which choice is faster.",
+    .groups = CLM_FLAGS_CONFIG | CLM_FLAGS_DEVICE,
+    .flags = diff_flags,
     .min_words = 2,
     .max_words = 2,
     .run = run_diff,

@@ -11,18 +11,21 @@ static const char style[] =
     "--tuned:#60a5fa;--default:#64748b;--limit:#4ade80;--bad:#f87171}}\n"
     "body{background:var(--bg);color:var(--fg);font:15px/1.5 system-ui,sans-serif;max-width:64rem;"
     "margin:2rem auto;padding:0 1rem}\n"
-    "h1{font-size:1.5rem;margin:0}p,.dim{color:var(--dim)}section{border-top:1px solid var(--line);"
-    "padding:1rem 0}\n"
-    "h2{font-size:1.05rem;margin:0}h2 "
-    "small{font-weight:normal;color:var(--dim);margin-left:.5rem}\n"
+    "h1{font-size:1.5rem;margin:0}h2{font-size:1.2rem;margin:2.5rem 0 .5rem}"
+    "h3{font:13px/1.4 ui-monospace,monospace;margin:0;overflow-wrap:anywhere;flex:1}\n"
+    "p,.dim{color:var(--dim)}section{border-top:1px solid var(--line);padding:.8rem 0}"
+    "header{display:flex;gap:1.5rem;align-items:baseline}\n"
+    "table{border-collapse:collapse;width:100%;font-size:13px}th{text-align:left;color:var(--dim);"
+    "font-weight:normal}td,th{padding:.25rem .6rem .25rem 0;border-bottom:1px solid var(--line);"
+    "vertical-align:top}.n{text-align:right;white-space:nowrap}td code{font-size:12px}"
+    "a{color:inherit;text-decoration-color:var(--dim)}\n"
     "code{font:13px ui-monospace,monospace;overflow-wrap:anywhere}\n"
-    "svg{width:100%;height:auto;display:block;margin:.5rem 0}svg text{font:12px "
-    "system-ui,sans-serif;"
-    "fill:var(--fg)}\n"
+    "svg{width:100%;height:auto;display:block;margin:.5rem 0}"
+    "svg text{font:12px system-ui,sans-serif;fill:var(--fg)}\n"
     "svg .dim{fill:var(--dim)}.tuned{fill:var(--tuned)}.default{fill:var(--default)}"
-    ".limit{fill:var(--limit)}.bad{color:var(--bad)}\n"
+    ".limit{fill:var(--limit)}.bad{color:var(--bad)}.gain{font-weight:600;white-space:nowrap}\n"
     ".axis{stroke:var(--line)}.dot{fill:var(--tuned);fill-opacity:.45}.slow{fill:var(--default);"
-    "fill-opacity:.6}.gain{float:right;font-weight:600}\n";
+    "fill-opacity:.6}.kept{color:var(--dim);font-weight:normal}\n";
 
 static void put_text(FILE *f, const char *text)
 {
@@ -52,6 +55,22 @@ static double limit_ms(const clm_tune_device *d, const clm_tune_entry *e)
 
 enum { WIDTH = 900, LEFT = 76, RIGHT = 690 };
 
+/* Whether nothing was found that is faster: the tuner then stores the default with its own time. */
+static bool kept_default(const clm_tune_entry *e)
+{
+    return e->default_ms > 0.0 && e->ms == e->default_ms;
+}
+
+static void put_gain(FILE *f, const clm_tune_entry *e)
+{
+    if (kept_default(e))
+        fputs("<span class=\"kept\">default kept</span>", f);
+    else if (e->default_ms > 0.0)
+        fprintf(f, "<span class=\"gain\">%.2f&times;</span>", e->default_ms / e->ms);
+    else
+        fputs("<span class=\"kept\">default fails</span>", f);
+}
+
 static void put_bar(FILE *f, int row, const char *name, const char *class, double ms, double most,
                     const char *label)
 {
@@ -68,19 +87,20 @@ static void put_bar(FILE *f, int row, const char *name, const char *class, doubl
 static void put_bars(FILE *f, const clm_tune_device *d, const clm_tune_entry *e)
 {
     const double limit = limit_ms(d, e), most = fmax(fmax(e->ms, e->default_ms), limit);
-    const int rows = 1 + (e->default_ms > 0.0) + (limit > 0.0);
+    const bool both = e->default_ms > 0.0 && !kept_default(e);
+    const int rows = 1 + both + (limit > 0.0);
     char label[96], rate[48];
     int row = 0;
 
     fprintf(f, "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"times\">\n", (int)WIDTH,
             22 * rows + 2);
-    if (e->default_ms > 0.0) {
+    if (both) {
         snprintf(label, sizeof label, "%.4g ms", e->default_ms);
         put_bar(f, row++, "default", "default", e->default_ms, most, label);
     }
     clm_tune_format_rate(d, e->bytes, e->flops, e->ms, rate);
     snprintf(label, sizeof label, "%.4g ms, %s", e->ms, rate);
-    put_bar(f, row++, "tuned", "tuned", e->ms, most, label);
+    put_bar(f, row++, kept_default(e) ? "default" : "tuned", "tuned", e->ms, most, label);
     if (limit > 0.0) {
         snprintf(label, sizeof label, "%.4g ms", limit);
         put_bar(f, row, "limit", "limit", limit, most, label);
@@ -94,39 +114,41 @@ static bool belongs(const clm_tune_try *t, const clm_tune_entry *e)
            strcmp(t->key.source, e->key.source) == 0;
 }
 
-/* Each candidate that ran is a dot on a logarithmic axis. */
+/* Each candidate that ran is a dot, on a logarithmic axis of times over the fastest one's: those that the
+ * log has are on the scale of the search, not of the race that decided. */
 static void put_spread(FILE *f, const clm_tune_results *r, const clm_tune_entry *e)
 {
-    double least = e->ms, most = fmax(e->ms, e->default_ms);
+    double least = 0.0, most = 0.0;
     size_t n = 0;
 
     for (size_t i = 0; i < r->n_tries; i++) {
-        if (!belongs(&r->tries[i], e) || r->tries[i].ms <= 0.0) continue;
-        least = fmin(least, r->tries[i].ms);
-        most = fmax(most, r->tries[i].ms);
-        n++;
+        const double ms = r->tries[i].ms;
+
+        if (!belongs(&r->tries[i], e) || ms <= 0.0) continue;
+        if (n++ == 0 || ms < least) least = ms;
+        most = fmax(most, ms);
     }
     if (n < 2 || !(most > least)) return;
-    fprintf(
-        f,
-        "<svg viewBox=\"0 0 %d 54\" role=\"img\" aria-label=\"all candidates\"><text x=\"0\" "
-        "y=\"22\">%zu ran</text><line class=\"axis\" x1=\"%d\" x2=\"%d\" y1=\"34\" y2=\"34\"/>\n",
-        (int)WIDTH, n, (int)LEFT, (int)RIGHT);
+    fprintf(f,
+            "<svg viewBox=\"0 0 %d 54\" role=\"img\" aria-label=\"all candidates\"><text x=\"0\" "
+            "y=\"22\">%zu tried</text><line class=\"axis\" x1=\"%d\" x2=\"%d\" y1=\"34\" "
+            "y2=\"34\"/>\n",
+            (int)WIDTH, n, (int)LEFT, (int)RIGHT);
     for (size_t i = 0; i < r->n_tries; i++) {
         const clm_tune_try *t = &r->tries[i];
         double x;
 
         if (!belongs(t, e) || t->ms <= 0.0) continue;
         x = LEFT + (RIGHT - LEFT) * log(t->ms / least) / log(most / least);
-        fprintf(f, "<circle class=\"%s\" cx=\"%.1f\" cy=\"%d\" r=\"4\"><title>%.4g ms: ",
-                t->reason == CLM_TUNE_OK ? "dot" : "slow", x, 8 + (int)(i % 5) * 5, t->ms);
+        fprintf(f, "<circle class=\"%s\" cx=\"%.1f\" cy=\"%d\" r=\"4\"><title>%.2f times: ",
+                t->reason == CLM_TUNE_OK ? "dot" : "slow", x, 8 + (int)(i % 5) * 5, t->ms / least);
         clm_tune_print_params(f, t->params, t->n_params);
         fputs("</title></circle>\n", f);
     }
     fprintf(f,
-            "<text class=\"dim\" x=\"%d\" y=\"50\">%.4g ms</text><text class=\"dim\" x=\"%d\" "
-            "y=\"50\" text-anchor=\"end\">%.4g ms</text></svg>\n",
-            (int)LEFT, least, (int)RIGHT, most);
+            "<text class=\"dim\" x=\"%d\" y=\"50\">fastest</text><text class=\"dim\" x=\"%d\" "
+            "y=\"50\" text-anchor=\"end\">%.3g times as long</text></svg>\n",
+            (int)LEFT, (int)RIGHT, most / least);
 }
 
 static void put_failures(FILE *f, const clm_tune_results *r, const clm_tune_entry *e)
@@ -144,22 +166,67 @@ static void put_failures(FILE *f, const clm_tune_results *r, const clm_tune_entr
     if (n > 0) fputs("</div>\n", f);
 }
 
-static void put_entry(FILE *f, const clm_tune_results *r, const clm_tune_entry *e)
+static void put_entry(FILE *f, const clm_tune_results *r, size_t i)
 {
-    fputs("<section>", f);
-    if (e->default_ms > 0.0)
-        fprintf(f, "<span class=\"gain\">%.2f&times;</span>", e->default_ms / e->ms);
-    fputs("<h2>", f);
-    put_text(f, e->key.op);
-    fputs("<small>", f);
+    const clm_tune_entry *e = &r->db.entries[i];
+
+    fprintf(f, "<section id=\"e%zu\"><header><h3>", i);
     put_text(f, e->key.shape);
-    fputs("</small></h2>\n", f);
+    fputs("</h3>", f);
+    put_gain(f, e);
+    fputs("</header>\n", f);
     put_bars(f, &r->db.device, e);
     put_spread(f, r, e);
     put_failures(f, r, e);
-    fputs("<code>", f);
+    fputs("<code class=\"dim\">", f);
     clm_tune_print_params(f, e->params, e->n_params);
     fputs("</code></section>\n", f);
+}
+
+/* All launches at a glance, each a link to its picture. */
+static void put_table(FILE *f, const clm_tune_db *db)
+{
+    fputs("<table><tr><th>operator</th><th>shape</th><th class=\"n\">default</th>"
+          "<th class=\"n\">tuned</th><th class=\"n\">gain</th><th class=\"n\">speed</th></tr>\n",
+          f);
+    for (size_t i = 0; i < db->n; i++) {
+        const clm_tune_entry *e = &db->entries[i];
+        char rate[48];
+
+        fprintf(f, "<tr><td><a href=\"#e%zu\">", i);
+        put_text(f, e->key.op);
+        fputs("</a></td><td><code>", f);
+        put_text(f, e->key.shape);
+        fputs("</code></td><td class=\"n\">", f);
+        if (e->default_ms > 0.0) fprintf(f, "%.4g ms", e->default_ms);
+        fprintf(f, "</td><td class=\"n\">%.4g ms</td><td class=\"n\">", e->ms);
+        put_gain(f, e);
+        clm_tune_format_rate(&db->device, e->bytes, e->flops, e->ms, rate);
+        fprintf(f, "</td><td class=\"n\">%s</td></tr>\n", rate);
+    }
+    fputs("</table>\n", f);
+}
+
+static bool op_seen_before(const clm_tune_db *db, size_t i)
+{
+    for (size_t k = 0; k < i; k++)
+        if (strcmp(db->entries[k].key.op, db->entries[i].key.op) == 0) return true;
+    return false;
+}
+
+/* The launches of each operator together. */
+static void put_operators(FILE *f, const clm_tune_results *r)
+{
+    const clm_tune_db *db = &r->db;
+
+    for (size_t i = 0; i < db->n; i++) {
+        if (op_seen_before(db, i)) continue;
+        fputs("<h2>", f);
+        put_text(f, db->entries[i].key.op);
+        fputs("</h2>\n", f);
+        for (size_t k = i; k < db->n; k++)
+            if (strcmp(db->entries[k].key.op, db->entries[i].key.op) == 0) put_entry(f, r, k);
+    }
 }
 
 void clm_tune_print_html(FILE *f, const clm_tune_results *r)
@@ -181,10 +248,11 @@ void clm_tune_print_html(FILE *f, const clm_tune_results *r)
         fprintf(f, "; at best %.1f GB/s read, %.0f GFLOP/s in single precision", d->read_gbps,
                 d->fp32_gflops);
     fprintf(f,
-            ".<br>%zu launches. Bars are times, shorter is better; <em>limit</em> is what the "
-            "device's memory or arithmetic allows. Dots are candidates, grey ones were given up "
-            "early.</p>\n",
+            ".<br>%zu launches. Bars are times of one launch, shorter is better; <em>limit</em> is "
+            "what the device's memory or arithmetic allows. Dots are candidates, in times of the "
+            "fastest; grey ones were given up early.</p>\n",
             r->db.n);
-    for (size_t i = 0; i < r->db.n; i++) put_entry(f, r, &r->db.entries[i]);
+    put_table(f, &r->db);
+    put_operators(f, r);
     fputs("</body></html>\n", f);
 }

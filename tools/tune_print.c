@@ -61,6 +61,77 @@ void clm_tune_print_table(FILE *f, const clm_tune_db *db, bool markdown)
     if (db->n == 0) fputs("nothing is tuned yet\n", f);
 }
 
+/* ---- Databases compared by time -------------------------------------------------------------- */
+
+/* "1.021 (1.015 to 1.032)" */
+static void format_ratio(const clm_tune_ratio *r, char out[48])
+{
+    if (r->median > 0.0)
+        snprintf(out, 48, "%.3f (%.3f to %.3f)", r->median, r->low, r->high);
+    else
+        snprintf(out, 48, "-");
+}
+
+static void count_match(const clm_tune_match *m, clm_tune_matches *sum)
+{
+    const double b = m->b_to_a.median;
+
+    sum->launches++;
+    sum->same += m->same;
+    sum->failed += m->text[0] != '\0';
+    if (!m->same && b > 0.0) {
+        const double apart = b > 1.0 ? b : 1.0 / b;
+
+        if (apart > sum->apart) sum->apart = apart;
+    }
+    if (m->a_to_default.median > sum->a_worst) sum->a_worst = m->a_to_default.median;
+    if (m->b_to_default > sum->b_worst) sum->b_worst = m->b_to_default;
+}
+
+void clm_tune_print_match(FILE *f, const clm_tune_match *m, clm_tune_matches *sum)
+{
+    char b_to_a[48], a[48], b[16] = "-";
+
+    if (sum->markdown && sum->launches == 0)
+        fputs("| launch | default | B / A | A / default | B / default |\n"
+              "|---|--:|--:|--:|--:|\n",
+              f);
+    count_match(m, sum);
+    format_ratio(&m->b_to_a, b_to_a);
+    format_ratio(&m->a_to_default, a);
+    if (m->b_to_default > 0.0) snprintf(b, sizeof b, "%.3f", m->b_to_default);
+    if (sum->markdown) {
+        fprintf(f, "| %s %s | ", m->key->op, m->key->shape);
+        if (m->text[0] != '\0')
+            fprintf(f, "not compared: %s | | | |\n", m->text);
+        else if (m->all_default)
+            fputs("- | same | default | default |\n", f);
+        else
+            fprintf(f, "%.4g ms | %s | %s | %s |\n", m->ms[2], m->same ? "same" : b_to_a, a, b);
+        return;
+    }
+    fprintf(f, "%s %s\n    ", m->key->op, m->key->shape);
+    if (m->text[0] != '\0')
+        fprintf(f, "not compared: %s\n", m->text);
+    else if (m->all_default)
+        fputs("same: the default\n", f);
+    else if (m->same)
+        fprintf(f, "same; to the default (%.4g ms) %s\n", m->ms[2], a);
+    else
+        fprintf(f, "B to A %s; to the default (%.4g ms) A %s, B %s\n", b_to_a, m->ms[2], a, b);
+}
+
+void clm_tune_print_matches(FILE *f, const clm_tune_matches *sum)
+{
+    fprintf(f, "\n%zu launches, %zu with the same choice", sum->launches, sum->same);
+    if (sum->failed > 0) fprintf(f, ", %zu not compared", sum->failed);
+    if (sum->apart > 0.0)
+        fprintf(f, "; the others at most %.1f %% apart", 100.0 * (sum->apart - 1.0));
+    if (sum->a_worst > 0.0)
+        fprintf(f, "; to the default at most %.3f (A), %.3f (B)", sum->a_worst, sum->b_worst);
+    fputs("\n", f);
+}
+
 /* ---- T4 -------------------------------------------------------------------------------------- */
 
 static const char *t4_invalidity(clm_tune_reason reason)

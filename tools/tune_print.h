@@ -25,6 +25,18 @@ void clm_tune_format_rate(const clm_tune_device *d, double bytes, double flops, 
 /* A table of the entries; `markdown`: for a document, else for a terminal. */
 void clm_tune_print_table(FILE *f, const clm_tune_db *db, bool markdown);
 
+/* What clm_tune_print_match has printed so far. */
+typedef struct clm_tune_matches {
+    bool markdown;
+    size_t launches, same, failed;
+    double apart;            /* largest time of one choice over the other's */
+    double a_worst, b_worst; /* largest time over the default's */
+} clm_tune_matches;
+
+/* A launch of `clm tune diff --time`, and the sums at the end. */
+void clm_tune_print_match(FILE *f, const clm_tune_match *m, clm_tune_matches *sum);
+void clm_tune_print_matches(FILE *f, const clm_tune_matches *sum);
+
 /* Results in the schema that kernel_tuner and others read (T4 1.0.0). */
 clm_status clm_tune_print_t4(FILE *f, const clm_tune_results *r, clm_err *err);
 

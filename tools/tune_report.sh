@@ -1,7 +1,9 @@
 #!/bin/sh
-# tune_report.sh: tunes twice from nothing and says how well the two runs agree. Needs an idle machine.
+# tune_report.sh: tunes twice from nothing, and then times what both runs chose, and the default, in turn.
 # Usage: tune_report.sh [BUDGET_SECONDS] [arguments of clm tune...]
-# Prints the table of the first run for docs/performance.md, then each launch's times in both runs.
+# Prints two tables for docs/performance.md: the first run's gain for each launch, and how the choices
+# compare. Fails when two choices are more than 5 % apart, or one is slower than the default by more than 3 %.
+# Needs an idle machine.
 # Environment: CLM  the program (default build/clm)
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -17,26 +19,17 @@ for run in 1 2; do
     tail -n 2 "$work/$run.log" >&2
 done
 XDG_DATA_HOME="$work/1" "$clm" tune show --markdown
-
-# One entry a line: operator, shape, ms, default_ms.
-entries()
-{
-    sed -n 's/^  - {op: \([a-z0-9_]*\), shape: "\([^"]*\)".*}, ms: \([0-9.e+-]*\),.* default_ms: \([0-9.e+-]*\),.*/\1 \2|\3|\4/p' \
-        "$work/$1"/clm/tuning/*.yaml | sort
-}
-entries 1 >"$work/a"
-entries 2 >"$work/b"
 echo
-echo "| launch | run 1, ms | run 2, ms | apart | tuned / default, run 1 | run 2 |"
-echo "|---|--:|--:|--:|--:|--:|"
-join -t '|' "$work/a" "$work/b" | awk -F '|' '
-function part(time, first) { return first > 0 ? sprintf("%.3f", time / first) : "-" }
-function note(time, first) { if (first > 0 && time / first > slowest) slowest = time / first }
-{
-    apart = 100 * (($2 > $4) ? $2 / $4 - 1 : $4 / $2 - 1)
-    if (apart > worst) worst = apart
-    note($2, $3)
-    note($4, $5)
-    printf("| %s | %.4g | %.4g | %.1f %% | %s | %s |\n", $1, $2, $4, apart, part($2, $3), part($4, $5))
+"$clm" tune diff "$work/1" "$work/2" --time --markdown >"$work/times"
+cat "$work/times"
+
+# Columns: launch, default, B / A, A / default, B / default; "same", "default", or a number and its spread.
+awk -F '|' '
+/^\|/ && NF == 7 && $4 !~ /B \/ A|--/ {
+    n++
+    apart = $4 + 0
+    if (apart > 0 && (apart > 1.05 || apart < 1 / 1.05)) { print "apart:" $2 $4; bad = 1 }
+    if ($5 + 0 > 1.03 || $6 + 0 > 1.03) { print "slower than the default:" $2 $5 $6; bad = 1 }
+    if ($3 ~ /not compared/) { print "not compared:" $2 $3; bad = 1 }
 }
-END { printf("\n%d launches; at most %.1f %% apart; tuned is at most %.3f times the default\n", NR, worst, slowest) }'
+END { if (n == 0) print "no launch was compared"; exit(bad || n == 0) }' "$work/times" >&2

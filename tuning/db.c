@@ -43,6 +43,15 @@ clm_status clm_tune_db_put(clm_tune_db *db, const clm_tune_entry *e, clm_err *er
     return CLM_OK;
 }
 
+/* Times of different runs are of different moments: what counts is how much an entry gained over the
+ * default in its own run. */
+static bool better(const clm_tune_entry *a, const clm_tune_entry *b)
+{
+    if (a->default_ms > 0.0 && b->default_ms > 0.0)
+        return a->ms / a->default_ms < b->ms / b->default_ms;
+    return a->ms < b->ms;
+}
+
 clm_status clm_tune_db_merge(clm_tune_db *into, const clm_tune_db *from, clm_err *err)
 {
     clm_status st = CLM_OK;
@@ -50,7 +59,7 @@ clm_status clm_tune_db_merge(clm_tune_db *into, const clm_tune_db *from, clm_err
     for (size_t i = 0; i < from->n && st == CLM_OK; i++) {
         const clm_tune_entry *old = clm_tune_db_find(into, &from->entries[i].key);
 
-        if (old == NULL || from->entries[i].ms < old->ms)
+        if (old == NULL || better(&from->entries[i], old))
             st = clm_tune_db_put(into, &from->entries[i], err);
     }
     return st;

@@ -1,112 +1,236 @@
 /* tuning/op_time.c: see tuning/op_time.h. */
 #include "tuning/op_time.h"
 
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "host/clock.h"
 
-/* Copies of a case's data on the device, at most so many and so much memory, and batches timed. */
-enum { MAX_COPIES = 32, MAX_BATCHES = 64 };
-static const uint64_t MAX_BYTES = (uint64_t)1 << 30, CACHE_UNKNOWN = (uint64_t)32 << 20;
-/* A batch is long enough for launching not to count. */
-static const double BATCH_SECONDS = 2e-3;
+/* Copies: three times the last cache, and at least ROTATE_MIN_BYTES since a virtual machine's share
+ * of the cache is not what the driver reports; bounded in number, since what an operator with tiny
+ * buffers reads is in the cache in a model too. */
+#define ROTATE_MIN_BYTES 256e6
+#define ROTATE_MAX_BYTES 1.5e9
+enum { MAX_COPIES = 32 };
 
-typedef struct run {
+/* A batch is long enough for launching and waiting not to count. */
+#define BATCH_SECONDS 0.01
+/* A launch that takes as long needs neither many rounds nor a second warm-up. */
+#define SLOW_SECONDS 0.1
+enum { MIN_ROUNDS = 5, MIN_SLOW_ROUNDS = 2, MAX_LAUNCHES = 4000 };
+
+struct clm_op_data {
     const clm_op_desc *op;
     clm_device *dev;
-    clm_case problem;
-    clm_program *prog;
-    clm_kernel *kernel;
+    clm_case sizes; /* shape and buffers, without data */
     clm_buffer *bufs[MAX_COPIES][CLM_MAX_BUFFERS];
     size_t n_copies, next;
-} run;
+};
 
-static void run_clear(run *r)
+static size_t count_copies(const clm_case *c, const clm_caps *caps)
 {
-    for (size_t i = 0; i < MAX_COPIES; i++)
-        for (size_t j = 0; j < CLM_MAX_BUFFERS; j++) clm_buffer_destroy(r->bufs[i][j]);
-    clm_kernel_destroy(r->kernel);
-    clm_program_destroy(r->prog);
-    clm_case_clear(&r->problem);
+    const double want = fmax(3.0 * (double)caps->global_cache, ROTATE_MIN_BYTES);
+    const double most = fmin(ROTATE_MAX_BYTES, (double)caps->global_mem / 8.0);
+    double bytes = 0.0, n;
+
+    for (size_t i = 0; i < c->n_bufs; i++)
+        bytes += (double)c->bufs[i].count * (double)clm_elem_bytes(c->bufs[i].type);
+    n = fmin(ceil(want / bytes), floor(most / bytes));
+    return n < 1.0 ? 1 : n > MAX_COPIES ? (size_t)MAX_COPIES : (size_t)n;
 }
 
-static clm_status create_copies(run *r, clm_err *err)
+clm_status clm_op_data_create(const clm_op_desc *op, clm_device *dev, const clm_case *c,
+                              clm_op_data **out, clm_err *err)
 {
-    const uint64_t cache = clm_device_caps(r->dev)->global_cache;
-    const uint64_t wanted = 3 * (cache > 0 ? cache : CACHE_UNKNOWN);
-    uint64_t bytes = 0;
+    clm_op_data *d = calloc(1, sizeof *d);
     clm_status st = CLM_OK;
 
-    for (size_t j = 0; j < r->problem.n_bufs; j++)
-        bytes += r->problem.bufs[j].count * clm_elem_bytes(r->problem.bufs[j].type);
-    r->n_copies = (size_t)(wanted / (bytes + 1)) + 1;
-    if (r->n_copies > MAX_COPIES) r->n_copies = MAX_COPIES;
-    while (r->n_copies > 1 && r->n_copies * bytes > MAX_BYTES) r->n_copies--;
-    for (size_t i = 0; i < r->n_copies; i++)
-        for (size_t j = 0; j < r->problem.n_bufs && st == CLM_OK; j++) {
-            const clm_case_buffer *b = &r->problem.bufs[j];
-            st = clm_buffer_create(r->dev, b->type, b->count, &r->bufs[i][j], err);
-            if (st == CLM_OK) st = clm_buffer_write(r->bufs[i][j], 0, b->count, b->data, err);
-        }
+    *out = NULL;
+    if (d == NULL) return clm_fail(err, CLM_E_NOMEM, "%s: no memory", op->name);
+    d->op = op;
+    d->dev = dev;
+    d->sizes = *c;
+    for (size_t i = 0; i < c->n_bufs; i++) d->sizes.bufs[i].data = d->sizes.bufs[i].expected = NULL;
+    d->n_copies = count_copies(c, clm_device_caps(dev));
+    for (size_t n = 0; n < d->n_copies && st == CLM_OK; n++)
+        for (size_t i = 0; i < c->n_bufs && st == CLM_OK; i++)
+            st = clm_case_stage(dev, &c->bufs[i], &d->bufs[n][i], err);
+    if (st != CLM_OK) {
+        clm_op_data_destroy(d);
+        return st;
+    }
+    *out = d;
+    return CLM_OK;
+}
+
+void clm_op_data_destroy(clm_op_data *d)
+{
+    if (d == NULL) return;
+    for (size_t n = 0; n < MAX_COPIES; n++)
+        for (size_t i = 0; i < CLM_MAX_BUFFERS; i++) clm_buffer_destroy(d->bufs[n][i]);
+    free(d);
+}
+
+clm_status clm_op_data_run(clm_op_data *d, const clm_op_runner *runner, clm_err *err)
+{
+    clm_status st =
+        clm_op_launch(d->op, runner->kernel, &d->sizes.shape, runner->params, d->bufs[0], err);
+
+    if (st == CLM_OK) st = clm_device_finish(d->dev, err);
+    for (size_t i = 0; i < d->sizes.n_bufs && st == CLM_OK; i++)
+        st = clm_case_guards(d->op, &d->sizes.bufs[i], d->bufs[0][i], err);
     return st;
 }
 
-static clm_status launch(run *r, const int *params, size_t n, double *seconds, clm_err *err)
+/* Seconds of `n` launches, each on the next copy. */
+static clm_status time_batch(clm_op_data *d, const clm_op_runner *runner, size_t n, double *seconds,
+                             clm_err *err)
 {
     const double start = clm_clock_seconds();
     clm_status st = CLM_OK;
 
     for (size_t i = 0; i < n && st == CLM_OK; i++) {
-        st = clm_op_launch(r->op, r->kernel, &r->problem.shape, params, r->bufs[r->next], err);
-        r->next = (r->next + 1) % r->n_copies;
+        st = clm_op_launch(d->op, runner->kernel, &d->sizes.shape, runner->params, d->bufs[d->next],
+                           err);
+        d->next = (d->next + 1) % d->n_copies;
     }
-    if (st == CLM_OK) st = clm_device_finish(r->dev, err);
-    *seconds = (clm_clock_seconds() - start) / (double)n;
+    if (st == CLM_OK) st = clm_device_finish(d->dev, err);
+    *seconds = clm_clock_seconds() - start;
     return st;
+}
+
+/* A race on its way. */
+typedef struct run {
+    const clm_op_race *race;
+    const clm_op_runner *runners;
+    size_t n, batch[CLM_RACE_MAX];
+    double s[CLM_RACE_MAX][CLM_ROUNDS_MAX]; /* of one launch */
+    size_t rounds, least;                   /* made; to be made in any case */
+} run;
+
+/* Warm-up, and how many launches make a batch. What one launch takes contains the wait for it, which
+ * is longer than a small kernel, so the number grows from batch to batch. */
+static clm_status calibrate(clm_op_data *d, run *r, size_t i, clm_err *err)
+{
+    double seconds;
+    size_t n = 1;
+    clm_status st;
+
+    if (r->race->turn != NULL) r->race->turn(r->race->user, i);
+    st = time_batch(d, &r->runners[i], 1, &seconds, err); /* may compile */
+    if (seconds >= SLOW_SECONDS) {
+        r->least = MIN_SLOW_ROUNDS;
+    } else if (st == CLM_OK) {
+        st = time_batch(d, &r->runners[i], 1, &seconds, err);
+        while (st == CLM_OK && seconds < 0.5 * BATCH_SECONDS && n < MAX_LAUNCHES) {
+            const double more = ceil((double)n * BATCH_SECONDS / fmax(seconds, 1e-6));
+
+            n = more > MAX_LAUNCHES ? (size_t)MAX_LAUNCHES : (size_t)more;
+            st = time_batch(d, &r->runners[i], n, &seconds, err);
+        }
+    }
+    r->batch[i] = n;
+    return st;
+}
+
+/* Whether one is clearly slower than the first: in each of at least two rounds. */
+static bool hopeless(const run *r, size_t i)
+{
+    if (r->race->give_up <= 0.0 || r->rounds < MIN_SLOW_ROUNDS) return false;
+    for (size_t k = 0; k < r->rounds; k++)
+        if (r->s[i][k] <= r->race->give_up * r->s[0][k]) return false;
+    return true;
 }
 
 static int compare_doubles(const void *a, const void *b)
 {
     const double x = *(const double *)a, y = *(const double *)b;
+
     return (x > y) - (x < y);
 }
 
-static clm_status time_batches(run *r, const int *params, double budget_s, double *seconds,
-                               clm_err *err)
+static double middle(const double *sorted, size_t n)
 {
-    const double end = clm_clock_seconds() + budget_s;
-    double batches[MAX_BATCHES];
-    size_t n = 0, per_batch = 1;
-    clm_status st = launch(r, params, 1, seconds, err); /* compiles and warms up */
+    return (sorted[(n - 1) / 2] + sorted[n / 2]) / 2.0;
+}
 
-    if (st == CLM_OK) st = launch(r, params, 1, seconds, err);
-    if (st != CLM_OK) return st;
-    if (*seconds < BATCH_SECONDS) per_batch = (size_t)(BATCH_SECONDS / (*seconds + 1e-7)) + 1;
-    do {
-        st = launch(r, params, per_batch, &batches[n++], err);
-    } while (st == CLM_OK && n < MAX_BATCHES && clm_clock_seconds() < end);
-    if (st != CLM_OK) return st;
-    qsort(batches, n, sizeof *batches, compare_doubles);
-    *seconds = (batches[(n - 1) / 2] + batches[n / 2]) / 2.0;
+void clm_op_times_of(const double *times, const double *first, size_t n, clm_op_times *out)
+{
+    double list[CLM_ROUNDS_MAX];
+
+    memcpy(list, times, n * sizeof *list);
+    qsort(list, n, sizeof *list, compare_doubles);
+    out->min_s = list[0];
+    out->median_s = middle(list, n);
+    for (size_t k = 0; k < n; k++) list[k] = times[k] / first[k];
+    qsort(list, n, sizeof *list, compare_doubles);
+    out->ratio = middle(list, n);
+    out->low = list[n / 4];
+    out->high = list[n - 1 - n / 4];
+}
+
+static clm_status run_rounds(clm_op_data *d, run *r, clm_op_times *out, clm_err *err)
+{
+    const double start = clm_clock_seconds();
+    bool given_up = false;
+    clm_status st = CLM_OK;
+
+    while (r->rounds < CLM_ROUNDS_MAX && !given_up &&
+           (r->rounds < r->least || clm_clock_seconds() - start < r->race->seconds)) {
+        for (size_t k = 0; k < r->n && st == CLM_OK; k++) {
+            const size_t i = r->rounds % 2 == 0 ? k : r->n - 1 - k;
+            double seconds;
+
+            if (r->race->turn != NULL) r->race->turn(r->race->user, i);
+            st = time_batch(d, &r->runners[i], r->batch[i], &seconds, err);
+            r->s[i][r->rounds] = seconds / (double)r->batch[i];
+        }
+        if (st != CLM_OK) return st;
+        r->rounds++;
+        for (size_t i = 1; i < r->n; i++) given_up |= out[i].given_up = hopeless(r, i);
+    }
+    for (size_t i = 0; i < r->n; i++) clm_op_times_of(r->s[i], r->s[0], r->rounds, &out[i]);
     return CLM_OK;
+}
+
+clm_status clm_op_data_race(clm_op_data *d, const clm_op_runner *runners, size_t n,
+                            const clm_op_race *race, clm_op_times *out, clm_err *err)
+{
+    run *r = calloc(1, sizeof *r);
+    clm_status st = CLM_OK;
+
+    memset(out, 0, n * sizeof *out);
+    if (r == NULL) return clm_fail(err, CLM_E_NOMEM, "%s: no memory", d->op->name);
+    r->race = race;
+    r->runners = runners;
+    r->n = n;
+    r->least = MIN_ROUNDS;
+    for (size_t i = 0; i < n && st == CLM_OK; i++) st = calibrate(d, r, i, err);
+    if (st == CLM_OK) st = run_rounds(d, r, out, err);
+    free(r);
+    return st;
 }
 
 clm_status clm_op_time(const clm_op_desc *op, clm_device *dev, const clm_shape *shape,
                        const int *params, double budget_s, double *seconds, clm_err *err)
 {
-    run *r = calloc(1, sizeof *r);
-    clm_status st;
+    const clm_op_race race = {.seconds = budget_s};
+    clm_op_runner runner = {.params = params};
+    clm_case c = {.shape = *shape};
+    clm_program *prog = NULL;
+    clm_op_data *d = NULL;
+    clm_op_times times;
+    clm_status st = op->fill(&c, 1, err);
 
     *seconds = 0.0;
-    if (r == NULL) return clm_fail(err, CLM_E_NOMEM, "%s: no memory", op->name);
-    r->op = op;
-    r->dev = dev;
-    r->problem.shape = *shape;
-    st = op->fill(&r->problem, 1, err);
-    if (st == CLM_OK) st = clm_op_build(op, dev, shape, params, &r->prog, &r->kernel, err);
-    if (st == CLM_OK) st = create_copies(r, err);
-    if (st == CLM_OK) st = time_batches(r, params, budget_s, seconds, err);
-    run_clear(r);
-    free(r);
+    if (st == CLM_OK) st = clm_op_build(op, dev, shape, params, &prog, &runner.kernel, err);
+    if (st == CLM_OK) st = clm_op_data_create(op, dev, &c, &d, err);
+    if (st == CLM_OK) st = clm_op_data_race(d, &runner, 1, &race, &times, err);
+    if (st == CLM_OK) *seconds = times.median_s;
+    clm_op_data_destroy(d);
+    clm_kernel_destroy(runner.kernel);
+    clm_program_destroy(prog);
+    clm_case_clear(&c);
     return st;
 }

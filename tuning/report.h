@@ -50,10 +50,11 @@ typedef struct clm_tune_entry {
     clm_tune_key key;
     clm_tune_param params[CLM_TUNE_MAX_PARAMS];
     size_t n_params;
-    double ms, median_ms; /* smallest and median time with `params` */
-    double default_ms;    /* smallest time with the default; 0 when the default does not run */
-    double error;         /* largest |got - want| / tolerance; at most 1 */
-    double bytes, flops;  /* of one launch */
+    /* Of one launch, from the race that decided: `default_ms` the default's smallest time, 0 when it does not
+     * run; `ms` that times the ratio of both in turn; `median_ms` the median with `params`. */
+    double ms, median_ms, default_ms;
+    double error;        /* largest |got - want| / tolerance; at most 1 */
+    double bytes, flops; /* of one launch */
     uint32_t tried, failed;
     char date[11]; /* "2026-11-24" */
 } clm_tune_entry;
@@ -125,7 +126,8 @@ bool clm_tune_key_same(const clm_tune_key *a, const clm_tune_key *b);
 clm_tune_entry *clm_tune_db_find(const clm_tune_db *db, const clm_tune_key *key);
 /* Adds `e`, or puts it in the place of the entry of the same key. */
 clm_status clm_tune_db_put(clm_tune_db *db, const clm_tune_entry *e, clm_err *err);
-/* Puts the entries of `from` into `into`; of two with one key the faster stays. */
+/* Puts the entries of `from` into `into`; of two with one key the one with the larger gain over the default
+ * stays (the faster one, where the default does not work). */
 clm_status clm_tune_db_merge(clm_tune_db *into, const clm_tune_db *from, clm_err *err);
 bool clm_tune_device_same(const clm_tune_device *a, const clm_tune_device *b);
 

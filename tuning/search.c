@@ -175,6 +175,8 @@ clm_status clm_search_run(clm_search *s, clm_err *err)
     shuffle(&w);
     s->space.op->defaults(s->space.shape, s->space.caps, params);
     if (clm_space_valid(&s->space, params)) try(&w, params);
+    for (size_t i = 0; i < s->n_hints; i++)
+        if (clm_space_valid(&s->space, s->hints[i])) try(&w, s->hints[i]);
     if (s->strategy == CLM_TUNE_DESCENT)
         search_descent(&w);
     else

@@ -32,6 +32,8 @@ typedef struct clm_search {
     clm_space space;
     clm_tune_strategy strategy;
     uint64_t rng;
+    const int (*hints)[CLM_MAX_AXES]; /* tried after the default, where they are legal */
+    size_t n_hints;
     /* Fills reason, ms, median_ms and error of `c`. False ends the search. */
     bool (*eval)(void *user, clm_candidate *c);
     void *user;

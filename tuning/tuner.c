@@ -10,8 +10,8 @@
 #include "host/clock.h"
 #include "host/file.h"
 #include "tuning/db.h"
+#include "tuning/race.h"
 #include "tuning/tune_log.h"
-#include "tuning/worker.h"
 
 /* Limits of one candidate, seconds. A candidate that takes LIMIT_FACTOR times as long as the default
  * took to be checked and timed is no good, even if it should end one day. */
@@ -20,10 +20,18 @@
 #define RUN_LIMIT_MAX   60.0
 #define RUN_LIMIT_LATER 15.0 /* when the default's time comes from the log */
 #define LIMIT_FACTOR    10.0
-#define PREPARE_LIMIT   180.0
-#define FINALISTS       3
-#define REBUILD_SECONDS 0.1 /* from the cache of programs */
+
+#define TRY_SECONDS     0.2 /* of timing, for a candidate and the best so far in turn */
+#define GIVE_UP_AT      1.5 /* times the best */
 #define MIN_SLICE       2.0
+
+/* The final race of a subject. */
+enum { FINALISTS = 3, HINTS = 4 };
+#define FINAL_SHARE     0.12 /* of the slice is for timing, within these bounds; twice */
+#define FINAL_MIN       0.4
+#define FINAL_MAX       3.0
+#define REBUILD_SECONDS 0.05 /* from the cache of programs, where they are not still there */
+#define HOPELESS        1.1  /* times the default's time, in the search */
 #define MIN_GAIN        0.97 /* of the default's time; less is noise */
 
 typedef struct tuner {
@@ -41,6 +49,7 @@ typedef struct tuner {
     clm_tune_key key;
     double slice_start, slice_end;
     clm_search search;
+    size_t first, choice; /* in search.seen: the default, what is kept; n_seen: none */
     /* Seconds of candidates so far: the default without compiling, the longest with and without. */
     double default_run_s, try_s, run_s;
     size_t n_tried, n_failed;
@@ -76,30 +85,6 @@ static void show_progress(const tuner *t)
 
 /* ---- One candidate --------------------------------------------------------------------------- */
 
-/* A worker that holds the subject. A library's parameters cannot be taken back, so there each
- * candidate has a process of its own. False: no use in going on with the subject. */
-static bool prepare_worker(tuner *t)
-{
-    const double left = t->deadline - clm_clock_seconds();
-    clm_worker_end end;
-    clm_err err = {""};
-    clm_status st;
-
-    if (t->subject->op->run != NULL) clm_worker_kill(t->worker);
-    if (clm_worker_ready(t->worker)) return true;
-    if (left <= 0.0) return false;
-    end = clm_worker_subject(t->worker, t->key.op, t->key.shape, fmin(PREPARE_LIMIT, left), &st,
-                             &err);
-    if (end == CLM_WORKER_ANSWERED && st == CLM_OK) return true;
-    t->broken = end != CLM_WORKER_STOPPED && (end != CLM_WORKER_TIMEOUT || left > PREPARE_LIMIT);
-    if (t->broken)
-        clm_log(t->c->obs, CLM_LOG_WARN, "%s %s cannot be tuned: %s", t->key.op, t->key.shape,
-                end == CLM_WORKER_DIED      ? "its process crashed while the data was prepared"
-                : end == CLM_WORKER_TIMEOUT ? "preparing its data takes too long"
-                                            : err.text);
-    return false;
-}
-
 /* Seconds from the end of its compilation that a candidate may take. */
 static double run_limit(const tuner *t)
 {
@@ -112,36 +97,30 @@ static double run_limit(const tuner *t)
     return limit + (t->subject->op->run != NULL ? BUILD_LIMIT : 0.0);
 }
 
-/* Runs one candidate in the worker. False: no result, since time or patience was over. */
-static bool run_candidate(tuner *t, const int *params, double best_ms, clm_trial_result *r)
+/* Checks candidates and times them in turn; `*spent` are the seconds of that, without what is done once for
+ * a subject. False: no result, since time or patience was over. */
+static bool race(tuner *t, const int (*params)[CLM_MAX_AXES], size_t n, double seconds,
+                 double give_up, clm_trial_result *out, double *spent)
 {
-    static const char *const stages[] = {"compiling", "checking", "timing"};
+    const clm_race r = {.worker = t->worker,
+                        .op = t->subject->op,
+                        .key = &t->key,
+                        .seconds = seconds,
+                        .give_up = give_up,
+                        .build_s = BUILD_LIMIT,
+                        .run_s = run_limit(t),
+                        .until = t->deadline};
+    clm_err err = {""};
+    clm_race_end end = r.op->run == NULL ? clm_race_prepare(&r, &err) : CLM_RACE_DONE;
     const double start = clm_clock_seconds();
-    double spent;
-    clm_trial_stage stage;
-    clm_worker_end end;
 
-    if (start >= t->deadline) return false;
-    end = clm_worker_try(t->worker, params, t->subject->op->n_axes, best_ms, BUILD_LIMIT,
-                         run_limit(t), t->deadline, &stage, r);
-    spent = clm_clock_seconds() - start;
-    if (end == CLM_WORKER_STOPPED) return false;
-    if (end == CLM_WORKER_TIMEOUT) {
-        if (start + spent >= t->deadline) return false; /* the budget ended it, not its own limit */
-        r->reason = CLM_TUNE_HANG;
-        clm_fail(&r->err, CLM_E_CL, "not done after %.0f s, while %s it", spent, stages[stage]);
-    }
-    if (end == CLM_WORKER_DIED) {
-        r->reason = CLM_TUNE_CRASH;
-        if (r->err.text[0] == '\0')
-            clm_fail(&r->err, CLM_E_CL, "the process died while %s it", stages[stage]);
-    }
-    if (r->reason == CLM_TUNE_OK || r->reason == CLM_TUNE_SLOW) {
-        t->try_s = fmax(t->try_s, spent);
-        t->run_s = fmax(t->run_s, spent - (t->subject->op->run != NULL ? 0.0 : r->build_s));
-        if (t->default_run_s == 0.0) t->default_run_s = t->run_s;
-    }
-    return true;
+    if (end == CLM_RACE_DONE) end = clm_race_run(&r, params, n, out, &err);
+    *spent = clm_clock_seconds() - start;
+    t->broken = end == CLM_RACE_BROKEN;
+    if (t->broken)
+        clm_log(t->c->obs, CLM_LOG_WARN, "%s %s cannot be tuned: %s", t->key.op, t->key.shape,
+                err.text);
+    return end == CLM_RACE_DONE;
 }
 
 static clm_tune_try make_try(const tuner *t, const int *params)
@@ -187,31 +166,74 @@ static void count_failure(tuner *t, clm_tune_reason reason)
     t->sum->failed[reason]++;
 }
 
-/* How many of the best are repeated beside the default, how often, and how long that takes. A library's
- * candidates cost too much to be repeated more than once, and so does everything in a short slice. */
-static size_t finalists(const tuner *t, size_t *rounds, double *seconds)
+static bool works(const clm_candidate *c)
 {
-    const bool library = t->subject->op->run != NULL;
-    const double each = library ? t->try_s : t->run_s + REBUILD_SECONDS;
-    const bool lean =
-        library || 2.0 * (FINALISTS + 1) * each > 0.3 * (t->slice_end - t->slice_start);
-    const size_t n = lean ? 1 : FINALISTS;
+    return c->reason == CLM_TUNE_OK || c->reason == CLM_TUNE_SLOW;
+}
 
-    *rounds = lean ? 1 : 2;
-    *seconds = (double)(*rounds * (n + 1)) * each;
+/* How many of the best are raced against the default at the end, the seconds of timing for it, and
+ * what all of it takes. A library's candidates cost too much for more than one, and so does everything in
+ * a short slice. */
+static size_t plan_final(const tuner *t, double *seconds, double *cost)
+{
+    const double slice = t->slice_end - t->slice_start;
+    const bool library = t->subject->op->run != NULL;
+    const double each = library ? t->try_s : fmax(t->run_s - TRY_SECONDS, 0.0) + REBUILD_SECONDS;
+    const size_t n = library || (FINALISTS + 1) * each > 0.3 * slice ? 1 : FINALISTS;
+
+    *seconds = library ? 0.0 : fmin(fmax(FINAL_SHARE * slice, FINAL_MIN), FINAL_MAX);
+    *cost = library ? (double)(n + 1) * each : (double)(n + 3) * each + 2.0 * *seconds;
     return n;
+}
+
+/* What came of candidate `c`, in the log as well. */
+static void take_result(tuner *t, clm_candidate *c, const clm_trial_result *r)
+{
+    note_result(t, c->params, r);
+    c->reason = r->reason;
+    c->ms = r->min_ms;
+    c->median_ms = r->median_ms;
+    c->error = r->error;
+    count_failure(t, r->reason);
+}
+
+/* Tries `c`, in turn with the best so far. Its time is that one's times the ratio, so that all times of
+ * a subject are on one scale, that of the default's first timing, whatever the machine does. */
+static bool try_candidate(tuner *t, clm_candidate *c)
+{
+    const clm_candidate *found = clm_search_best(&t->search);
+    clm_candidate *best = found != NULL ? &t->search.seen[found - t->search.seen] : NULL;
+    const bool pair = best != NULL && t->subject->op->run == NULL;
+    int params[2][CLM_MAX_AXES];
+    clm_trial_result r[2], *mine = pair ? &r[1] : &r[0];
+    double spent;
+
+    if (pair) memcpy(params[0], best->params, sizeof params[0]);
+    memcpy(params[pair], c->params, sizeof params[0]);
+    if (!race(t, params, pair ? 2 : 1, TRY_SECONDS, GIVE_UP_AT, r, &spent)) return false;
+    if (pair && r[0].reason != CLM_TUNE_OK) { /* once right, once wrong: wrong */
+        take_result(t, best, &r[0]);
+    } else if (pair && mine->min_ms > 0.0) {
+        const double scale = best->ms * mine->ratio / mine->min_ms;
+
+        mine->min_ms *= scale;
+        mine->median_ms *= scale;
+    }
+    take_result(t, c, mine);
+    if (works(c)) {
+        t->try_s = fmax(t->try_s, spent);
+        t->run_s = fmax(t->run_s, spent - (t->subject->op->run != NULL ? 0.0 : mine->build_s));
+        if (t->default_run_s == 0.0) t->default_run_s = t->run_s;
+    }
+    return true;
 }
 
 /* clm_search.eval */
 static bool eval(void *user, clm_candidate *c)
 {
     tuner *t = user;
-    const clm_candidate *best = clm_search_best(&t->search);
-    const double now = clm_clock_seconds();
     clm_tune_try line;
-    clm_trial_result r;
-    size_t rounds;
-    double reserve;
+    double seconds, reserve;
 
     if (stopped(t) || t->st != CLM_OK || t->broken) return false;
     if (take_logged(t, c)) {
@@ -219,28 +241,21 @@ static bool eval(void *user, clm_candidate *c)
         count_failure(t, c->reason);
         return true;
     }
-    finalists(t, &rounds, &reserve);
-    if (t->search.n_seen > 0 && now + t->try_s + reserve > fmin(t->slice_end, t->deadline))
+    plan_final(t, &seconds, &reserve);
+    if (t->search.n_seen > 0 &&
+        clm_clock_seconds() + t->try_s + reserve > fmin(t->slice_end, t->deadline))
         return false;
-    if (!prepare_worker(t)) return false;
     line = make_try(t, c->params);
     t->st = clm_tune_log_begin(t->log, &line, t->err);
-    if (t->st != CLM_OK || !run_candidate(t, c->params, best != NULL ? best->ms : 0.0, &r))
-        return false;
-    note_result(t, c->params, &r);
-    c->reason = r.reason;
-    c->ms = r.min_ms;
-    c->median_ms = r.median_ms;
-    c->error = r.error;
+    if (t->st != CLM_OK || !try_candidate(t, c)) return false;
     t->n_tried++;
-    count_failure(t, r.reason);
     show_progress(t);
     return t->st == CLM_OK;
 }
 
 /* ---- The choice ------------------------------------------------------------------------------ */
 
-/* Index of the best candidate after `below` in order of time; n_seen: none. */
+/* Index of the best candidate that is not taken; n_seen: none. */
 static size_t next_best(const clm_search *s, const bool *taken)
 {
     size_t best = s->n_seen;
@@ -252,82 +267,120 @@ static size_t next_best(const clm_search *s, const bool *taken)
     return best;
 }
 
-/* Measures finalist `i` once more; the first time of the repetition replaces the old one. */
-static bool repeat(tuner *t, size_t i, bool first)
+/* The default, when it works, and the best others that may beat it: their number. */
+static size_t pick_finalists(const tuner *t, size_t n_best, size_t list[FINALISTS + 1])
 {
-    clm_candidate *c = &t->search.seen[i];
-    clm_trial_result r;
-
-    if (c->reason != CLM_TUNE_OK) return true;
-    if (stopped(t) || clm_clock_seconds() + t->try_s > t->deadline || !prepare_worker(t) ||
-        !run_candidate(t, c->params, 0.0, &r))
-        return false;
-    if (r.reason != CLM_TUNE_OK) { /* once right, once wrong: wrong */
-        c->reason = r.reason;
-        count_failure(t, r.reason);
-        note_result(t, c->params, &r);
-        return t->st == CLM_OK;
-    }
-    if (first || r.min_ms < c->ms) c->ms = r.min_ms;
-    if (first || r.median_ms < c->median_ms) c->median_ms = r.median_ms;
-    return true;
-}
-
-/* The default and the best, in turns, so that a change of clock or load meets all of them. Times
- * from different moments are never compared: unless the first round is whole, the old ones stay. */
-static void repeat_best(tuner *t)
-{
-    clm_search *s = &t->search;
-    double seconds;
-    size_t rounds;
-    const size_t n_best = finalists(t, &rounds, &seconds);
+    const clm_search *s = &t->search;
     bool *taken = calloc(s->n_seen + 1, sizeof *taken);
-    clm_candidate *old = malloc((s->n_seen + 1) * sizeof *old);
-    size_t list[FINALISTS + 1], n = 0;
-    bool going = taken != NULL && old != NULL;
+    size_t n = 0;
 
-    if (going) memcpy(old, s->seen, s->n_seen * sizeof *old);
-    if (going && s->n_seen > 0) taken[list[n++] = 0] = true;
-    for (size_t i = 0; going && i < n_best; i++) {
+    if (taken == NULL) return 0;
+    if (t->first < s->n_seen) taken[list[n++] = t->first] = true;
+    for (size_t i = 0; i < n_best; i++) {
         const size_t best = next_best(s, taken);
 
-        if (best == s->n_seen) break;
+        if (best == s->n_seen || (n > 0 && s->seen[best].ms > HOPELESS * s->seen[list[0]].ms))
+            break;
         taken[list[n++] = best] = true;
     }
-    for (size_t round = 0; round < rounds && going && n > 1; round++) {
-        for (size_t i = 0; i < n && going; i++) going = repeat(t, list[i], round == 0);
-        for (size_t i = 0; i < n && !going && round == 0; i++)
-            if (s->seen[list[i]].reason == CLM_TUNE_OK) s->seen[list[i]] = old[list[i]];
-    }
-    /* Those that were not repeated have lost. */
-    for (size_t i = 0; i < s->n_seen && n > 1; i++)
-        if (!taken[i] && s->seen[i].reason == CLM_TUNE_OK) s->seen[i].reason = CLM_TUNE_SLOW;
     free(taken);
-    free(old);
+    return n;
 }
 
-/* The default is at seen[0] when it is legal at all. */
+/* What the search alone says: the best, or the default when the gain is noise. */
+static void choose(tuner *t)
+{
+    const clm_search *s = &t->search;
+    const clm_candidate *best = clm_search_best(s);
+    int params[CLM_MAX_AXES] = {0};
+
+    s->space.op->defaults(s->space.shape, s->space.caps, params);
+    t->first = t->choice = s->n_seen;
+    if (s->n_seen > 0 && s->seen[0].reason == CLM_TUNE_OK &&
+        memcmp(s->seen[0].params, params, s->space.op->n_axes * sizeof params[0]) == 0)
+        t->first = 0;
+    if (best == NULL) return;
+    t->choice = (size_t)(best - s->seen);
+    if (t->first == 0 && best->ms > MIN_GAIN * s->seen[0].ms) t->choice = 0;
+}
+
+/* The winner of a race in which `list[0]` was the measure, `n`: nobody. The default stays unless another
+ * is faster beyond noise. */
+static size_t winner(const tuner *t, const size_t *list, const clm_trial_result *r, size_t n)
+{
+    size_t best = n;
+
+    for (size_t i = 0; i < n; i++)
+        if (r[i].reason == CLM_TUNE_OK && r[i].ratio > 0.0 &&
+            (best == n || r[i].ratio < r[best].ratio))
+            best = i;
+    if (best < n && list[0] == t->first && r[0].reason == CLM_TUNE_OK && r[best].ratio > MIN_GAIN)
+        best = 0;
+    return best;
+}
+
+/* Races `n` of those that were tried: the winner's place in `list`; n: no result. Their times are then those
+ * of the race, with `list[0]` as the measure. */
+static size_t race_again(tuner *t, const size_t *list, size_t n, double seconds)
+{
+    int params[FINALISTS + 1][CLM_MAX_AXES];
+    clm_trial_result r[FINALISTS + 1];
+    double spent;
+
+    for (size_t i = 0; i < n; i++)
+        memcpy(params[i], t->search.seen[list[i]].params, sizeof params[i]);
+    if (stopped(t) || !race(t, params, n, seconds, 0.0, r, &spent)) return n;
+    for (size_t i = 0; i < n; i++) {
+        clm_candidate *c = &t->search.seen[list[i]];
+
+        if (r[i].reason != CLM_TUNE_OK) {
+            take_result(t, c, &r[i]); /* once right, once wrong: wrong */
+        } else if (r[i].min_ms > 0.0) {
+            c->median_ms = r[i].median_ms;
+            c->ms = r[0].min_ms > 0.0 ? r[0].min_ms * r[i].ratio : r[i].min_ms;
+        }
+    }
+    return winner(t, list, r, n);
+}
+
+/* The default and the best, checked again and timed in turn: what decides. The best of several measurements
+ * is often the luckiest, so who beats the default must do it twice. */
+static void race_best(tuner *t)
+{
+    double seconds, cost;
+    const size_t n_best = plan_final(t, &seconds, &cost);
+    const double spare =
+        fmin(t->slice_end, t->deadline) - clm_clock_seconds() - cost; /* left by the search */
+    size_t list[FINALISTS + 1];
+    const size_t n = pick_finalists(t, n_best, list);
+    size_t best;
+
+    if (n < 2 || clm_clock_seconds() + cost > t->deadline) return;
+    if (spare > 0.0) seconds = fmin(seconds + spare / 2.0, FINAL_MAX);
+    best = race_again(t, list, n, seconds);
+    if (best > 0 && best < n && list[0] == t->first && t->subject->op->run == NULL) {
+        list[1] = list[best];
+        best = race_again(t, list, 2, seconds) == 1;
+    }
+    choose(t); /* some may have failed */
+    if (best < n && t->search.seen[list[best]].reason == CLM_TUNE_OK) t->choice = list[best];
+}
+
 static clm_status store(tuner *t)
 {
     const clm_search *s = &t->search;
-    const clm_candidate *best = clm_search_best(s), *first = s->n_seen > 0 ? &s->seen[0] : NULL;
-    int params[CLM_MAX_AXES] = {0};
+    const clm_candidate *kept = &s->seen[t->choice];
     clm_tune_entry e = {.key = t->key};
     const time_t now = time(NULL);
     struct tm day;
     clm_status st;
 
-    if (best == NULL) return CLM_OK;
-    s->space.op->defaults(s->space.shape, s->space.caps, params);
-    if (first->reason == CLM_TUNE_OK &&
-        memcmp(first->params, params, s->space.op->n_axes * sizeof params[0]) == 0) {
-        e.default_ms = first->ms;
-        if (best->ms > MIN_GAIN * first->ms) best = first;
-    }
-    e.n_params = clm_params_name(t->subject->op, best->params, e.params);
-    e.ms = best->ms;
-    e.median_ms = best->median_ms;
-    e.error = best->error;
+    if (t->choice >= s->n_seen) return CLM_OK;
+    if (t->first < s->n_seen) e.default_ms = s->seen[t->first].ms;
+    e.n_params = clm_params_name(t->subject->op, kept->params, e.params);
+    e.ms = kept->ms;
+    e.median_ms = kept->median_ms;
+    e.error = kept->error;
     e.bytes = t->subject->op->bytes_moved(&t->subject->shape);
     e.flops = t->subject->op->flops(&t->subject->shape);
     e.tried = (uint32_t)t->n_tried;
@@ -337,14 +390,36 @@ static clm_status store(tuner *t)
     if (st == CLM_OK) st = clm_tune_db_write(&t->db, t->c->db_path, t->err);
     if (st != CLM_OK) return st;
     t->sum->tuned++;
-    if (e.default_ms == 0.0 || e.ms < MIN_GAIN * e.default_ms) t->sum->gained++;
+    if (t->choice != t->first) t->sum->gained++;
     if (t->c->finished != NULL) t->c->finished(t->c->user, &t->db.device, &e);
     return CLM_OK;
+}
+
+/* What other shapes of the operator chose, each once, newest first: likely to be good here as well. */
+static size_t collect_hints(const tuner *t, int hints[HINTS][CLM_MAX_AXES])
+{
+    const clm_op_desc *op = t->subject->op;
+    size_t n = 0;
+
+    memset(hints, 0, HINTS * sizeof hints[0]);
+    for (size_t i = t->db.n; i-- > 0 && n < HINTS;) {
+        const clm_tune_entry *e = &t->db.entries[i];
+        bool known = false;
+
+        if (strcmp(e->key.op, t->key.op) != 0 || strcmp(e->key.source, t->key.source) != 0 ||
+            !clm_params_read(op, e, hints[n]))
+            continue;
+        for (size_t k = 0; k < n; k++)
+            known |= memcmp(hints[k], hints[n], op->n_axes * sizeof hints[0][0]) == 0;
+        n += !known;
+    }
+    return n;
 }
 
 static clm_status tune_subject(tuner *t)
 {
     clm_status st = clm_tune_key_make(t->subject->op, &t->subject->shape, &t->key, t->err);
+    int hints[HINTS][CLM_MAX_AXES];
 
     if (st != CLM_OK) return st;
     t->default_run_s = t->try_s = t->run_s = 0.0;
@@ -353,6 +428,8 @@ static clm_status tune_subject(tuner *t)
     clm_worker_forget(t->worker); /* the subject before */
     t->search = (clm_search){.space = {t->subject->op, &t->subject->shape, t->c->caps},
                              .strategy = t->c->strategy,
+                             .hints = hints,
+                             .n_hints = collect_hints(t, hints),
                              .rng = t->c->seed,
                              .eval = eval,
                              .user = t};
@@ -360,7 +437,8 @@ static clm_status tune_subject(tuner *t)
     st = clm_search_run(&t->search, t->err);
     t->sum->tried += t->n_tried;
     if (st == CLM_OK) st = t->st;
-    if (st == CLM_OK && !t->broken) repeat_best(t);
+    choose(t);
+    if (st == CLM_OK && !t->broken) race_best(t);
     if (st == CLM_OK) st = t->st;
     if (st == CLM_OK && t->search.n_seen > 0 && clm_search_best(&t->search) == NULL)
         clm_log(t->c->obs, CLM_LOG_WARN, "%s %s: no candidate works, not even the default",

@@ -215,54 +215,64 @@ clm_worker_end clm_worker_subject(clm_worker *w, const char *op, const char *sha
     return CLM_WORKER_ANSWERED;
 }
 
-static bool read_stage(const char *line, clm_trial_stage *stage)
+static bool read_stage(const char *line, size_t n, clm_trial_stage *stage, size_t *at)
 {
-    if (strncmp(line, "stage ", 6) != 0) return false;
-    *stage = strcmp(line + 6, "build") == 0   ? CLM_TRIAL_BUILD
-             : strcmp(line + 6, "check") == 0 ? CLM_TRIAL_CHECK
-                                              : CLM_TRIAL_TIME;
+    char word[16];
+    size_t i;
+
+    if (sscanf(line, "stage %15s %zu", word, &i) != 2 || i >= n) return false;
+    *stage = strcmp(word, "build") == 0   ? CLM_TRIAL_BUILD
+             : strcmp(word, "check") == 0 ? CLM_TRIAL_CHECK
+                                          : CLM_TRIAL_TIME;
+    *at = i;
     return true;
 }
 
 static void read_result(const char *line, clm_trial_result *out)
 {
     char word[16] = "";
-    int at = 0;
+    int end = 0;
 
     out->reason = CLM_TUNE_CRASH; /* an answer that makes no sense */
-    if (sscanf(line, "done %15s %lf %lf %lf %lf %n", word, &out->min_ms, &out->median_ms,
-               &out->error, &out->build_s, &at) < 5) {
+    if (sscanf(line, "done %15s %lf %lf %lf %lf %lf %lf %lf %n", word, &out->min_ms,
+               &out->median_ms, &out->ratio, &out->low, &out->high, &out->error, &out->build_s,
+               &end) < 8) {
         clm_fail(&out->err, CLM_E_INTERNAL, "%.200s", line);
         return;
     }
-    if (at > 0 && line[at] != '\0') clm_fail(&out->err, CLM_E_INTERNAL, "%s", line + at);
+    if (end > 0 && line[end] != '\0') clm_fail(&out->err, CLM_E_INTERNAL, "%s", line + end);
     for (int i = 0; i < CLM_TUNE_REASONS; i++)
         if (strcmp(word, clm_tune_reason_text((clm_tune_reason)i)) == 0)
             out->reason = (clm_tune_reason)i;
 }
 
-clm_worker_end clm_worker_try(clm_worker *w, const int *params, size_t n_params, double best_ms,
-                              double build_s, double run_s, double until, clm_trial_stage *stage,
-                              clm_trial_result *out)
+clm_worker_end clm_worker_try(clm_worker *w, const clm_worker_order *o,
+                              const int (*params)[CLM_MAX_AXES], size_t n, clm_trial_stage *stage,
+                              size_t *at, clm_trial_result *out)
 {
-    double deadline = fmin(clm_clock_seconds() + build_s, until);
+    double deadline = fmin(clm_clock_seconds() + o->build_s, o->until);
     char line[LINE_MAX_BYTES];
-    size_t used = (size_t)snprintf(line, sizeof line, "try %.17g", best_ms);
+    size_t done = 0, used;
 
-    memset(out, 0, sizeof *out);
-    out->reason = CLM_TUNE_CRASH;
+    memset(out, 0, n * sizeof *out);
     *stage = CLM_TRIAL_BUILD;
-    for (size_t i = 0; i < n_params; i++)
-        used += (size_t)snprintf(line + used, sizeof line - used, " %d", params[i]);
+    *at = n - 1;
+    used = (size_t)snprintf(line, sizeof line, "try %.17g %.17g %zu", o->seconds, o->give_up, n);
+    for (size_t i = 0; i < n * o->n_values; i++)
+        used += (size_t)snprintf(line + used, sizeof line - used, " %d",
+                                 params[i / o->n_values][i % o->n_values]);
     snprintf(line + used, sizeof line - used, "\n");
-    if (say(w, line, &out->err) != CLM_OK) return CLM_WORKER_DIED;
-    for (;;) {
+    if (say(w, line, &out[n - 1].err) != CLM_OK) return CLM_WORKER_DIED;
+    while (done < n) {
         const clm_worker_end end = read_line(w, deadline, line);
 
         if (end != CLM_WORKER_ANSWERED) return end;
-        if (!read_stage(line, stage)) break;
-        if (*stage == CLM_TRIAL_CHECK) deadline = fmin(clm_clock_seconds() + run_s, until);
+        if (read_stage(line, n, stage, at))
+            deadline =
+                fmin(clm_clock_seconds() + (*stage == CLM_TRIAL_BUILD ? o->build_s : o->run_s),
+                     o->until);
+        else
+            read_result(line, &out[done++]);
     }
-    read_result(line, out);
     return CLM_WORKER_ANSWERED;
 }

@@ -8,8 +8,8 @@
  *   parent                          child
  *   limits                          limits READ_GBPS FP32_GFLOPS INT8_GOPS | fail TEXT
  *   subject OP SHAPE                ready | fail TEXT
- *   try BEST_MS VALUE...            stage NAME, then
- *                                   done REASON MIN_MS MEDIAN_MS ERROR BUILD_S TEXT
+ *   try SECONDS GIVE_UP N VALUE...  stage NAME I, any number of them, then N lines
+ *                                   done REASON MIN_MS MEDIAN_MS RATIO LOW HIGH ERROR BUILD_S TEXT
  */
 #ifndef CLM_TUNING_WORKER_H
 #define CLM_TUNING_WORKER_H
@@ -57,10 +57,18 @@ clm_worker_end clm_worker_limits(clm_worker *w, double seconds, clm_device_limit
 clm_worker_end clm_worker_subject(clm_worker *w, const char *op, const char *shape, double seconds,
                                   clm_status *st, clm_err *err);
 
-/* `build_s` is the time to build, `run_s` the time from then on, and `until` (of clm_clock_seconds) the
- * end of all patience. `*stage` (also when the child dies) is the last one that began. */
-clm_worker_end clm_worker_try(clm_worker *w, const int *params, size_t n_params, double best_ms,
-                              double build_s, double run_s, double until, clm_trial_stage *stage,
-                              clm_trial_result *out);
+/* What is asked of the child for candidates of the subject, and how long it may take. */
+typedef struct clm_worker_order {
+    size_t n_values;         /* of each candidate: the operator's axes */
+    double seconds, give_up; /* as in clm_trial_order */
+    double build_s, run_s;   /* for each build; for each check and each batch */
+    double until;            /* of clm_clock_seconds: the end of all patience */
+} clm_worker_order;
+
+/* clm_trial_run in the child, for `n` candidates. `*stage` of candidate `*at` is the last thing that
+ * began, also when the child dies; then there are no results. */
+clm_worker_end clm_worker_try(clm_worker *w, const clm_worker_order *o,
+                              const int (*params)[CLM_MAX_AXES], size_t n, clm_trial_stage *stage,
+                              size_t *at, clm_trial_result *out);
 
 #endif

@@ -55,29 +55,35 @@ static void serve_subject(server *s, char *line)
         fprintf(s->out, "fail %s\n", err.text);
 }
 
-static void print_stage(void *user, clm_trial_stage stage)
+static void print_stage(void *user, clm_trial_stage stage, size_t i)
 {
     server *s = user;
 
-    fprintf(s->out, "stage %s\n", k_stages[stage]);
+    fprintf(s->out, "stage %s %zu\n", k_stages[stage], i);
     fflush(s->out);
 }
 
 static void serve_try(server *s, char *line)
 {
-    int params[CLM_MAX_AXES] = {0};
-    clm_trial_result r;
-    double best_ms;
+    int params[CLM_RACE_MAX][CLM_MAX_AXES] = {{0}};
+    clm_trial_order order = {.stage = print_stage, .user = s};
+    clm_trial_result r[CLM_RACE_MAX];
+    size_t n;
 
-    if (s->bench == NULL) {
+    order.seconds = strtod(line, &line);
+    order.give_up = strtod(line, &line);
+    n = strtoul(line, &line, 10);
+    if (s->bench == NULL || n == 0 || n > CLM_RACE_MAX) {
         fputs("fail no subject\n", s->out);
         return;
     }
-    best_ms = strtod(line, &line);
-    for (size_t i = 0; i < s->op->n_axes; i++) params[i] = (int)strtol(line, &line, 10);
-    clm_trial_run(s->bench, params, best_ms, print_stage, s, &r);
-    fprintf(s->out, "done %s %.17g %.17g %.17g %.17g %s\n", clm_tune_reason_text(r.reason),
-            r.min_ms, r.median_ms, r.error, r.build_s, r.err.text);
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < s->op->n_axes; k++) params[i][k] = (int)strtol(line, &line, 10);
+    clm_trial_run(s->bench, params, n, &order, r);
+    for (size_t i = 0; i < n; i++)
+        fprintf(s->out, "done %s %.17g %.17g %.17g %.17g %.17g %.17g %.17g %s\n",
+                clm_tune_reason_text(r[i].reason), r[i].min_ms, r[i].median_ms, r[i].ratio,
+                r[i].low, r[i].high, r[i].error, r[i].build_s, r[i].err.text);
 }
 
 clm_status clm_worker_serve(const clm_op_table *table, clm_device *dev, const void *user,

@@ -187,6 +187,45 @@ class Tune(unittest.TestCase):
             self.assertEqual((code, out), (2, ""), new)
             self.assertEqual(len(err.strip().splitlines()), 1)
 
+    def test_diff_by_time(self):
+        path = self.tuned_file()
+        text = read(path)
+        found = re.search(r"params: \{WG: (\d+), VW: (\d+)\}", text)
+        other = os.path.join(self.folder, "other.yaml")
+        change = {"WG": "8" if found.group(1) != "8" else "64"}
+
+        def write(params):
+            with open(other, "w", encoding="utf-8") as file:
+                file.write(text.replace(found.group(0), "params: {" + params + "}"))
+
+        write("WG: %s, VW: %s" % (change["WG"], found.group(2)))
+        diff = ["tune", "diff", "--time", "--seconds", "1"]
+        code, out, err = self.clm(*diff, self.folder, other)
+        self.assertEqual(code, 0, err)
+        ratio = re.search(r"add COUNT=4096\n    B to A ([\d.]+) \(([\d.]+) to ([\d.]+)\); to the default", out)
+        self.assertTrue(ratio, out)
+        low, median, high = (float(ratio.group(i)) for i in (2, 1, 3))
+        self.assertTrue(0.0 < low <= median <= high, out)
+        self.assertIn("1 launches, 0 with the same choice", out)
+        code, out, err = self.clm(*diff, path, self.dir, "--markdown")
+        self.assertEqual(code, 0, err)
+        self.assertRegex(out, r"\| add COUNT=4096 \| .*same.* \|")
+        # The default: the built-in values, which differ from the file where there is a gain.
+        code, out, err = self.clm("tune", "diff", "default", other)
+        self.assertEqual(code, 0, err)
+        self.assertRegex(out, "the same parameters|! add")
+        code, out, err = self.clm(*diff, "default", other)
+        self.assertEqual((code, "1 launches" in out), (0, True), err)
+        # Nothing in a file is believed.
+        write("WG: 7, VW: 4")
+        code, out, err = self.clm(*diff, path, other)
+        self.assertEqual(code, 0, err)
+        self.assertRegex(out, "not compared: B: .*\n")
+        for sides in (["default", "default"], ["nofile.yaml", path], [path, os.path.join(ROOT, "docs")]):
+            code, out, err = self.clm(*diff, *sides)
+            self.assertEqual((code, out), (2, ""), sides)
+            self.assertEqual(len(err.strip().splitlines()), 1, err)
+
     def test_damaged_database(self):
         path = self.tuned_file()
         text = read(path)

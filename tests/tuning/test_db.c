@@ -178,7 +178,7 @@ static void written_is_read(void **state)
     free(path);
 }
 
-static void merge_keeps_the_faster(void **state)
+static void merge_keeps_the_larger_gain(void **state)
 {
     clm_tune_db a = {0}, b = {0};
     clm_tune_entry slow = make_entry(1, 64, 0, 64), fast = make_entry(1, 64, 0, 256),
@@ -186,7 +186,8 @@ static void merge_keeps_the_faster(void **state)
     clm_err err;
 
     (void)state;
-    fast.ms = 0.25;
+    fast.ms = 0.75; /* in a run in which the machine was slower by half */
+    fast.default_ms = 2.0;
     clm_tune_db_put(&a, &slow, &err);
     clm_tune_db_put(&b, &fast, &err);
     clm_tune_db_put(&b, &other, &err);
@@ -195,6 +196,13 @@ static void merge_keeps_the_faster(void **state)
     assert_int_equal(clm_tune_db_find(&a, &slow.key)->params[0].value, 256);
     assert_int_equal(clm_tune_db_merge(&b, &a, &err), CLM_OK);
     assert_int_equal(b.n, 2);
+    fast.default_ms = 0.0; /* the default did not work there: only the times are left */
+    slow.ms = 0.5;
+    clm_tune_db_put(&a, &fast, &err);
+    clm_tune_db_clear(&b);
+    clm_tune_db_put(&b, &slow, &err);
+    assert_int_equal(clm_tune_db_merge(&a, &b, &err), CLM_OK);
+    assert_int_equal(clm_tune_db_find(&a, &slow.key)->params[0].value, 64);
     clm_tune_db_clear(&a);
     clm_tune_db_clear(&b);
 }
@@ -438,7 +446,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shapes_as_text),
         IN_DIR(written_is_read),
-        cmocka_unit_test(merge_keeps_the_faster),
+        cmocka_unit_test(merge_keeps_the_larger_gain),
         IN_DIR(cut_files),
         cmocka_unit_test(golden_bad_files),
         IN_DIR(nearest_shape_of_the_same_build),

@@ -116,6 +116,25 @@ static void equal_seeds_equal_ways(void **state)
     clm_search_clear(&c);
 }
 
+/* Hints come after the default; those that are not legal are left out. */
+static void hints_are_tried_early(void **state)
+{
+    const int hints[][CLM_MAX_AXES] = {{1, 4, 1}, {1, 4, 2}, {0, 1, 1}, {0, 1, 8}};
+    clm_search s = {
+        .space = {&k_op, &k_shape, &k_caps}, .rng = 1, .hints = hints, .n_hints = 4, .eval = eval};
+    bench b = {.stop_after = 3};
+    clm_err err;
+
+    (void)state;
+    s.user = &b;
+    assert_int_equal(clm_search_run(&s, &err), CLM_OK);
+    assert_int_equal(s.n_seen, 3);
+    assert_int_equal(s.seen[0].params[0], 0);
+    assert_memory_equal(s.seen[1].params, hints[0], 3 * sizeof(int));
+    assert_memory_equal(s.seen[2].params, hints[3], 3 * sizeof(int));
+    clm_search_clear(&s);
+}
+
 /* A step that the constraints forbid takes one more axis along. */
 static void neighbours_are_repaired(void **state)
 {
@@ -201,11 +220,9 @@ static void expressions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_best_is_found),
-        cmocka_unit_test(the_caller_ends_it),
-        cmocka_unit_test(equal_seeds_equal_ways),
-        cmocka_unit_test(neighbours_are_repaired),
-        cmocka_unit_test(expressions),
+        cmocka_unit_test(the_best_is_found),       cmocka_unit_test(the_caller_ends_it),
+        cmocka_unit_test(equal_seeds_equal_ways),  cmocka_unit_test(hints_are_tried_early),
+        cmocka_unit_test(neighbours_are_repaired), cmocka_unit_test(expressions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

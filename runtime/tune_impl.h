@@ -1,0 +1,22 @@
+/* runtime/tune_impl.h: what tune.c and tune_compare.c share.
+ *
+ * Layer    runtime; for these two.
+ */
+#ifndef CLM_RUNTIME_TUNE_IMPL_H
+#define CLM_RUNTIME_TUNE_IMPL_H
+
+#include "host/device.h"
+
+clm_status clm__tune_find_device(const char *selector, clm_device_info *out, clm_err *err);
+
+/* The command line of a worker process: this program, once more. */
+typedef struct clm__tune_command {
+    char device[24];
+    const char *argv[9]; /* ends with NULL */
+} clm__tune_command;
+
+/* `kernel` and `space`: of a user's kernel, else NULL; they are borrowed. */
+void clm__tune_command_make(size_t device, const char *kernel, const char *space,
+                            clm__tune_command *out);
+
+#endif
