@@ -28,7 +28,7 @@ static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
     const bool gpu = caps->type == CLM_DEVICE_GPU;
 
     (void)shape;
-    params[AXIS_WG] = clm_op_group_choose(&k_axes[AXIS_WG], caps, gpu ? 64 : 8);
+    params[AXIS_WG] = clm_op_group_choose(&k_axes[AXIS_WG], caps, 64);
     params[AXIS_VW] = gpu ? 4 : 16;
 }
 
