@@ -115,14 +115,13 @@ static clm_status plan_rest(clm_backend_cl *b, size_t batch, clm_err *err)
 {
     const size_t q = b->kv.n_heads * b->kv.head_dim, kv = b->kv.n_kv_heads * b->kv.head_dim;
     const clm_qkv qkv = {.ld = q + 2 * kv, .k_off = q, .v_off = q + kv};
-    const size_t last = b->kv.ctx < 512 ? b->kv.ctx - 1 : 511; /* of a short conversation */
     const struct {
         const clm_op_desc *op;
         clm_shape shape;
     } all[] = {
         {&clm_op_rmsnorm, clm_shape_rmsnorm(1, b->hp->width, 0, b->hp->rms_eps)},
         {&clm_op_kv_store, clm_shape_kv_store(&b->kv, &qkv, 1, 0)},
-        {&clm_op_attention, clm_shape_attention(&b->kv, &qkv, 1, last)},
+        {&clm_op_attention, clm_shape_attention(&b->kv, &qkv, 1, clm_shape_usual_pos(&b->kv))},
         {&clm_op_attention, clm_shape_attention(&b->kv, &qkv, batch, 0)},
         {&clm_op_swiglu, clm_shape_swiglu(1, b->hp->ffn, false)},
         {&clm_op_swiglu, clm_shape_swiglu(1, b->hp->ffn, true)},

@@ -390,7 +390,8 @@ clm_status clm__cl_plan_decode(clm_backend_cl *b, const clm_model_file *mf, clm_
 {
     clm_cl_plan nothing = {0};
     clm_vec no_vec = {0};
-    const clm_qkv qkv = {.x = &no_vec};
+    const size_t q = b->kv.n_heads * b->kv.head_dim, kv = b->kv.n_kv_heads * b->kv.head_dim;
+    const clm_qkv qkv = {.x = &no_vec, .ld = q + 2 * kv, .k_off = q, .v_off = q + kv};
     maker m = {.b = b, .plan = &nothing, .x = &no_vec, .qkv = &qkv, .sketch = true, .err = err};
     sketch *layers = calloc(2, sizeof *layers);
     clm_layer pair[2];

@@ -69,6 +69,11 @@ clm_shape clm_shape_attention(const clm_kv_shape *kv, const clm_qkv *qkv, size_t
     return s;
 }
 
+size_t clm_shape_usual_pos(const clm_kv_shape *kv)
+{
+    return kv->ctx < 512 ? kv->ctx - 1 : 511;
+}
+
 clm_shape clm_shape_attention_decode(const clm_kv_shape *kv, size_t rope_dims, const clm_qkv *qkv,
                                      size_t splits)
 {
@@ -83,6 +88,8 @@ clm_shape clm_shape_attention_decode(const clm_kv_shape *kv, size_t rope_dims, c
     s.v[CLM_ATTENTION_DECODE_KV_TYPE] = (int)kv->type;
     s.v[CLM_ATTENTION_DECODE_ROPE_DIMS] = (int)rope_dims;
     s.v[CLM_ATTENTION_DECODE_SPLITS] = (int)splits;
+    s.v[CLM_ATTENTION_DECODE_POS] = (int)clm_shape_usual_pos(kv);
+    s.f[0] = rope_dims == 0 ? 1.0f : 0.0f;
     return s;
 }
 

@@ -16,7 +16,9 @@ clm_shape clm_shape_rope(const clm_kv_shape *kv, size_t rope_dims, const clm_qkv
                          size_t off, size_t n_heads, size_t pos0);
 clm_shape clm_shape_kv_store(const clm_kv_shape *kv, const clm_qkv *qkv, size_t m, size_t pos0);
 clm_shape clm_shape_attention(const clm_kv_shape *kv, const clm_qkv *qkv, size_t m, size_t pos0);
-/* One new token; `rope_dims` 0: no rotation. */
+/* The position that attention of one token is tuned for: that of a short conversation. */
+size_t clm_shape_usual_pos(const clm_kv_shape *kv);
+/* One new token; `rope_dims` 0: no rotation, but ALiBi. */
 clm_shape clm_shape_attention_decode(const clm_kv_shape *kv, size_t rope_dims, const clm_qkv *qkv,
                                      size_t splits);
 /* As clm_backend_ops.swiglu has its input. */
