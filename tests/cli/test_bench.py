@@ -59,6 +59,39 @@ class Rows(unittest.TestCase):
         rows = json.loads(self.rows("--test", "tg2@d5", "--test", "pp3", "--test", "pp4+tg1@d2", "-r", "1", "-o", "json"))
         self.assertEqual([(r["n_prompt"], r["n_gen"], r["n_depth"]) for r in rows], [(0, 2, 5), (3, 0, 0), (4, 1, 2)])
 
+    def test_standard_input(self):
+        lines = "memory\ntg2@d5\npp3\ntg2@d5\nmemory\n"
+        done = subprocess.run([CLM, "bench", *DEMO, "--test", "-", "-r", "2", "-o", "jsonl"], input=lines.encode(),
+                              capture_output=True, timeout=300, env={**os.environ, "CLM_MODEL": ""})
+        self.assertEqual(done.returncode, 0, done.stderr.decode())
+        first, *rows, last = [json.loads(line) for line in done.stdout.decode().splitlines()]
+        self.assertEqual([(r["n_prompt"], r["n_gen"], r["n_depth"], len(r["samples_ns"])) for r in rows],
+                         [(0, 2, 5, 2), (3, 0, 0, 2), (0, 2, 5, 2)])
+        for memory in (first, last):
+            self.assertGreater(memory["limit_read_gbps"], 0)
+
+    def test_answers_come_line_by_line(self):
+        child = subprocess.Popen([CLM, "bench", *DEMO, "--test", "-", "-r", "1", "-o", "jsonl"], stdin=subprocess.PIPE,
+                                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, "CLM_MODEL": ""})
+        try:
+            for name in ("tg1@d3", "pp4"):
+                child.stdin.write(name.encode() + b"\n")
+                child.stdin.flush()
+                self.assertIn("avg_ts", json.loads(child.stdout.readline()))
+            child.stdin.close()
+            self.assertEqual(child.wait(timeout=60), 0)
+        finally:
+            child.kill()
+            child.wait()
+            child.stdout.close()
+
+    def test_bad_lines(self):
+        for line, word in (("xx", "'xx' is no test"), ("tg8@d1020", "does not fit a context of 1024")):
+            done = subprocess.run([CLM, "bench", *DEMO, "--test", "-", "-r", "1"], input=line.encode(), capture_output=True,
+                                  timeout=300, env={**os.environ, "CLM_MODEL": ""})
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(word, done.stderr.decode())
+
     def test_table(self):
         out = self.rows("-p", "4", "-n", "2", "-d", "7", "-r", "1")
         lines = out.splitlines()
