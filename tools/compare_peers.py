@@ -268,8 +268,11 @@ def print_table(found, turns, busy, derived):
             low, middle, high = quartiles([turn["seconds"][name] / turn["seconds"]["clm"] for turn in turns if turn["test"] == test])
             cells.append(f"{middle:.2f} x ({low:.2f} to {high:.2f})")
         print(f"| {name} | {' | '.join(cells)} |")
-    parts = [quartiles([100 * turn["part"] for turn in turns if turn["test"] == test]) for test in TITLES]
-    print(f"| the memory probe | {' | '.join(f'{middle:.0f} % ({low:.0f} to {high:.0f})' for low, middle, high in parts)} |")
+    cells = []
+    for test in TITLES:
+        low, middle, high = quartiles([100 * turn["part"] for turn in turns if turn["test"] == test])
+        cells.append(f"{middle:.0f} % ({low:.0f} to {high:.0f})" if test.startswith("tg") else "")  # prompts calculate
+    print(f"| the memory probe | {' | '.join(cells)} |")
     print(f"\nMedians; quartiles in brackets. Turns: {', '.join(str(sum(turn['test'] == test for turn in turns)) for test in TITLES)}."
           f" Busy rounds: {busy}.")
     if derived:
