@@ -201,6 +201,18 @@ static clm_status configure(const clm_args *args, clm_config **out, clm_err *err
 
 /* ---- the command ----------------------------------------------------------------------------- */
 
+/* A model that was trained on a template answers bare text with garbage. */
+static void warn_without_template(const clm_engine *engine, const clm_settings *s)
+{
+    clm_engine_report about;
+
+    clm_engine_describe(engine, &about);
+    if (strcmp(s->chat_template, "auto") == 0 && strcmp(about.chat_template, "none") == 0)
+        fprintf(stderr,
+                "clm: warning: the model does not say how it was taught to converse and gets the "
+                "bare text; --template baichuan-instruction (or another) chooses\n");
+}
+
 static clm_status run(const clm_args *args, clm_err *err)
 {
     chat c = {0};
@@ -214,6 +226,7 @@ static clm_status run(const clm_args *args, clm_err *err)
     if (st == CLM_OK) st = clm_session_create(c.engine, s->system, s->seed, &c.session, err);
     clm_cli_end_progress();
     if (st != CLM_OK) goto out;
+    warn_without_template(c.engine, s);
     if (once && s->temperature > 0.0)
         fprintf(stderr, "clm: seed %llu\n", (unsigned long long)clm_session_seed(c.session));
     st = once ? answer_once(&c, args, err) : converse(&c, err);

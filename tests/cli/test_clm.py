@@ -59,6 +59,12 @@ class Answers(unittest.TestCase):
             self.assertEqual((code, out), (0, ANSWER), err)
             self.assertIn("t/s", err)
 
+    def test_model_without_a_template(self):
+        plain = ["chat", "-m", os.path.join(ROOT, "configs", "demo.gguf"), "-p", "春", "-n", "1"]
+        self.assertIn("--template", clm(*plain)[2])
+        for template in ("none", "baichuan-instruction"):
+            self.assertNotIn("--template", clm(*plain, "--template", template)[2])
+
     def test_standard_input(self):
         code, out, err = clm("chat", "--config", DEMO, stdin=QUESTION + "\n")
         self.assertEqual((code, out), (0, ANSWER), err)
