@@ -61,6 +61,9 @@ clm_status clm_device_list(clm_device_info **list, size_t *count, clm_err *err);
 clm_status clm_device_select(const clm_device_info *list, size_t count, const char *selector,
                              size_t *index, char reason[256], clm_err *err);
 
+/* The device that `selector` names among all: clm_device_list and clm_device_select in one. */
+clm_status clm_device_find(const char *selector, clm_device_info *out, clm_err *err);
+
 /* NULL when the device can run clm, else a sentence why not (no compiler, big-endian...). */
 const char *clm_device_unusable(const clm_caps *caps);
 

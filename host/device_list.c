@@ -313,3 +313,15 @@ clm_status clm_device_select(const clm_device_info *list, size_t count, const ch
     if (reason != NULL) snprintf(reason, 256, "asked for as '%.200s'", selector);
     return CLM_OK;
 }
+
+clm_status clm_device_find(const char *selector, clm_device_info *out, clm_err *err)
+{
+    clm_device_info *list = NULL;
+    size_t count, index;
+    clm_status st = clm_device_list(&list, &count, err);
+
+    if (st == CLM_OK) st = clm_device_select(list, count, selector, &index, NULL, err);
+    if (st == CLM_OK) *out = list[index];
+    free(list);
+    return st;
+}

@@ -66,24 +66,12 @@ static clm_status make_paths(const clm_tune_device *device, bool user_kernels, c
     return clm_fail(err, CLM_E_NOMEM, "tuning: no memory");
 }
 
-clm_status clm__tune_find_device(const char *selector, clm_device_info *out, clm_err *err)
-{
-    clm_device_info *list = NULL;
-    size_t count, index;
-    clm_status st = clm_device_list(&list, &count, err);
-
-    if (st == CLM_OK) st = clm_device_select(list, count, selector, &index, NULL, err);
-    if (st == CLM_OK) *out = list[index];
-    free(list);
-    return st;
-}
-
 clm_status clm_tune_paths(const char *selector, bool user_kernels, char **db, char **log,
                           clm_err *err)
 {
     clm_device_info info;
     clm_tune_device device;
-    clm_status st = clm__tune_find_device(selector, &info, err);
+    clm_status st = clm_device_find(selector, &info, err);
 
     *db = *log = NULL;
     if (st != CLM_OK) return st;
@@ -271,7 +259,7 @@ static clm_status set_up(run *r, const clm_observer *obs, clm_tune_report *out, 
     const char *selector = r->s->n_devices > 0 ? r->s->devices[0].select : "auto";
     clm_device_info info;
     clm_tune_device device;
-    clm_status st = clm__tune_find_device(selector, &info, err);
+    clm_status st = clm_device_find(selector, &info, err);
 
     if (st != CLM_OK) return st;
     clm__tune_command_make(info.index, r->o->kernel, r->o->space, &r->worker);
@@ -373,7 +361,7 @@ clm_status clm_tune_worker(const char *device, const char *kernel, const char *s
     const clm_op_desc *op;
     clm_device_info info;
     clm_device *dev = NULL;
-    clm_status st = clm__tune_find_device(device, &info, err);
+    clm_status st = clm_device_find(device, &info, err);
 
     if (st == CLM_OK) st = clm_device_open(&info, NULL, &dev, err);
     if (st == CLM_OK && kernel != NULL) st = clm_user_kernel_load(kernel, space, &user, err);
@@ -415,7 +403,7 @@ static bool wanted(const clm_settings *s, clm_device_info *info, const clm_obser
         clm_log(obs, CLM_LOG_DEBUG, "the model is too small for tuning to be noticed");
         return false;
     }
-    return clm__tune_find_device(selector, info, NULL) == CLM_OK && !device_known(info);
+    return clm_device_find(selector, info, NULL) == CLM_OK && !device_known(info);
 }
 
 typedef struct bar {

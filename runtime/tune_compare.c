@@ -139,7 +139,7 @@ static bool match_entries(const compare *c, const clm_tune_entry *a, const clm_t
 static clm_status open_device(const char *selector, const clm_observer *obs, clm_device_info *info,
                               clm_device **out, clm_err *err)
 {
-    const clm_status st = clm__tune_find_device(selector, info, err);
+    const clm_status st = clm_device_find(selector, info, err);
 
     *out = NULL;
     return st == CLM_OK ? clm_device_open(info, obs, out, err) : st;

@@ -5,9 +5,7 @@
 #ifndef CLM_RUNTIME_TUNE_IMPL_H
 #define CLM_RUNTIME_TUNE_IMPL_H
 
-#include "host/device.h"
-
-clm_status clm__tune_find_device(const char *selector, clm_device_info *out, clm_err *err);
+#include <stddef.h>
 
 /* The command line of a worker process: this program, once more. */
 typedef struct clm__tune_command {

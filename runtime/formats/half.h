@@ -19,6 +19,14 @@ CLM_PART float clm_float_from_bits(uint32_t bits)
     return f;
 }
 
+CLM_PART uint32_t clm_float_bits(float f)
+{
+    uint32_t bits;
+
+    memcpy(&bits, &f, sizeof bits);
+    return bits;
+}
+
 CLM_PART float clm_half_value(uint16_t h)
 {
     const uint32_t exponent = (h >> 10) & 0x1fu, mantissa = h & 0x3ffu;
@@ -27,19 +35,9 @@ CLM_PART float clm_half_value(uint16_t h)
     const float small =
         (float)(int32_t)mantissa * 0x1p-24f; /* exact, also where it is not needed */
     const uint32_t is_small = 0u - (uint32_t)(exponent == 0);
-    uint32_t subnormal;
 
-    memcpy(&subnormal, &small, sizeof subnormal);
-    return clm_float_from_bits((subnormal & is_small) | (normal & ~is_small) |
+    return clm_float_from_bits((clm_float_bits(small) & is_small) | (normal & ~is_small) |
                                (uint32_t)(h & 0x8000u) << 16);
-}
-
-CLM_PART uint32_t clm_float_bits(float f)
-{
-    uint32_t bits;
-
-    memcpy(&bits, &f, sizeof bits);
-    return bits;
 }
 
 /* To the nearest half, ties to even; infinity from 65520 on; a NaN stays one and becomes quiet. */

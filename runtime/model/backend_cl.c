@@ -113,8 +113,7 @@ static clm_status plan_matrices(clm_backend_cl *b, const clm_model_file *mf, siz
 
 static clm_status plan_rest(clm_backend_cl *b, size_t batch, clm_err *err)
 {
-    const size_t q = b->kv.n_heads * b->kv.head_dim, kv = b->kv.n_kv_heads * b->kv.head_dim;
-    const clm_qkv qkv = {.ld = q + 2 * kv, .k_off = q, .v_off = q + kv};
+    const clm_qkv qkv = clm_qkv_layout(b->hp);
     const struct {
         const clm_op_desc *op;
         clm_shape shape;
@@ -543,13 +542,11 @@ static bool choose_amx(const clm_cl_options *options, const clm_caps *caps)
 clm_status clm_backend_cl_create(const clm_cl_options *options, const clm_observer *obs,
                                  clm_backend **out, clm_err *err)
 {
-    clm_device_info *list = NULL;
+    clm_device_info info;
     clm_backend_cl *b = NULL;
-    size_t count, index;
-    clm_status st = clm_device_list(&list, &count, err);
+    clm_status st = clm_device_find(options->selector, &info, err);
 
     *out = NULL;
-    if (st == CLM_OK) st = clm_device_select(list, count, options->selector, &index, NULL, err);
     if (st != CLM_OK) goto out;
     b = calloc(1, sizeof *b);
     if (b == NULL) {
@@ -558,7 +555,7 @@ clm_status clm_backend_cl_create(const clm_cl_options *options, const clm_observ
     }
     b->base.ops = &ops;
     b->obs = obs;
-    st = clm_device_open(&list[index], obs, &b->dev, err);
+    st = clm_device_open(&info, obs, &b->dev, err);
     if (st == CLM_OK && options->tuning != CLM_TUNING_OFF)
         st = clm__tuning_load(clm_device_caps(b->dev), obs, &b->tuning, err);
     if (st == CLM_OK) st = clm_cl_kernels_create(b->dev, b->tuning, &b->kernels, err);
@@ -570,7 +567,6 @@ clm_status clm_backend_cl_create(const clm_cl_options *options, const clm_observ
     *out = &b->base;
     b = NULL;
 out:
-    free(list);
     if (b != NULL) cl_destroy(&b->base);
     return st;
 }

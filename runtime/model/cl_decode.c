@@ -390,14 +390,14 @@ clm_status clm__cl_plan_decode(clm_backend_cl *b, const clm_model_file *mf, clm_
 {
     clm_cl_plan nothing = {0};
     clm_vec no_vec = {0};
-    const size_t q = b->kv.n_heads * b->kv.head_dim, kv = b->kv.n_kv_heads * b->kv.head_dim;
-    const clm_qkv qkv = {.x = &no_vec, .ld = q + 2 * kv, .k_off = q, .v_off = q + kv};
+    clm_qkv qkv = clm_qkv_layout(b->hp);
     maker m = {.b = b, .plan = &nothing, .x = &no_vec, .qkv = &qkv, .sketch = true, .err = err};
     sketch *layers = calloc(2, sizeof *layers);
     clm_layer pair[2];
     clm_status st = CLM_OK;
 
     if (layers == NULL) return clm_fail(err, CLM_E_NOMEM, "plan of a token: no memory");
+    qkv.x = &no_vec;
     if (b->plain || b->gather_columns > 0) goto out; /* as supported() will find */
     for (size_t i = 0; i < b->kv.n_layers && st == CLM_OK; i++) {
         /* A layer ends as the next one begins. */

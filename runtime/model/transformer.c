@@ -114,11 +114,18 @@ static clm_status load_weights(clm_transformer *t, const clm_model_file *mf,
     return l.st;
 }
 
+clm_qkv clm_qkv_layout(const clm_hparams *hp)
+{
+    const size_t q_room = round_up(hp->n_heads * hp->head_dim, STACK_ROWS);
+    const size_t kv_room = round_up(hp->n_kv_heads * hp->head_dim, STACK_ROWS);
+
+    return (clm_qkv){.ld = q_room + 2 * kv_room, .k_off = q_room, .v_off = q_room + kv_room};
+}
+
 static clm_status create_activations(clm_transformer *t, clm_err *err)
 {
     const clm_hparams *hp = t->hp;
-    size_t q_dim = hp->n_heads * hp->head_dim, kv_dim = hp->n_kv_heads * hp->head_dim;
-    size_t q_room = round_up(q_dim, STACK_ROWS), kv_room = round_up(kv_dim, STACK_ROWS);
+    const clm_qkv qkv = clm_qkv_layout(hp);
     size_t ffn_room = round_up(hp->ffn, STACK_ROWS);
     struct {
         clm_vec **vec;
@@ -129,17 +136,15 @@ static clm_status create_activations(clm_transformer *t, clm_err *err)
         {&t->x, t->batch * hp->width, false},
         {&t->h, t->batch * hp->width, false},
         {&t->y, t->batch * hp->width, false},
-        {&t->qkv.x, t->batch * (q_room + 2 * kv_room), false},
-        {&t->att, t->batch * q_dim, false},
+        {&t->qkv.x, t->batch * qkv.ld, false},
+        {&t->att, t->batch * hp->n_heads * hp->head_dim, false},
         {&t->gate_up, t->batch * 2 * ffn_room, false},
         {&t->act, t->batch * hp->ffn, false},
         {&t->logits, CLM_LOGIT_ROWS * hp->vocab, false},
         {&t->best, 1, true},
     };
 
-    t->qkv.ld = q_room + 2 * kv_room;
-    t->qkv.k_off = q_room;
-    t->qkv.v_off = q_room + kv_room;
+    t->qkv = qkv;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         clm_status st = t->b->ops->vec_create(t->b, all[i].count, all[i].ids, all[i].vec, err);
         if (st != CLM_OK) return st;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "host/vectorise.h"
+#include "runtime/formats/bytes.h"
 #include "runtime/formats/half.h"
 
 enum { LANES = 32, MAX_GROUP = 64 };
@@ -267,12 +268,6 @@ CLM_PART void round_numbers(const batch *b, const choice *c, bool has_min, block
     }
 }
 
-CLM_PART void store_u16(uint8_t *out, uint16_t v)
-{
-    out[0] = (uint8_t)v;
-    out[1] = (uint8_t)(v >> 8);
-}
-
 /* How a type stores a group. */
 typedef struct layout {
     size_t group;
@@ -307,10 +302,10 @@ CLM_PART void store_block(const layout *to, const blocks *b, size_t l, uint8_t *
 {
     const size_t n = to->has_nibbles ? to->group / 2 : to->group;
 
-    store_u16(out, b->scale[l]);
+    clm_store_u16(out, b->scale[l]);
     out += 2;
     if (to->has_min) {
-        store_u16(out, b->min[l]);
+        clm_store_u16(out, b->min[l]);
         out += 2;
     }
     for (size_t k = 0; k < n; k++) out[k] = b->q[k][l];
@@ -361,7 +356,7 @@ static double encode_f16(const float *x, size_t count, uint8_t *out)
         const uint16_t half = clm_float_to_half(x[i]);
         const double d = (double)x[i] - (double)clm_half_to_float(half);
 
-        store_u16(out + 2 * i, half);
+        clm_store_u16(out + 2 * i, half);
         error += d * d;
     }
     return error;
@@ -370,11 +365,10 @@ static double encode_f16(const float *x, size_t count, uint8_t *out)
 static double encode_f32(const float *x, size_t count, uint8_t *out)
 {
     for (size_t i = 0; i < count; i++) {
-        uint32_t bits;
+        const uint32_t bits = clm_float_bits(x[i]);
 
-        memcpy(&bits, &x[i], sizeof bits);
-        store_u16(out + 4 * i, (uint16_t)bits);
-        store_u16(out + 4 * i + 2, (uint16_t)(bits >> 16));
+        clm_store_u16(out + 4 * i, (uint16_t)bits);
+        clm_store_u16(out + 4 * i + 2, (uint16_t)(bits >> 16));
     }
     return 0.0;
 }
@@ -405,12 +399,7 @@ CLM_VECTORISED static size_t find_not_finite(const float *x, size_t count)
 {
     uint32_t any = 0;
 
-    for (size_t i = 0; i < count; i++) {
-        uint32_t bits;
-
-        memcpy(&bits, &x[i], sizeof bits);
-        any |= (bits & 0x7f800000u) == 0x7f800000u;
-    }
+    for (size_t i = 0; i < count; i++) any |= (clm_float_bits(x[i]) & 0x7f800000u) == 0x7f800000u;
     for (size_t i = 0; any != 0 && i < count; i++)
         if (!isfinite(x[i])) return i;
     return count;

@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "runtime/formats/bytes.h"
 #include "runtime/formats/half.h"
 
 enum { BLOCK = 32 };
@@ -58,8 +59,7 @@ static bool encode_block(clm_qtype type, uint16_t scale, const float x[BLOCK], u
             return false;
         q[i] = (int8_t)nearest;
     }
-    out[0] = (uint8_t)scale;
-    out[1] = (uint8_t)(scale >> 8);
+    clm_store_u16(out, scale);
     store_integers(type, q, out + 2);
     return true;
 }
