@@ -19,9 +19,9 @@ struct clm_bench {
     clm_bench_cost cost;
     clm_device_choice device;
     const clm_observer *obs;
-    int *ids;             /* [ctx]: pseudo-random, inside the vocabulary */
-    size_t filled;        /* so many positions from the first on hold `ids` */
-    size_t warmed_prompt; /* tokens of the last prompt that was run */
+    int *ids;            /* [ctx]: pseudo-random, inside the vocabulary */
+    size_t filled;       /* so many positions from the first on hold `ids` */
+    clm_bench_test warm; /* the last prompt without tokens behind it */
 };
 
 double clm_bench_gops(const clm_device_limits *limits)
@@ -41,15 +41,11 @@ clm_status clm__bench_open_device(const clm_settings *s, const clm_observer *obs
                                   clm_err *err)
 {
     const char *selector = s->n_devices > 0 ? s->devices[0].select : "auto";
-    clm_device_info *list = NULL;
-    size_t count, index;
-    clm_status st = clm_device_list(&list, &count, err);
+    clm_device_info info;
+    const clm_status st = clm_device_find(selector, &info, err);
 
     *out = NULL;
-    if (st == CLM_OK) st = clm_device_select(list, count, selector, &index, NULL, err);
-    if (st == CLM_OK) st = clm_device_open(&list[index], obs, out, err);
-    free(list);
-    return st;
+    return st == CLM_OK ? clm_device_open(&info, obs, out, err) : st;
 }
 
 static clm_status measure(const clm_settings *s, const clm_observer *obs, clm_device_limits *out,
@@ -247,6 +243,13 @@ static clm_status run_once(clm_bench *b, const clm_bench_test *t, size_t n_gen, 
     return st;
 }
 
+/* A prompt that is run again needs no warming up, which takes as long as itself. */
+static bool is_warm(const clm_bench *b, const clm_bench_test *test)
+{
+    return test->n_gen == 0 && test->n_prompt == b->warm.n_prompt &&
+           test->n_depth == b->warm.n_depth;
+}
+
 clm_status clm_bench_run(clm_bench *b, const clm_bench_test *test, size_t n, double *samples,
                          clm_bench_result *out, clm_err *err)
 {
@@ -263,9 +266,9 @@ clm_status clm_bench_run(clm_bench *b, const clm_bench_test *test, size_t n, dou
     if (rates == NULL) return clm_fail(err, CLM_E_NOMEM, "bench: no memory");
     /* The cache behind the depth is overwritten by every repetition, the depth itself is kept. */
     st = fill(b, test->n_depth, err);
-    if (st == CLM_OK && (test->n_prompt == 0 || test->n_prompt != b->warmed_prompt))
+    if (st == CLM_OK && !is_warm(b, test))
         st = run_once(b, test, test->n_gen > 0 ? 1 : 0, &out->warmup_seconds, err);
-    b->warmed_prompt = test->n_prompt > 0 ? test->n_prompt : b->warmed_prompt;
+    if (test->n_gen == 0) b->warm = *test;
     for (size_t i = 0; i < n && st == CLM_OK; i++) {
         st = run_once(b, test, test->n_gen, &samples[i], err);
         rates[i] = samples[i] > 0.0 ? tokens / samples[i] : 0.0;

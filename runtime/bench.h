@@ -48,7 +48,7 @@ typedef struct clm_bench_test {
 
 typedef struct clm_bench_result {
     clm_bench_stats seconds, rate; /* rate in tokens per second */
-    double warmup_seconds; /* the first run, which compiles what is left; 0: as the last prompt */
+    double warmup_seconds; /* the first run, which compiles what is left; 0: a prompt once more */
     clm_bench_work work;   /* of one repetition */
     clm_bench_share share; /* of the mean repetition */
     uint64_t peak_bytes;   /* most host memory so far; 0: unknown */

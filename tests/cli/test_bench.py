@@ -70,6 +70,12 @@ class Rows(unittest.TestCase):
         for memory in (first, last):
             self.assertGreater(memory["limit_read_gbps"], 0)
 
+    def test_warming_up(self):
+        """Only a prompt that is run again is warm: with tokens behind it, these are not."""
+        named = [word for name in ("pp3", "pp3", "pp3+tg1", "pp3@d4", "tg1", "tg1") for word in ("--test", name)]
+        rows = json.loads(self.rows(*named, "-r", "1", "-o", "json"))
+        self.assertEqual([r["warmup_seconds"] > 0 for r in rows], [True, False, True, True, True, True])
+
     def test_answers_come_line_by_line(self):
         child = subprocess.Popen([CLM, "bench", *DEMO, "--test", "-", "-r", "1", "-o", "jsonl"], stdin=subprocess.PIPE,
                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, "CLM_MODEL": ""})
