@@ -26,7 +26,7 @@ struct clm_bench {
 
 double clm_bench_gops(const clm_device_limits *limits)
 {
-    return fmax(limits->fp32_gflops, limits->int8_gops);
+    return fmax(fmax(limits->fp32_gflops, limits->int8_gops), limits->bf16_gflops);
 }
 
 /* ---- creation -------------------------------------------------------------------------------- */

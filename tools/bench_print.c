@@ -53,14 +53,15 @@ static const char *nearer_limit(const clm_bench_share *share)
 static void add_shares(json_t *row, const clm_bench_work *work, const clm_bench_share *share,
                        double seconds, const clm_device_limits *limits)
 {
-    json_t *more = json_pack(
-        "{s:f, s:f, s:f, s:f, s:s, s:f, s:f, s:f, s:f, s:f, s:f}", "gbps",
-        seconds > 0.0 ? work->bytes / seconds * 1e-9 : 0.0, "gops",
-        seconds > 0.0 ? work->operations / seconds * 1e-9 : 0.0, "memory_percent", share->memory,
-        "arithmetic_percent", share->arithmetic, "limit", nearer_limit(share), "limit_percent",
-        fmax(share->memory, share->arithmetic), "limit_read_gbps", limits->read_gbps,
-        "limit_fp32_gflops", limits->fp32_gflops, "limit_int8_gops", limits->int8_gops, "launch_us",
-        limits->launch_us, "roundtrip_us", limits->roundtrip_us);
+    json_t *more =
+        json_pack("{s:f, s:f, s:f, s:f, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "gbps",
+                  seconds > 0.0 ? work->bytes / seconds * 1e-9 : 0.0, "gops",
+                  seconds > 0.0 ? work->operations / seconds * 1e-9 : 0.0, "memory_percent",
+                  share->memory, "arithmetic_percent", share->arithmetic, "limit",
+                  nearer_limit(share), "limit_percent", fmax(share->memory, share->arithmetic),
+                  "limit_read_gbps", limits->read_gbps, "limit_fp32_gflops", limits->fp32_gflops,
+                  "limit_int8_gops", limits->int8_gops, "limit_bf16_gflops", limits->bf16_gflops,
+                  "launch_us", limits->launch_us, "roundtrip_us", limits->roundtrip_us);
 
     json_object_update(row, more);
     json_decref(more);
@@ -260,10 +261,11 @@ clm_status clm_bench_print_memory(clm_bench_printer *p, double gbps, clm_err *er
 
 static void print_limits(const clm_device_limits *l)
 {
-    if (l->read_gbps > 0.0)
-        printf("limits: reads %.1f GB/s, float %.0f GFLOP/s, 8-bit integers %.0f GOP/s, a launch "
-               "%.1f us, a round trip %.1f us\n",
-               l->read_gbps, l->fp32_gflops, l->int8_gops, l->launch_us, l->roundtrip_us);
+    if (l->read_gbps <= 0.0) return;
+    printf("limits: reads %.1f GB/s, float %.0f GFLOP/s, 8-bit integers %.0f GOP/s, ", l->read_gbps,
+           l->fp32_gflops, l->int8_gops);
+    if (l->bf16_gflops > 0.0) printf("bfloat16 tiles %.0f GFLOP/s, ", l->bf16_gflops);
+    printf("a launch %.1f us, a round trip %.1f us\n", l->launch_us, l->roundtrip_us);
 }
 
 void clm_bench_print_summary(clm_bench_printer *p)

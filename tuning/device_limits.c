@@ -141,11 +141,32 @@ clm_status clm_device_read_measure(clm_device *dev, double *gbps, clm_err *err)
 /* KIND of cl/limit_math.cl. */
 enum { KIND_FLOAT, KIND_DOT16, KIND_DOT4 };
 
+/* Where the kernels that calculate take their number of rounds. */
+enum { ROUNDS_ARG = 2 };
+
 /* One way to calculate: what is built, and the operations of a lane and round. */
 typedef struct math_way {
     int kind, lanes;
     double operations;
 } math_way;
+
+/* The most operations per second, in 1e9, if a round has `operations` of them. More rounds are run until
+ * the launch itself no longer counts. */
+static clm_status probe_rate(probe *p, clm_arg *args, size_t n_args, double operations,
+                             double *gops, clm_err *err)
+{
+    clm_status st = CLM_OK;
+    double seconds = 0.0;
+
+    for (int rounds = 1024; st == CLM_OK && seconds < MATH_SECONDS && rounds <= 1 << 24;
+         rounds *= 4) {
+        args[ROUNDS_ARG] = CLM_I32(rounds);
+        st = clm_kernel_set_args(p->kernel, args, n_args, err);
+        if (st == CLM_OK) st = probe_best(p, &seconds, err);
+        if (st == CLM_OK) *gops = fmax(*gops, operations * rounds / seconds * 1e-9);
+    }
+    return st;
+}
 
 static clm_status math_once(clm_device *dev, clm_buffer *out, const clm_buffer *factor,
                             const math_way *way, int chains, double *gops, clm_err *err)
@@ -160,20 +181,12 @@ static clm_status math_once(clm_device *dev, clm_buffer *out, const clm_buffer *
     const double operations = way->operations * (double)items * way->lanes * chains;
     /* Factor 1 and sum 0 keep floats finite; as integers any bits do. */
     const int one = 0x3F800000;
-    double seconds = 0.0;
+    clm_arg args[] = {CLM_BUF(out), CLM_BUF(factor), CLM_I32(0), CLM_I32(one), CLM_I32(0)};
     probe p;
     clm_status st = probe_init(&p, dev, "limit_math", defs, sizeof defs / sizeof *defs, items,
                                group_size(caps), err);
 
-    /* More rounds until the launch itself no longer counts. */
-    for (int rounds = 1024; st == CLM_OK && seconds < MATH_SECONDS && rounds <= 1 << 24;
-         rounds *= 4) {
-        const clm_arg args[] = {CLM_BUF(out), CLM_BUF(factor), CLM_I32(rounds), CLM_I32(one),
-                                CLM_I32(0)};
-        st = clm_kernel_set_args(p.kernel, args, sizeof args / sizeof *args, err);
-        if (st == CLM_OK) st = probe_best(&p, &seconds, err);
-        if (st == CLM_OK) *gops = fmax(*gops, operations * rounds / seconds * 1e-9);
-    }
+    if (st == CLM_OK) st = probe_rate(&p, args, sizeof args / sizeof *args, operations, gops, err);
     probe_clear(&p);
     return st;
 }
@@ -200,6 +213,34 @@ static clm_status measure_math(clm_device *dev, clm_device_limits *limits, clm_e
         st = math_once(dev, out, factor, way, chains[i % 2],
                        way->kind == KIND_FLOAT ? &limits->fp32_gflops : &limits->int8_gops, err);
     }
+    clm_buffer_destroy(factor);
+    clm_buffer_destroy(out);
+    return st;
+}
+
+/* Words of a tile, and operations of a round of cl/limit_tiles.cl. */
+enum { TILE = 256, TILE_OPERATIONS = 4 * 2 * 16 * 16 * 32 };
+
+static clm_status measure_tiles(clm_device *dev, double *gflops, clm_err *err)
+{
+    const clm_define def = {"AMX", 1};
+    const size_t items = item_count(clm_device_caps(dev), 4);
+    const uint32_t ones = 0x3F803F80; /* 1.0 twice */
+    uint32_t words[TILE];
+    clm_buffer *out = NULL, *factor = NULL;
+    probe p = {0};
+    clm_status st = clm_buffer_create(dev, CLM_ELEM_F32, items * TILE, &out, err);
+
+    for (size_t i = 0; i < TILE; i++) words[i] = ones;
+    if (st == CLM_OK) st = clm_buffer_create(dev, CLM_ELEM_I32, TILE, &factor, err);
+    if (st == CLM_OK) st = clm_buffer_write(factor, 0, TILE, words, err);
+    if (st == CLM_OK) st = probe_init(&p, dev, "limit_tiles", &def, 1, items, 1, err);
+    if (st == CLM_OK) {
+        clm_arg args[] = {CLM_BUF(out), CLM_BUF(factor), CLM_I32(0)};
+        st = probe_rate(&p, args, sizeof args / sizeof *args, (double)items * TILE_OPERATIONS,
+                        gflops, err);
+    }
+    probe_clear(&p);
     clm_buffer_destroy(factor);
     clm_buffer_destroy(out);
     return st;
@@ -243,6 +284,7 @@ clm_status clm_device_limits_measure(clm_device *dev, clm_device_limits *out, cl
     memset(out, 0, sizeof *out);
     st = clm_device_read_measure(dev, &out->read_gbps, err);
     if (st == CLM_OK) st = measure_math(dev, out, err);
+    if (st == CLM_OK && clm_device_caps(dev)->amx) st = measure_tiles(dev, &out->bf16_gflops, err);
     if (st == CLM_OK) st = measure_launch(dev, out, err);
     if (st != CLM_OK) {
         memset(out, 0, sizeof *out);

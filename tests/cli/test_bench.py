@@ -16,7 +16,7 @@ DEMO = ["-m", os.path.join(ROOT, "configs", "demo.gguf")]
 LLAMA_BENCH = ["model_filename", "model_type", "model_size", "model_n_params", "n_batch", "type_k", "type_v", "n_prompt",
                "n_gen", "n_depth", "test_time", "avg_ns", "stddev_ns", "avg_ts", "stddev_ts", "samples_ns", "samples_ts"]
 OURS = ["device", "weights", "activations", "median_ns", "median_ts", "gbps", "gops", "memory_percent", "arithmetic_percent", "limit",
-        "limit_percent", "limit_read_gbps", "limit_fp32_gflops", "limit_int8_gops", "launch_us", "roundtrip_us",
+        "limit_percent", "limit_read_gbps", "limit_fp32_gflops", "limit_int8_gops", "limit_bf16_gflops", "launch_us", "roundtrip_us",
         "kernel_seconds", "load_seconds", "warmup_seconds", "device_weight_bytes", "device_kv_bytes", "host_peak_bytes"]
 
 

@@ -9,6 +9,7 @@
 #include "runtime/ops/op_gemm_amx.h"
 #include "tests/ops/amx_emulator.h"
 #include "tests/ops/op_harness.h"
+#include "tuning/device_limits.h"
 
 /* ---- the emulator ---------------------------------------------------------------------------- */
 
@@ -103,6 +104,25 @@ static void check_case(clm_device *dev, const clm_shape *shape, uint32_t seed)
     clm_case_clear(&c);
 }
 
+/* The bench's measure of tiles runs on what has them. The capabilities are the device's own object, not a
+ * constant: a test may put words in its mouth. */
+static void check_limit(clm_device *dev)
+{
+    clm_caps *caps = (clm_caps *)clm_device_caps(dev);
+    const bool amx = caps->amx;
+    const unsigned long dots = clm_amx_emulated(CLM_AMX_DOT);
+    clm_device_limits limits;
+    clm_err err = {{0}};
+
+    caps->amx = true;
+    if (clm_device_limits_measure(dev, &limits, &err) != CLM_OK) fail_msg("%s", err.text);
+    caps->amx = amx;
+    fprintf(stderr, "%s: products of tiles at %.3g GFLOP/s%s\n", caps->name, limits.bf16_gflops,
+            amx ? "" : " by emulation");
+    assert_true(limits.bf16_gflops > 0.0);
+    assert_true(amx || clm_amx_emulated(CLM_AMX_DOT) > dots);
+}
+
 static void check_device(clm_device *dev, void *user)
 {
     const clm_caps *caps = clm_device_caps(dev);
@@ -128,6 +148,7 @@ static void check_device(clm_device *dev, void *user)
     fprintf(stderr, "%s (%s): %lu products of tiles emulated\n", caps->name, caps->platform_name,
             clm_amx_emulated(CLM_AMX_DOT) - dots);
     assert_true(caps->amx || clm_amx_emulated(CLM_AMX_DOT) > dots);
+    check_limit(dev);
     ++*used;
 }
 

@@ -27,6 +27,8 @@ static void measure(clm_device *dev, void *user)
     assert_true(limits.read_gbps > 0.05 && limits.read_gbps < 1e5);
     assert_true(limits.fp32_gflops > 0.1 && limits.fp32_gflops < 1e7);
     assert_true(limits.int8_gops > 0.1 && limits.int8_gops < 1e8);
+    assert_true(clm_device_caps(dev)->amx ? limits.bf16_gflops > limits.fp32_gflops
+                                          : limits.bf16_gflops == 0.0);
     assert_true(limits.launch_us > 0.01 && limits.launch_us < 1e5);
     assert_true(limits.roundtrip_us > 0.1 && limits.roundtrip_us < 1e6);
 }
