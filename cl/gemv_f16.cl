@@ -1,6 +1,6 @@
 /* gemv_f16.cl: y[m][y_off + n] = sum_k x[m][k] * w[n][k], w in F32, F16 or BF16
  *
- * Reference  clm_ref_gemv_f16() in runtime/ops/ref_gemv_f16.c
+ * Reference  clm_ref_gemv() in runtime/ops/ref_gemv.c
  * Buffers    q: [tiles][columns][16] elements (runtime/ops/weight.h).
  *            x: [tokens][columns] f32. y: [tokens][ldy] f32; other columns stay as they are.
  * Launch     dimension 1 = token, local 1.

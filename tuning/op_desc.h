@@ -52,8 +52,7 @@ typedef struct clm_case {
 } clm_case;
 
 typedef struct clm_op_desc {
-    const char
-        *name; /* "gemv_q4": stem of cl/<name>.cl, op_<name>.c, ref_<name>.c, test_op_<name>.c */
+    const char *name;  /* "gemv_q4": stem of cl/<name>.cl and tests/ops/test_op_<name>.c */
     const char *entry; /* kernel entry point; usually the name */
     const char *text;  /* source of a kernel that is no file of cl/; NULL: cl/<name>.cl */
     const char *const *dims;

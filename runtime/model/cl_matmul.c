@@ -17,9 +17,6 @@
 #include "runtime/ops/op_gemm.h"
 #include "runtime/ops/op_gemm_amx.h"
 #include "runtime/ops/op_gemv.h"
-#include "runtime/ops/op_gemv_f16.h"
-#include "runtime/ops/op_gemv_q4.h"
-#include "runtime/ops/op_gemv_q8.h"
 #include "runtime/ops/op_linear.h"
 
 /* ---- operators and shapes -------------------------------------------------------------------- */
@@ -62,14 +59,11 @@ static clm_shape gemv_shape(const clm_weight_layout *l, size_t m, size_t rows, s
     s.v[CLM_GEMV_M] = (int)m;
     s.v[CLM_GEMV_N] = (int)rows;
     s.v[CLM_GEMV_K] = (int)l->columns;
-    if (clm_weight_quantised(l->format)) {
-        s.v[CLM_GEMV_GROUP] = (int)l->group;
-        s.v[CLM_GEMV_HAS_MIN] = l->has_min;
-    } else {
-        s.v[CLM_GEMV_FORMAT] = (int)l->format;
-    }
     s.v[CLM_GEMV_LDY] = (int)ldy;
     s.v[CLM_GEMV_Y_OFF] = (int)y_off;
+    s.v[CLM_GEMV_FORMAT] = (int)l->format;
+    s.v[CLM_GEMV_GROUP] = (int)l->group;
+    s.v[CLM_GEMV_HAS_MIN] = l->has_min;
     return s;
 }
 

@@ -5,7 +5,6 @@
 #include "runtime/ops/ref_weight.h"
 
 #include <string.h>
-#include "runtime/ops/op_gemv.h"
 #include "runtime/ops/ref.h"
 
 clm_ref_weight clm_ref_weight_of(const clm_case *c, const clm_weight_layout *layout)
@@ -76,33 +75,4 @@ double clm_ref_weight_value(const clm_ref_weight *w, size_t n, size_t k)
 {
     return clm_ref_weight_factor(w, n, k) * clm_ref_weight_level(w, n, k) +
            clm_ref_weight_offset(w, n, k);
-}
-
-static double product_element(const clm_ref_weight *w, const float *x, size_t n)
-{
-    const size_t group = clm_weight_group(&w->layout);
-    double sum = 0.0, factor = 1.0, offset = 0.0;
-
-    for (size_t k = 0; k < w->layout.columns; k++) {
-        if (k % group == 0) { /* they hold for a group: looked up once, for speed */
-            factor = clm_ref_weight_factor(w, n, k);
-            offset = clm_ref_weight_offset(w, n, k);
-        }
-        sum += (double)x[k] * (factor * clm_ref_weight_level(w, n, k) + offset);
-    }
-    return sum;
-}
-
-void clm_ref_product(clm_case *c, const clm_weight_layout *layout)
-{
-    const clm_ref_weight w = clm_ref_weight_of(c, layout);
-    const size_t ldy = (size_t)c->shape.v[CLM_GEMV_LDY], off = (size_t)c->shape.v[CLM_GEMV_Y_OFF];
-    const float *x = c->bufs[c->n_bufs - 2].data;
-    float *y = c->bufs[c->n_bufs - 1].expected;
-
-    clm_ref_untouched(&c->bufs[c->n_bufs - 1]);
-    for (size_t m = 0; m < (size_t)c->shape.v[CLM_GEMV_M]; m++) {
-        for (size_t n = 0; n < layout->rows; n++)
-            y[m * ldy + off + n] = (float)product_element(&w, x + m * layout->columns, n);
-    }
 }

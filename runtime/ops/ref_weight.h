@@ -29,7 +29,4 @@ double clm_ref_weight_offset(const clm_ref_weight *w, size_t n, size_t k);
 /* Element [n][k]. */
 double clm_ref_weight_value(const clm_ref_weight *w, size_t n, size_t k);
 
-/* Reference of gemv_*: sizes as in op_gemv.h, the last two buffers are x and y. */
-void clm_ref_product(clm_case *c, const clm_weight_layout *layout);
-
 #endif

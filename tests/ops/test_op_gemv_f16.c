@@ -1,6 +1,5 @@
 /* tests/ops/test_op_gemv_f16.c: cl/gemv_f16.cl against its reference, and the layout by hand. */
 #include "tests/ops/gemv_tests.h"
-#include "runtime/ops/op_gemv_f16.h"
 
 static void illegal_shapes_are_refused(void **state)
 {

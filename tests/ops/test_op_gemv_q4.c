@@ -1,19 +1,26 @@
 /* tests/ops/test_op_gemv_q4.c: cl/gemv_q4.cl against its reference, and the layout by hand. */
 #include "tests/ops/gemv_tests.h"
-#include "runtime/ops/op_gemv_q4.h"
 
 static void illegal_shapes_are_refused(void **state)
 {
-    /* M, N, K, LDY, Y_OFF, GROUP, HAS_MIN */
-    const clm_shape legal = {.v = {1, 16, 192, 20, 4, 64, 0}};
+    /* M, N, K, LDY, Y_OFF, FORMAT, GROUP, HAS_MIN */
+    const clm_shape legal = {.v = {1, 16, 192, 20, 4, CLM_FORMAT_Q4, 64, 0}};
     const clm_shape bad[] = {
-        {.v = {1, 16, 96, 20, 4, 64, 0}},   {.v = {1, 16, 160, 20, 4, 64, 0}},
-        {.v = {1, 16, 192, 20, 4, 128, 0}}, {.v = {1, 16, 48, 20, 4, 16, 0}},
-        {.v = {1, 16, 192, 20, 4, 48, 0}},  {.v = {1, 16, 192, 20, 4, 8, 0}},
-        {.v = {1, 16, 192, 20, 4, -1, 0}},  {.v = {1, 16, 192, 20, 4, 64, 3}},
-        {.v = {1, 16, 192, 19, 4, 64, 0}},  {.v = {1, 16, 192, 20, -1, 64, 0}},
-        {.v = {0, 16, 192, 20, 4, 64, 0}},  {.v = {1, 0, 192, 20, 4, 64, 0}},
-        {.v = {1, 16, 0, 20, 4, 64, 0}},    {.v = {1, 2147483647, 192, 2147483647, 0, 64, 0}},
+        {.v = {1, 16, 192, 20, 4, CLM_FORMAT_Q8, 64, 0}},
+        {.v = {1, 16, 96, 20, 4, CLM_FORMAT_Q4, 64, 0}},
+        {.v = {1, 16, 160, 20, 4, CLM_FORMAT_Q4, 64, 0}},
+        {.v = {1, 16, 192, 20, 4, CLM_FORMAT_Q4, 128, 0}},
+        {.v = {1, 16, 48, 20, 4, CLM_FORMAT_Q4, 16, 0}},
+        {.v = {1, 16, 192, 20, 4, CLM_FORMAT_Q4, 48, 0}},
+        {.v = {1, 16, 192, 20, 4, CLM_FORMAT_Q4, 8, 0}},
+        {.v = {1, 16, 192, 20, 4, CLM_FORMAT_Q4, -1, 0}},
+        {.v = {1, 16, 192, 20, 4, CLM_FORMAT_Q4, 64, 3}},
+        {.v = {1, 16, 192, 19, 4, CLM_FORMAT_Q4, 64, 0}},
+        {.v = {1, 16, 192, 20, -1, CLM_FORMAT_Q4, 64, 0}},
+        {.v = {0, 16, 192, 20, 4, CLM_FORMAT_Q4, 64, 0}},
+        {.v = {1, 0, 192, 20, 4, CLM_FORMAT_Q4, 64, 0}},
+        {.v = {1, 16, 0, 20, 4, CLM_FORMAT_Q4, 64, 0}},
+        {.v = {1, 2147483647, 192, 2147483647, 0, CLM_FORMAT_Q4, 64, 0}},
     };
 
     (void)state;
@@ -41,7 +48,7 @@ static void illegal_configurations_are_refused(void **state)
  * 3, high nibble; row 21 is row 5 of tile 1. The tile has 3 blocks. */
 static void check_layout(clm_device *dev, void *user)
 {
-    clm_case c = {.shape = {.v = {1, 32, 96, 32, 0, 32, 1}}};
+    clm_case c = {.shape = {.v = {1, 32, 96, 32, 0, CLM_FORMAT_Q4, 32, 1}}};
     float *want;
 
     (void)user;
@@ -57,7 +64,7 @@ static void check_layout(clm_device *dev, void *user)
 /* The same without minimums. */
 static void check_centre(clm_device *dev, void *user)
 {
-    clm_case c = {.shape = {.v = {1, 16, 32, 16, 0, 0, 0}}};
+    clm_case c = {.shape = {.v = {1, 16, 32, 16, 0, CLM_FORMAT_Q4, 0, 0}}};
     float *want;
 
     (void)user;

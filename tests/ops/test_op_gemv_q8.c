@@ -1,16 +1,16 @@
 /* tests/ops/test_op_gemv_q8.c: cl/gemv_q8.cl against its reference, and the layout by hand. */
 #include "tests/ops/gemv_tests.h"
-#include "runtime/ops/op_gemv_q8.h"
 
 static void illegal_shapes_are_refused(void **state)
 {
-    /* M, N, K, LDY, Y_OFF, GROUP, HAS_MIN */
-    const clm_shape legal = {.v = {1, 16, 128, 20, 4, 0, 1}};
+    /* M, N, K, LDY, Y_OFF, FORMAT, GROUP, HAS_MIN */
+    const clm_shape legal = {.v = {1, 16, 128, 20, 4, CLM_FORMAT_Q8, 0, 1}};
     const clm_shape bad[] = {
-        {.v = {1, 16, 160, 20, 4, 64, 0}},
-        {.v = {1, 16, 33, 20, 4, 0, 0}},
-        {.v = {1, 16, 128, 20, 5, 32, 0}},
-        {.v = {-1, 16, 128, 20, 4, 32, 0}},
+        {.v = {1, 16, 128, 20, 4, CLM_FORMAT_Q4, 32, 0}},
+        {.v = {1, 16, 160, 20, 4, CLM_FORMAT_Q8, 64, 0}},
+        {.v = {1, 16, 33, 20, 4, CLM_FORMAT_Q8, 0, 0}},
+        {.v = {1, 16, 128, 20, 5, CLM_FORMAT_Q8, 32, 0}},
+        {.v = {-1, 16, 128, 20, 4, CLM_FORMAT_Q8, 32, 0}},
     };
 
     (void)state;
@@ -24,7 +24,7 @@ static void illegal_shapes_are_refused(void **state)
  * row 21 is row 5 of tile 1. The tile has 3 blocks. */
 static void check_layout(clm_device *dev, void *user)
 {
-    clm_case c = {.shape = {.v = {1, 32, 96, 32, 0, 16, 0}}};
+    clm_case c = {.shape = {.v = {1, 32, 96, 32, 0, CLM_FORMAT_Q8, 16, 0}}};
     float *want;
 
     (void)user;
