@@ -86,6 +86,28 @@ CLM_INLINE void kv_store1(const float v, const float scale, const size_t i, __gl
 #endif
 }
 
+/* Both for 16 elements side by side, each with its scale. */
+CLM_INLINE float16 kv_store16(const float16 v, const float16 scale, __global KV_ELEM *p)
+{
+#if KV_TYPE == 0
+    (void)scale;
+    vstore16(v, 0, p);
+    return v;
+#elif KV_TYPE == 1
+    const ushort16 bits = clm_half_bits16(v);
+
+    (void)scale;
+    vstore16(bits, 0, (__global ushort *)p);
+    return vload_half16(0, (const half *)&bits);
+#else
+    const float16 level = select((float16)(0.0f), clamp(rint(v / scale), -127.0f, 127.0f),
+                                 isgreater(scale, (float16)(0.0f)));
+
+    vstore16(convert_char16_sat(level), 0, p);
+    return level * scale;
+#endif
+}
+
 /* A key's length from its square, for kmax: +infinity when it is no number. */
 CLM_INLINE float kv_length(const float square)
 {

@@ -9,6 +9,7 @@
  *                     q = round(x / scale) within -127..127; a row of zeros has scale 0
  * Launch     2-D: local = (WG, 1), global = (n_kv_heads * WG, blocks of 16 positions that rows touch):
  *            a group per head and block. With WG > 1 item = lane * 16 + position in the block.
+ *            With WG 1 a block that is written whole goes in vectors, if head_dim is a multiple of 16.
  * Tunables   WG  1, for CPUs, or a multiple of 16
  * Limits     any head_dim; pos0 + rows <= ctx, which the host checks. (Not here: a return in front of barriers makes
  *            PoCL 3.1 run the first work-item apart from the others, and conditions it keeps across
@@ -62,6 +63,68 @@ CLM_INLINE float largest(__global const float *src, const int lane, const int wr
     return top;
 }
 
+#if WG == 1
+/* Scales of 16 rows of x, which are stored as well; ones for types that have none. */
+CLM_INLINE float16 block_scales(__global const float *x, const int ld, const int head_dim,
+                                __global half *stored)
+{
+#if KV_TYPE == 2
+    float scale[16];
+
+    for (int m = 0; m < 16; m++) {
+        float16 top = 0.0f;
+
+        for (int d = 0; d < head_dim; d += 16)
+            top = fmax(top, fabs(vload16(0, x + (size_t)m * (size_t)ld + d)));
+        scale[m] = kv_int8_scale(clm_max16(top));
+        vstore_half_rte(scale[m], (size_t)m, stored);
+    }
+    return vload16(0, scale);
+#else
+    return (float16)(1.0f);
+#endif
+}
+
+/* A whole block of 16 keys from the rows of x on: 16 by 16 elements are turned round at a time. Returns
+ * the largest length. */
+CLM_INLINE float store_keys(__global const float *x, const int ld, const int head_dim,
+                            __global KV_ELEM *k, __global half *ks)
+{
+    const float16 scale = block_scales(x, ld, head_dim, ks);
+    float tile[256], squares[16], top = 0.0f;
+    float16 square = 0.0f;
+
+    for (int d = 0; d < head_dim; d += 16) {
+        for (int m = 0; m < 16; m++) {
+            __global const float *row = x + (size_t)m * (size_t)ld + d;
+
+#pragma unroll
+            for (int i = 0; i < 16; i++) tile[i * 16 + m] = row[i];
+        }
+        for (int i = 0; i < 16; i++) {
+            const float16 key = kv_store16(vload16((size_t)i, tile), scale, k + (d + i) * 16);
+
+            square += key * key;
+        }
+    }
+    vstore16(square, 0, squares);
+    for (int m = 0; m < 16; m++) top = fmax(top, kv_length(squares[m]));
+    return top;
+}
+
+CLM_INLINE void store_values(__global const float *x, const int ld, const int head_dim,
+                             __global KV_ELEM *v, __global half *vs)
+{
+    float scales[16];
+
+    vstore16(block_scales(x, ld, head_dim, vs), 0, scales);
+    for (int m = 0; m < 16; m++) {
+        for (int d = 0; d < head_dim; d += 16)
+            kv_store16(vload16(0, x + (size_t)m * (size_t)ld + d), scales[m], v + m * head_dim + d);
+    }
+}
+#endif
+
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1)))
 void kv_store(__global const float *restrict x, __global KV_ELEM *restrict k,
               __global KV_ELEM *restrict v, __global half *restrict ks, __global half *restrict vs,
@@ -76,6 +139,18 @@ void kv_store(__global const float *restrict x, __global KV_ELEM *restrict k,
     const size_t row_block = h * (size_t)(padded / 16) + block;
     float length = 0.0f; /* the longest key among this item's positions */
 
+#if WG == 1
+    const int start = (int)block * 16 - pos0;
+
+    if (start >= 0 && start + 16 <= rows && head_dim % 16 == 0) {
+        __global const float *from = x + (size_t)start * (size_t)ld + h * (size_t)head_dim;
+        const size_t pos = row_block * 16, to = pos * (size_t)head_dim;
+
+        kmax[row_block] = store_keys(from + k_off, ld, head_dim, k + to, ks + pos);
+        store_values(from + v_off, ld, head_dim, v + to, vs + pos);
+        return;
+    }
+#endif
     for (int first = 0; first < 16; first += AT_ONCE) {
         const int at = first + lid % AT_ONCE;
         const int m = (int)block * 16 + at - pos0;

@@ -141,6 +141,7 @@ static const clm_shape k_test[] = {
     ALL_TYPES(33, 6 * 32, 3, 32, 63, 0), ALL_TYPES(2, 5 * 80, 5, 80, 257, 1),
     ALL_TYPES(1, 5120, 40, 128, 65, 64), ALL_TYPES(3, 63, 2, 63, 8, 0),
     ALL_TYPES(2, 65, 1, 65, 8, 6),       ALL_TYPES(1, 0, 2, 512, 3, 1),
+    ALL_TYPES(40, 96, 2, 48, 80, 21),
 };
 static const clm_shape k_tune[] = {
     SHAPE(1, 5120, 40, 128, 4096, 511, CLM_CACHE_F16),
