@@ -25,37 +25,52 @@ void gemm_q4(GEMM_ARGS)
 
 #pragma unroll
     for (int t = 0; t < T; t++) acc[t] = 0.0f;
-    for (int b = 0; b < blocks; b++) {
-        int16 c[T];
+    for (int b = 0; b < blocks;) {
+        const size_t group = groups + (size_t)GROUP_OF(b, 0);
+        const int end = GROUP_END(b, blocks);
+        const float16 s = vload_half16(group, scale);
+#if HAS_MIN
+        /* With a minimum the level of 0 is taken off together with it, once for all blocks of a group:
+         * sum_k (s (q - 8) + min) x = s sum_k q x + (min - 8 s) sum_k x. */
+        const float16 low = CLM_MINIMUM(HAS_MIN, s, vload_half16(group, minimum)) - 8.0f * s;
+        float sum_x[T];
 
 #pragma unroll
-        for (int t = 0; t < T; t++) c[t] = (int16)(-8 * sum[t]);
-#pragma unroll
-        for (int j = 0; j < 4; j++) {
-            const uint16 v = vload16(j, words);
-            const uint16 low = v & 0x0f0f0f0fu, high = (v >> 4u) & 0x0f0f0f0fu;
+        for (int t = 0; t < T; t++) sum_x[t] = 0.0f;
+#endif
+
+        for (; b < end; b++) {
+            int16 c[T];
 
 #pragma unroll
-            for (int t = 0; t < T; t++) c[t] = clm_dot16_u7(low, xp + 2 * j * T + t, c[t]);
+            for (int t = 0; t < T; t++) c[t] = (int16)(HAS_MIN ? 0 : -8 * sum[t]);
 #pragma unroll
-            for (int t = 0; t < T; t++) c[t] = clm_dot16_u7(high, xp + (2 * j + 1) * T + t, c[t]);
-        }
-        const float16 s = vload_half16(groups + (size_t)GROUP_OF(b, 0), scale);
-#if HAS_MIN
-        const float16 low =
-            CLM_MINIMUM(HAS_MIN, s, vload_half16(groups + (size_t)GROUP_OF(b, 0), minimum));
-#endif
+            for (int j = 0; j < 4; j++) {
+                const uint16 v = vload16(j, words);
+                const uint16 even = v & 0x0f0f0f0fu, odd = (v >> 4u) & 0x0f0f0f0fu;
+
 #pragma unroll
-        for (int t = 0; t < T; t++) {
-            acc[t] += convert_float16(c[t]) * (s * d[t]);
+                for (int t = 0; t < T; t++) c[t] = clm_dot16_u7(even, xp + 2 * j * T + t, c[t]);
+#pragma unroll
+                for (int t = 0; t < T; t++)
+                    c[t] = clm_dot16_u7(odd, xp + (2 * j + 1) * T + t, c[t]);
+            }
+#pragma unroll
+            for (int t = 0; t < T; t++) {
+                acc[t] += convert_float16(c[t]) * (s * d[t]);
 #if HAS_MIN
-            acc[t] += low * (d[t] * (float)sum[t]);
+                sum_x[t] += d[t] * (float)sum[t];
 #endif
+            }
+            words += 64;
+            xp += 8 * T;
+            d += T;
+            sum += T;
         }
-        words += 64;
-        xp += 8 * T;
-        d += T;
-        sum += T;
+#if HAS_MIN
+#pragma unroll
+        for (int t = 0; t < T; t++) acc[t] += low * sum_x[t];
+#endif
     }
     gemm_store(y + panel * T * (size_t)ldy + (size_t)y_off + tile * 16, acc, rows - (int)tile * 16,
                tokens - (int)panel * T, ldy);
