@@ -18,6 +18,7 @@
  *            multiple of LANE_T.
  */
 #include "dot.cl"
+#include "weight_group.cl"
 
 #ifndef T
 #define T 12
@@ -25,14 +26,8 @@
 #ifndef FAMILY
 #define FAMILY 0
 #endif
-#ifndef GROUP
-#define GROUP 32
-#endif
-#ifndef HAS_MIN
-#define HAS_MIN 0
-#endif
-#if T < 1 || T > 64 || HAS_MIN < 0 || HAS_MIN > 2
-#error "gemm: T must be 1 to 64, HAS_MIN 0 to 2"
+#if T < 1 || T > 64
+#error "gemm: T must be 1 to 64"
 #endif
 
 #define GEMM_ARGS                                                                                  \

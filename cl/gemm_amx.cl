@@ -18,15 +18,10 @@
  * Limits     rows and tokens: any number.  columns, first, CHUNK multiples of 32, columns of GROUP.
  */
 #include "amx.cl"
+#include "weight_group.cl"
 
 #ifndef FORMAT
 #define FORMAT 4
-#endif
-#ifndef GROUP
-#define GROUP 32
-#endif
-#ifndef HAS_MIN
-#define HAS_MIN 0
 #endif
 #ifndef CHUNK
 #define CHUNK 64
@@ -37,8 +32,8 @@
 #if FORMAT != 4 && FORMAT != 8
 #error "gemm_amx: FORMAT must be 4 or 8"
 #endif
-#if GROUP < 0 || (GROUP % 32 != 0 && (GROUP != 16 || FORMAT == 4))
-#error "gemm_amx: GROUP must be 0, a multiple of 32, or 16 with FORMAT 8"
+#if FORMAT == 4 && PARTS != 1
+#error "gemm_amx: GROUP 16 is for 8-bit weights"
 #endif
 #if CHUNK < 32 || CHUNK % 32 != 0 || ROWS < 32 || ROWS % 32 != 0
 #error "gemm_amx: CHUNK and ROWS must be multiples of 32"
@@ -47,7 +42,6 @@
 #define TILES       (ROWS / 16)
 #define BLOCKS      (CHUNK / 32)
 #define BLOCK_WORDS (FORMAT * 16) /* of a tile of 16 rows: 32 columns */
-#include "weight_group.cl"
 
 /* Helpers have no `restrict`: Oclgrind 21.10 does not know what becomes of it when they are inlined. */
 

@@ -1,13 +1,12 @@
 /* gemm_q4.cl: int8 activations of many tokens times 4-bit blocks; formula, buffers, launch: gemm.cl
  *
- * Build  GROUP elements per scale: 0 (a whole row) or a multiple of 32
+ * Build  GROUP, HAS_MIN: weight_group.cl, GROUP not 16
  */
 #include "gemm.cl"
 
-#if GROUP < 0 || GROUP % 32 != 0
-#error "gemm_q4: GROUP must be 0 or a multiple of 32"
+#if PARTS != 1
+#error "gemm_q4: GROUP 16 is for 8-bit weights"
 #endif
-#include "weight_group.cl"
 
 #if FAMILY == 0
 
@@ -31,8 +30,9 @@ void gemm_q4(GEMM_ARGS)
         const float16 s = vload_half16(group, scale);
 #if HAS_MIN
         /* With a minimum the level of 0 is taken off together with it, once for all blocks of a group:
-         * sum_k (s (q - 8) + min) x = s sum_k q x + (min - 8 s) sum_k x. */
-        const float16 low = CLM_MINIMUM(HAS_MIN, s, vload_half16(group, minimum)) - 8.0f * s;
+         * sum_k (s (q - 8) + min) x = s sum_k q x + (min - 8 s) sum_k x. Both terms are float sums of the
+         * size of 8 s sum_k |x|, so rounding costs a few times what it does with centred levels. */
+        const float16 offset = CLM_MINIMUM(HAS_MIN, s, vload_half16(group, minimum)) - 8.0f * s;
         float sum_x[T];
 
 #pragma unroll
@@ -47,13 +47,13 @@ void gemm_q4(GEMM_ARGS)
 #pragma unroll
             for (int j = 0; j < 4; j++) {
                 const uint16 v = vload16(j, words);
-                const uint16 even = v & 0x0f0f0f0fu, odd = (v >> 4u) & 0x0f0f0f0fu;
+                const uint16 low = v & 0x0f0f0f0fu, high = (v >> 4u) & 0x0f0f0f0fu;
 
 #pragma unroll
-                for (int t = 0; t < T; t++) c[t] = clm_dot16_u7(even, xp + 2 * j * T + t, c[t]);
+                for (int t = 0; t < T; t++) c[t] = clm_dot16_u7(low, xp + 2 * j * T + t, c[t]);
 #pragma unroll
                 for (int t = 0; t < T; t++)
-                    c[t] = clm_dot16_u7(odd, xp + (2 * j + 1) * T + t, c[t]);
+                    c[t] = clm_dot16_u7(high, xp + (2 * j + 1) * T + t, c[t]);
             }
 #pragma unroll
             for (int t = 0; t < T; t++) {
@@ -69,7 +69,7 @@ void gemm_q4(GEMM_ARGS)
         }
 #if HAS_MIN
 #pragma unroll
-        for (int t = 0; t < T; t++) acc[t] += low * sum_x[t];
+        for (int t = 0; t < T; t++) acc[t] += offset * sum_x[t];
 #endif
     }
     gemm_store(y + panel * T * (size_t)ldy + (size_t)y_off + tile * 16, acc, rows - (int)tile * 16,

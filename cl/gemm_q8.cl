@@ -1,13 +1,9 @@
 /* gemm_q8.cl: int8 activations of many tokens times 8-bit blocks; formula, buffers, launch: gemm.cl
  *
- * Build  GROUP elements per scale: 0 (a whole row), 16 or a multiple of 32
+ * Build  GROUP, HAS_MIN: weight_group.cl
  */
 #include "gemm.cl"
 
-#if GROUP < 0 || (GROUP != 16 && GROUP % 32 != 0)
-#error "gemm_q8: GROUP must be 0, 16 or a multiple of 32"
-#endif
-#include "weight_group.cl"
 #define SLICES (8 / PARTS)
 
 #if FAMILY == 0

@@ -12,20 +12,14 @@
  *            FAMILY 0 (CPU): dimension 0 = tiles of 16 rows / TILES, local 1; lanes = rows.
  *            FAMILY 1 (GPU): dimension 0 = tiles * 16 * KSPLIT, local 16 * KSPLIT; item =
  *            split * 16 + row; a split takes every KSPLIT-th block, local memory adds them.
- * Build      GROUP elements per scale (0: a whole row), HAS_MIN
+ * Build      GROUP, HAS_MIN: weight_group.cl
  * Tunables   FAMILY, KSPLIT (FAMILY 1), TILES (FAMILY 0: tiles per work-item, which share the
  *            loads and the sum of x); space: runtime/ops/op_gemv.c
  * Limits     columns a multiple of 32 and of GROUP; rows and tokens >= 1, any value.
  *
- * A block is taken in PARTS, each under one scale. Larger groups are taken block by block too: the
- * scale is loaded again, but sums stay short, which keeps them exact.
+ * Groups of several blocks are taken block by block too: the scale is loaded again, but sums stay
+ * short, which keeps them exact.
  */
-#ifndef GROUP
-#define GROUP 32
-#endif
-#ifndef HAS_MIN
-#define HAS_MIN 0
-#endif
 #ifndef FAMILY
 #define FAMILY 0
 #endif
@@ -34,12 +28,6 @@
 #endif
 #ifndef TILES
 #define TILES 1
-#endif
-#if GROUP != 0 && GROUP != 16 && (GROUP < 0 || GROUP % 32 != 0)
-#error "gemv: GROUP must be 0, 16 or a multiple of 32"
-#endif
-#if HAS_MIN < 0 || HAS_MIN > 2
-#error "gemv: HAS_MIN must be 0, 1 or 2"
 #endif
 #if FAMILY != 0 && FAMILY != 1
 #error "gemv: FAMILY must be 0 or 1"
@@ -56,10 +44,11 @@
 #else
 #define LEVELS(sum, sum_x) ((sum) - (float)(CENTRE) * (sum_x))
 #endif
+/* Nothing without minima: adding 0 would be a sum of its own. */
 #if HAS_MIN
-#define MINIMA(s, stored, sum_x) (CLM_MINIMUM(HAS_MIN, s, stored) * (sum_x))
+#define ADD_MINIMA(acc, s, stored, sum_x) (acc) += CLM_MINIMUM(HAS_MIN, s, stored) * (sum_x)
 #else
-#define MINIMA(s, stored, sum_x) 0.0f
+#define ADD_MINIMA(acc, s, stored, sum_x)
 #endif
 
 #if FAMILY == 0
@@ -104,8 +93,8 @@ void GEMV(__global const uint *restrict q, __global const half *restrict scale,
 #pragma unroll
                 for (int j = 0; j < SLICES; j++)
                     add_rows(sum, vload16(slice + (size_t)j, q), xp + SLICE * j);
-                acc[t] += s * LEVELS(sum[0] + sum[1], sum_x) +
-                          MINIMA(s, vload_half16(g, minimum), sum_x);
+                acc[t] += s * LEVELS(sum[0] + sum[1], sum_x);
+                ADD_MINIMA(acc[t], s, vload_half16(g, minimum), sum_x);
             }
         }
     }
@@ -146,8 +135,8 @@ void GEMV(__global const uint *restrict q, __global const half *restrict scale,
             for (int j = p * SLICES; j < (p + 1) * SLICES; j++)
                 add_row(&sum, &sum_x, words[(size_t)b * (512 / SLICE) + (size_t)(j * 16)],
                         xt + b * 32 + j * SLICE);
-            acc += s * clm_sum4(LEVELS(sum, sum_x)) +
-                   MINIMA(s, vload_half(g, minimum), clm_sum4(sum_x));
+            acc += s * clm_sum4(LEVELS(sum, sum_x));
+            ADD_MINIMA(acc, s, vload_half(g, minimum), clm_sum4(sum_x));
         }
     }
     acc = clm_split_sum(part, item, KSPLIT, acc);

@@ -59,6 +59,13 @@ CLM_INLINE float kv_int8(const float v, const float scale)
     return scale > 0.0f ? clamp(rint(v / scale), -127.0f, 127.0f) : 0.0f;
 }
 
+/* The same of 16 elements, each with its scale: positions must not differ by the path that stored them. */
+CLM_INLINE float16 kv_int8_16(const float16 v, const float16 scale)
+{
+    return select((float16)(0.0f), clamp(rint(v / scale), -127.0f, 127.0f),
+                  isgreater(scale, (float16)(0.0f)));
+}
+
 /* `v` as it comes back from a cache (`scale`: int8 only), and storing it. */
 CLM_INLINE float kv_round(const float v, const float scale)
 {
@@ -100,8 +107,7 @@ CLM_INLINE float16 kv_store16(const float16 v, const float16 scale, __global KV_
     vstore16(bits, 0, (__global ushort *)p);
     return vload_half16(0, (const half *)&bits);
 #else
-    const float16 level = select((float16)(0.0f), clamp(rint(v / scale), -127.0f, 127.0f),
-                                 isgreater(scale, (float16)(0.0f)));
+    const float16 level = kv_int8_16(v, scale);
 
     vstore16(convert_char16_sat(level), 0, p);
     return level * scale;

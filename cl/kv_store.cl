@@ -11,7 +11,7 @@
  *            a group per head and block. With WG > 1 item = lane * 16 + position in the block.
  *            With WG 1 a block that is written whole goes in vectors, if head_dim is a multiple of 16.
  * Tunables   WG  1, for CPUs, or a multiple of 16
- * Limits     any head_dim; pos0 + rows <= ctx, which the host checks. (Not here: a return in front of barriers makes
+ * Limits     any head_dim; pos0 + rows <= ctx, which the host checks. (No return in front of barriers with WG > 1: it makes
  *            PoCL 3.1 run the first work-item apart from the others, and conditions it keeps across
  *            a barrier are then the first item's: loops with nothing to do ran on and on.)
  */
@@ -85,8 +85,8 @@ CLM_INLINE float16 block_scales(__global const float *x, const int ld, const int
 #endif
 }
 
-/* A whole block of 16 keys from the rows of x on: 16 by 16 elements are turned round at a time. Returns
- * the largest length. */
+/* A whole block of 16 keys from the rows of x on: 16 by 16 elements are transposed at a time. Returns the
+ * largest length. */
 CLM_INLINE float store_keys(__global const float *x, const int ld, const int head_dim,
                             __global KV_ELEM *k, __global half *ks)
 {
@@ -148,7 +148,7 @@ void kv_store(__global const float *restrict x, __global KV_ELEM *restrict k,
 
         kmax[row_block] = store_keys(from + k_off, ld, head_dim, k + to, ks + pos);
         store_values(from + v_off, ld, head_dim, v + to, vs + pos);
-        return;
+        return; /* in front of barriers, which a group of one item may */
     }
 #endif
     for (int first = 0; first < 16; first += AT_ONCE) {

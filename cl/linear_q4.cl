@@ -1,17 +1,11 @@
 /* linear_q4.cl: a fused product with a matrix of 4-bit blocks; formula, buffers and launch: linear.cl
  *
- * Build  GROUP elements per scale: 32, 64, 128 or another multiple of 32; 0: a whole row.  HAS_MIN
+ * Build  GROUP, HAS_MIN: weight_group.cl, GROUP not 16
  */
-#ifndef GROUP
-#define GROUP 32
-#endif
-#ifndef HAS_MIN
-#define HAS_MIN 0
-#endif
-#if GROUP < 0 || GROUP % 32 != 0 || HAS_MIN < 0 || HAS_MIN > 2
-#error "linear_q4: GROUP must be 0 or a multiple of 32, HAS_MIN 0 to 2"
-#endif
 #include "weight_group.cl"
+#if PARTS != 1
+#error "linear_q4: GROUP 16 is for 8-bit weights"
+#endif
 #include "linear.cl"
 
 #if FAMILY == 0

@@ -1,17 +1,7 @@
 /* linear_q8.cl: a fused product with a matrix of 8-bit blocks; formula, buffers and launch: linear.cl
  *
- * Build  GROUP elements per scale: 16, 32 or another multiple of 32; 0: a whole row.  HAS_MIN
+ * Build  GROUP, HAS_MIN: weight_group.cl
  */
-#ifndef GROUP
-#define GROUP 32
-#endif
-#ifndef HAS_MIN
-#define HAS_MIN 0
-#endif
-#if GROUP < 0 || (GROUP != 16 && GROUP % 32 != 0) || HAS_MIN < 0 || HAS_MIN > 2
-#error "linear_q8: GROUP must be 0, 16 or a multiple of 32, HAS_MIN 0 to 2"
-#endif
-
 #include "weight_group.cl"
 #define SLICES (8 / PARTS)
 #include "linear.cl"
