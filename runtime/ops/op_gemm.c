@@ -232,7 +232,7 @@ static double flops(const clm_shape *shape)
     SHAPE(1, 1, 32, 1, 0, 1, F, 32, 0), SHAPE(13, 33, 96, 40, 3, 12, F, 32, 1),                    \
         SHAPE(24, 100, 256, 100, 0, 12, F, 128, 0), SHAPE(7, 48, 96, 48, 0, 4, F, 0, 2),           \
         SHAPE(5, 17, 64, 17, 0, 16, F, 64, 1), SHAPE(37, 130, 128, 131, 1, 32, F, 64, 1),          \
-        SHAPE(65, 83, 160, 90, 7, 12, F, 32, 0)
+        SHAPE(65, 83, 160, 90, 7, 12, F, 32, 0), SHAPE(13, 33, 4096, 40, 3, 12, F, 0, 1)
 /* Baichuan-13B, a prompt of 512: query, key and value; output; gate and up; down. */
 #define TUNE_SHAPES(F, GROUP, MIN)                                                                 \
     SHAPE(512, 15360, 5120, 15360, 0, 12, F, GROUP, MIN),                                          \

@@ -1,5 +1,6 @@
 /* tests/ops/test_op_kv_store.c: cl/kv_store.cl against clm_ref_kv_store(); half precision. */
 #include <math.h>
+#include "runtime/ops/kv_layout.h"
 #include "runtime/ops/op_kv_store.h"
 #include "runtime/ops/ref.h"
 #include "tests/ops/op_harness.h"
@@ -86,10 +87,44 @@ static void known_rows(clm_device *dev, void *user)
     clm_case_clear(&c);
 }
 
+/* The same values in every position of a whole block, which goes in vectors where WG is 1. */
+static void known_block(clm_device *dev, void *user)
+{
+    enum { POSITIONS = 16, HEAD_DIM = 16, KEYS = 2 * HEAD_DIM, LD = 2 * KEYS };
+    const float special[4] = {1.0f + 1.0f / 2048.0f, 1.0f + 3.0f / 2048.0f, -0x1.8p-25f, 1e6f};
+    const float tiny[4] = {1e-9f, -1e-9f, 0.0f, 0.0f};
+    const uint16_t bits[4] = {0x3C00, 0x3C02, 0x8001, 0x7C00};
+
+    (void)user;
+    for (int type = CLM_CACHE_F16; type <= CLM_CACHE_I8; type++) {
+        const float *row = type == CLM_CACHE_F16 ? special : tiny;
+        clm_case c = {.shape = {.v = {POSITIONS, LD, 0, KEYS, 2, HEAD_DIM, 32, 16, type}}};
+        clm_err err;
+        float *x;
+
+        assert_int_equal(clm_op_kv_store.fill(&c, 1, &err), CLM_OK);
+        x = c.bufs[0].data;
+        for (int i = 0; i < POSITIONS * LD; i++) x[i] = row[i % 4];
+        clm_ref_kv_store(&c);
+        clm_op_test_case(&clm_op_kv_store, dev, &c);
+        for (int d = 0; d < HEAD_DIM; d++) {
+            const size_t key = clm_kv_k_at(1, HEAD_DIM, 32, 16 + 5, (size_t)d);
+
+            if (type == CLM_CACHE_F16)
+                assert_int_equal(((const uint16_t *)c.bufs[1].expected)[key], bits[d % 4]);
+            else
+                assert_int_equal(((const int8_t *)c.bufs[1].expected)[key], 0);
+        }
+        assert_true(type == CLM_CACHE_I8 || isinf(((const float *)c.bufs[5].expected)[1]));
+        clm_case_clear(&c);
+    }
+}
+
 static void known_rows_on_devices(void **state)
 {
     (void)state;
     clm_op_test_devices(known_rows, NULL);
+    clm_op_test_devices(known_block, NULL);
 }
 
 static void launch_beyond_the_context(clm_device *dev, void *user)
