@@ -268,7 +268,7 @@ clm_status clm_bench_run(clm_bench *b, const clm_bench_test *test, size_t n, dou
     st = fill(b, test->n_depth, err);
     if (st == CLM_OK && !is_warm(b, test))
         st = run_once(b, test, test->n_gen > 0 ? 1 : 0, &out->warmup_seconds, err);
-    if (test->n_gen == 0) b->warm = *test;
+    if (st == CLM_OK && test->n_gen == 0) b->warm = *test;
     for (size_t i = 0; i < n && st == CLM_OK; i++) {
         st = run_once(b, test, test->n_gen, &samples[i], err);
         rates[i] = samples[i] > 0.0 ? tokens / samples[i] : 0.0;

@@ -50,7 +50,7 @@ typedef struct clm_bench_result {
     clm_bench_stats seconds, rate; /* rate in tokens per second */
     double warmup_seconds; /* the first run, which compiles what is left; 0: a prompt once more */
     clm_bench_work work;   /* of one repetition */
-    clm_bench_share share; /* of the mean repetition */
+    clm_bench_share share; /* of the median repetition */
     uint64_t peak_bytes;   /* most host memory so far; 0: unknown */
 } clm_bench_result;
 
@@ -63,7 +63,7 @@ clm_status clm_bench_run(clm_bench *b, const clm_bench_test *test, size_t n, dou
  * much different value means that other programs were busy. 0: cannot be measured now. */
 double clm_bench_read_again(clm_bench *b);
 
-/* Arithmetic limit of the device: the better of float and 8-bit integers. */
+/* Arithmetic limit of the device: the best of float, 8-bit integers and tiles, whatever a run itself uses. */
 double clm_bench_gops(const clm_device_limits *limits);
 
 /* One operator at one of its shapes. */
