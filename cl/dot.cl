@@ -53,9 +53,14 @@ CLM_INLINE int4 clm_dot4_by4(const uint4 w, const uint x, const int4 acc)
                   clm_dot4(w.s3, x, acc.s3));
 }
 
-/* 16 sums at once: acc.lane + sum_i w.lane.byte[i] * x[0].byte[i]. One word of x serves all lanes.
- * `clm_dot16_u7`: bytes of w are 0..127. `clm_dot16_i8`: signed; and CLM_DOT_I8_BIAS times the sum of
- * x's bytes comes on top, which the caller takes off once per sum. */
+/* 16 sums at once, by which one word of x serves all lanes.
+ *
+ * `clm_dot16_i8`: acc.lane + sum_i w.lane.byte[i] * x[0].byte[i]; and CLM_DOT_I8_BIAS times the sum of
+ * x's bytes comes on top, which the caller takes off once per sum.
+ *
+ * `clm_dot16_u4`: the same of bytes 0..15 of w, for at most eight words: the 32 columns of a block. Sums begin
+ * with clm_u4_start(-8 * sum of x), or 0, and are integers only behind clm_u4_sums(): AVX2 keeps two
+ * halves of a sum in 16 bits until then. They fit: the levels are -8..7 then, and 8 * 127 * 32 < 2^15. */
 #if DOT == 4
 
 /* A memory operand with the broadcast {1to16}. Braces need %, or they are taken for a choice of
@@ -64,7 +69,7 @@ CLM_INLINE int4 clm_dot4_by4(const uint4 w, const uint x, const int4 acc)
     __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(w), "m"(*(x)))
 #define CLM_DOT_I8_BIAS 128
 
-CLM_INLINE int16 clm_dot16_u7(const uint16 w, __global const uint *x, int16 acc)
+CLM_INLINE int16 clm_dot16_u4(const uint16 w, __global const uint *x, int16 acc)
 {
     CLM_VPDPBUSD(acc, w, x);
     return acc;
@@ -82,40 +87,49 @@ CLM_INLINE int16 clm_dot16_i8(const uint16 w, __global const uint *x, int16 acc)
 
 #define CLM_DOT_I8_BIAS 0
 
-/* The pairs of vpmaddubsw stay within 16 bits: 2 * 127 * 127, and 2 * 128 * 127 in the other. */
-CLM_INLINE int8 clm_maddubs(const uint8 w, const uint8 x, const int8 acc)
+/* Sums of pairs of products, unsigned times signed bytes, saturated to 16 bits: 2 * 128 * 127 is not. */
+CLM_INLINE short16 clm_maddubs(const uint8 w, const uint8 x)
 {
-    const uint8 ones = (uint8)(0x00010001u);
-    uint8 pairs;
-    int8 quads;
+    short16 pairs;
 
     __asm__("vpmaddubsw %2, %1, %0" : "=x"(pairs) : "x"(w), "x"(x));
+    return pairs;
+}
+
+/* Sums of the pairs of 16 bits. */
+CLM_INLINE int8 clm_add_pairs(const short16 pairs)
+{
+    const short16 ones = (short16)(1);
+    int8 quads;
+
     __asm__("vpmaddwd %2, %1, %0" : "=x"(quads) : "x"(pairs), "x"(ones));
-    return acc + quads;
+    return quads;
 }
 
 /* |w| and x with w's sign: the product is the same, and the first factor unsigned. */
-CLM_INLINE int8 clm_maddubs_signed(const uint8 w, const uint8 x, const int8 acc)
+CLM_INLINE int8 clm_dot8_i8(const uint8 w, const uint8 x)
 {
     uint8 size, with_sign;
 
     __asm__("vpabsb %1, %0" : "=x"(size) : "x"(w));
     __asm__("vpsignb %2, %1, %0" : "=x"(with_sign) : "x"(x), "x"(w));
-    return clm_maddubs(size, with_sign, acc);
-}
-
-CLM_INLINE int16 clm_dot16_u7(const uint16 w, __global const uint *x, const int16 acc)
-{
-    const uint8 all = (uint8)(x[0]);
-
-    return (int16)(clm_maddubs(w.lo, all, acc.lo), clm_maddubs(w.hi, all, acc.hi));
+    return clm_add_pairs(clm_maddubs(size, with_sign));
 }
 
 CLM_INLINE int16 clm_dot16_i8(const uint16 w, __global const uint *x, const int16 acc)
 {
     const uint8 all = (uint8)(x[0]);
 
-    return (int16)(clm_maddubs_signed(w.lo, all, acc.lo), clm_maddubs_signed(w.hi, all, acc.hi));
+    return acc + (int16)(clm_dot8_i8(w.lo, all), clm_dot8_i8(w.hi, all));
+}
+
+/* 2 * 15 * 127 a word, so that eight stay within 16 bits. */
+CLM_INLINE int16 clm_dot16_u4(const uint16 w, __global const uint *x, const int16 acc)
+{
+    const uint8 all = (uint8)(x[0]);
+
+    return (int16)(as_int8(as_short16(acc.lo) + clm_maddubs(w.lo, all)),
+                   as_int8(as_short16(acc.hi) + clm_maddubs(w.hi, all)));
 }
 
 #else
@@ -134,9 +148,31 @@ CLM_INLINE int16 clm_dot16_i8(const uint16 w, __global const uint *x, int16 acc)
     return acc;
 }
 
-CLM_INLINE int16 clm_dot16_u7(const uint16 w, __global const uint *x, const int16 acc)
+CLM_INLINE int16 clm_dot16_u4(const uint16 w, __global const uint *x, const int16 acc)
 {
-    return clm_dot16_i8(w, x, acc); /* 0..127 are the same bytes signed */
+    return clm_dot16_i8(w, x, acc); /* 0..15 are the same bytes signed */
 }
 
+#endif
+
+#if DOT == 5
+CLM_INLINE int16 clm_u4_start(const int start)
+{
+    return (int16)(start & 0xffff);
+}
+
+CLM_INLINE int16 clm_u4_sums(const int16 acc)
+{
+    return (int16)(clm_add_pairs(as_short16(acc.lo)), clm_add_pairs(as_short16(acc.hi)));
+}
+#else
+CLM_INLINE int16 clm_u4_start(const int start)
+{
+    return (int16)(start);
+}
+
+CLM_INLINE int16 clm_u4_sums(const int16 acc)
+{
+    return acc;
+}
 #endif

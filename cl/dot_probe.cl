@@ -1,7 +1,8 @@
 /* dot_probe.cl: whether a way of dot.cl works on a device (host/dot_probe.c compares with C)
  *
  * Buffers    w: [lanes / 16][16], x: [1] words of four bytes.
- *            out: [3][lanes]: clm_dot4(w, x), clm_dot16_u7 of w's low 7 bits, clm_dot16_i8; each + lane
+ *            out: [3][lanes]: clm_dot4(w, x); w's low nibbles less 8 times x, eight times over,
+ *            by clm_dot16_u4; clm_dot16_i8; each + lane
  * Launch     1-D: one work-item per 16 lanes, local 1.
  */
 #include "dot.cl"
@@ -12,11 +13,14 @@ __kernel void dot_probe(__global const uint *restrict w, __global const uint *re
     const int first = (int)get_global_id(0) * 16;
     const int16 lane = (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15) + first;
     const uint16 v = vload16(get_global_id(0), w);
+    int16 nibbles;
     int bytes = 0;
 
     if (first >= lanes) return;
     for (int i = 0; i < 16; i++) out[first + i] = clm_dot4(w[first + i], x[0], first + i);
     for (int i = 0; i < 4; i++) bytes += (int)(x[0] << (24 - 8 * i)) >> 24;
-    vstore16(clm_dot16_u7(v & (uint16)(0x7f7f7f7fu), x, lane), 0, out + lanes + first);
+    nibbles = clm_u4_start(-8 * 8 * bytes);
+    for (int i = 0; i < 8; i++) nibbles = clm_dot16_u4(v & (uint16)(0x0f0f0f0fu), x, nibbles);
+    vstore16(clm_u4_sums(nibbles) + lane, 0, out + lanes + first);
     vstore16(clm_dot16_i8(v, x, lane - CLM_DOT_I8_BIAS * bytes), 0, out + 2 * lanes + first);
 }

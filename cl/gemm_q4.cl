@@ -43,21 +43,21 @@ void gemm_q4(GEMM_ARGS)
             int16 c[T];
 
 #pragma unroll
-            for (int t = 0; t < T; t++) c[t] = (int16)(HAS_MIN ? 0 : -8 * sum[t]);
+            for (int t = 0; t < T; t++) c[t] = clm_u4_start(HAS_MIN ? 0 : -8 * sum[t]);
 #pragma unroll
             for (int j = 0; j < 4; j++) {
                 const uint16 v = vload16(j, words);
                 const uint16 low = v & 0x0f0f0f0fu, high = (v >> 4u) & 0x0f0f0f0fu;
 
 #pragma unroll
-                for (int t = 0; t < T; t++) c[t] = clm_dot16_u7(low, xp + 2 * j * T + t, c[t]);
+                for (int t = 0; t < T; t++) c[t] = clm_dot16_u4(low, xp + 2 * j * T + t, c[t]);
 #pragma unroll
                 for (int t = 0; t < T; t++)
-                    c[t] = clm_dot16_u7(high, xp + (2 * j + 1) * T + t, c[t]);
+                    c[t] = clm_dot16_u4(high, xp + (2 * j + 1) * T + t, c[t]);
             }
 #pragma unroll
             for (int t = 0; t < T; t++) {
-                acc[t] += convert_float16(c[t]) * (s * d[t]);
+                acc[t] += convert_float16(clm_u4_sums(c[t])) * (s * d[t]);
 #if HAS_MIN
                 sum_x[t] += d[t] * (float)sum[t];
 #endif

@@ -1,10 +1,10 @@
 /* limit_math.cl: how fast the device calculates: chains of multiply-adds that stay in registers
  *
  * Reference  none: a probe of tuning/device_limits.c, which looks at the time only.
- * Buffers    out: [items] words, so that nothing can be left out.  factor: [1] word of bytes 0..127.
+ * Buffers    out: [items] words, so that nothing can be left out.  factor: [1] word of bytes.
  * Launch     1-D: local = WG, global = items, a multiple of WG.
  * Tunables   WG  work-items per group;  CHAINS  independent ones;  VW  lanes of a chain: 1, 4, 16
- *            KIND  0: fma in float, 2 operations a lane;  1: clm_dot16_u7, VW 16;  2: clm_dot4, VW 1;
+ *            KIND  0: fma in float, 2 operations a lane;  1: clm_dot16_u4, VW 16;  2: clm_dot4, VW 1;
  *            both sum four products of bytes, 8 operations a lane
  * Build      DOT as in dot.cl
  * Limits     rounds >= 1. `a` and `b` are arguments, or compilers would do the sum.
@@ -51,10 +51,10 @@
 #define LIMIT_STEP(x) fma((x), (FLOATS)(as_float(a)), (FLOATS)(as_float(b)))
 #elif KIND == 1 && DOT == 4
 #define LANES         INTS
-#define LIMIT_STEP(x) clm_dot16_u7((uint16)((uint)a & 0x7f7f7f7fu), factor, (x))
+#define LIMIT_STEP(x) clm_dot16_u4((uint16)((uint)a), factor, (x))
 #elif KIND == 1
 #define LANES         INTS
-#define LIMIT_STEP(x) clm_dot16_u7(as_uint16(x) & (uint16)(0x7f7f7f7fu), factor, (x))
+#define LIMIT_STEP(x) clm_dot16_u4(as_uint16(x), factor, (x))
 #else
 #define LANES         INTS
 #define LIMIT_STEP(x) clm_dot4((uint)(x), (uint)a, (x))

@@ -31,16 +31,16 @@ CLM_INLINE float16 block_sum(__global const uint *words, __global const float *x
 #else
 CLM_INLINE float16 block_sum(__global const uint *words, __global const uint *x, const int sum_x)
 {
-    int16 low = (int16)(-8 * sum_x), high = (int16)(0);
+    int16 low = clm_u4_start(-8 * sum_x), high = clm_u4_start(0);
 
 #pragma unroll
     for (int j = 0; j < 4; j++) {
         const uint16 v = vload16(j, words);
 
-        low = clm_dot16_u7(v & 0x0f0f0f0fu, x + 2 * j, low);
-        high = clm_dot16_u7((v >> 4u) & 0x0f0f0f0fu, x + 2 * j + 1, high);
+        low = clm_dot16_u4(v & 0x0f0f0f0fu, x + 2 * j, low);
+        high = clm_dot16_u4((v >> 4u) & 0x0f0f0f0fu, x + 2 * j + 1, high);
     }
-    return convert_float16(low + high);
+    return convert_float16(clm_u4_sums(low) + clm_u4_sums(high));
 }
 #endif
 

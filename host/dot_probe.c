@@ -61,7 +61,7 @@ static bool right(const uint32_t *w, uint32_t x, const int32_t *out)
 
         for (int i = 0; i < 4; i++) {
             both += byte_of(w[lane], i) * byte_of(x, i);
-            low += (byte_of(w[lane], i) & 0x7F) * byte_of(x, i);
+            low += 8 * ((byte_of(w[lane], i) & 15) - 8) * byte_of(x, i);
         }
         if (out[lane] != both || out[LANES + lane] != low || out[2 * LANES + lane] != both)
             return false;
@@ -73,7 +73,7 @@ static bool works(clm_device *dev, clm_dot dot)
 {
     const clm_define def = {"DOT", (int)dot};
     const clm_range range = {1, {LANES / 16}, {1}};
-    uint32_t w[LANES], x = 0x81F37F05u; /* -127, -13, 127, 5 */
+    uint32_t w[LANES], x = 0x81F37F7Eu; /* -127, -13, 127, 126 */
     int32_t out[3 * LANES] = {0};
     clm_program *prog = NULL;
     clm_kernel *kernel = NULL;

@@ -193,7 +193,7 @@ static clm_status math_once(clm_device *dev, clm_buffer *out, const clm_buffer *
 
 static clm_status measure_math(clm_device *dev, clm_device_limits *limits, clm_err *err)
 {
-    static const int chains[] = {8, 12};
+    static const int chains[] = {6, 12}; /* 6 of 16 lanes are all that 16 registers of 8 hold */
     static const math_way cpu[] = {
         {KIND_FLOAT, 16, 2.0}, {KIND_DOT16, 16, 8.0}, {KIND_DOT4, 1, 8.0}};
     static const math_way other[] = {
