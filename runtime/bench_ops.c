@@ -73,7 +73,9 @@ static clm_status time_shapes(const clm_op_desc *op, clm_device *dev, const clm_
     clm_bench_op result;
 
     for (size_t i = 0; i < op->n_tune_shapes && st == CLM_OK; i++) {
-        st = time_op(op, dev, &op->tune_shapes[i], limits, &result, err);
+        const clm_shape shape = clm_op_tune_shape(op, i, clm_device_caps(dev));
+
+        st = time_op(op, dev, &shape, limits, &result, err);
         if (st == CLM_OK) {
             fn(user, &result);
         } else if (st == CLM_E_DEVMEM) { /* no reason to give up the others */

@@ -167,8 +167,11 @@ static clm_status add_named(run *r, clm_err *err)
         op = clm_op_find(&table, name);
         if (op == NULL) return clm_fail(err, CLM_E_USAGE, "there is no operator '%s'", name);
         for (size_t i = 0; i < r->n; i++) there |= r->subjects[i].op == op;
-        for (size_t i = 0; i < op->n_tune_shapes && !there; i++)
-            add_subject(r, op, &op->tune_shapes[i]);
+        for (size_t i = 0; i < op->n_tune_shapes && !there; i++) {
+            const clm_shape shape = clm_op_tune_shape(op, i, clm_device_caps(r->dev));
+
+            add_subject(r, op, &shape);
+        }
         at += strcspn(at, ",");
         at += *at == ',';
     }

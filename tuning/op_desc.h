@@ -91,8 +91,13 @@ typedef struct clm_op_desc {
     size_t n_test_shapes;
     const clm_shape *tune_shapes; /* of real models */
     size_t n_tune_shapes;
+    /* Gives a shape of tune_shapes the layout that a model would have on the device. NULL: it has it. */
+    void (*fit)(clm_shape *shape, const clm_caps *caps);
     float atol, rtol; /* |got - want| <= atol + rtol * |want|; why that large: at the definition */
 } clm_op_desc;
+
+/* tune_shapes[i], as it is on the device. */
+clm_shape clm_op_tune_shape(const clm_op_desc *op, size_t i, const clm_caps *caps);
 
 /* Releases the buffers of a case; a zeroed or half-filled one too. */
 void clm_case_clear(clm_case *c);

@@ -11,6 +11,14 @@
 /* Elements behind each output that a kernel must leave alone, and what stands there. */
 enum { GUARD_ELEMS = 64, GUARD_BYTE = 0xA5, UNWRITTEN_BYTE = 0xFF };
 
+clm_shape clm_op_tune_shape(const clm_op_desc *op, size_t i, const clm_caps *caps)
+{
+    clm_shape shape = op->tune_shapes[i];
+
+    if (op->fit != NULL) op->fit(&shape, caps);
+    return shape;
+}
+
 void clm_case_clear(clm_case *c)
 {
     if (c == NULL) return;

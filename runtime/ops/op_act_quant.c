@@ -6,6 +6,7 @@
 
 #include "runtime/ops/act.h"
 #include "runtime/ops/fill.h"
+#include "runtime/ops/op_gemm.h"
 #include "runtime/ops/op_util.h"
 #include "runtime/ops/ref.h"
 
@@ -96,6 +97,12 @@ static double flops(const clm_shape *shape)
     return 4.0 * shape->v[CLM_ACT_QUANT_M] * shape->v[CLM_ACT_QUANT_K];
 }
 
+/* The products that take the panels say how wide they are. */
+static void fit(clm_shape *shape, const clm_caps *caps)
+{
+    shape->v[CLM_ACT_QUANT_T] = clm_gemm_panel(caps);
+}
+
 static const clm_shape k_test[] = {
     /* M, K, LD, OFF, T */
     {.v = {1, 32, 32, 0, 1}},   {.v = {1, 5120, 5120, 0, 1}}, {.v = {13, 96, 100, 3, 12}},
@@ -126,6 +133,7 @@ const clm_op_desc clm_op_act_quant = {
     .n_test_shapes = CLM_COUNT(k_test),
     .tune_shapes = k_tune,
     .n_tune_shapes = CLM_COUNT(k_tune),
+    .fit = fit,
     .atol = 0.0f,
     .rtol = 5e-7f,
 };

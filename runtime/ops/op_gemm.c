@@ -45,6 +45,11 @@ int clm_gemm_panel(const clm_caps *caps)
     return caps->type == CLM_DEVICE_CPU ? 4 : 32;
 }
 
+static void fit(clm_shape *shape, const clm_caps *caps)
+{
+    shape->v[CLM_GEMM_T] = clm_gemm_panel(caps);
+}
+
 static clm_weight_layout layout_of(const clm_shape *shape)
 {
     const int *v = shape->v;
@@ -252,7 +257,8 @@ static const clm_shape k_tune_q8[] = {TUNE_SHAPES(Q8, 32, 0)};
         .n_axes = CLM_COUNT(k_axes), .valid = valid, .defaults = defaults, .defines = defines,     \
         .fill = fill, .reference = clm_ref_gemm, .bind = bind, .bytes_moved = bytes_moved,         \
         .flops = flops, .test_shapes = TEST, .n_test_shapes = CLM_COUNT(TEST),                     \
-        .tune_shapes = TUNE, .n_tune_shapes = CLM_COUNT(TUNE), .atol = 4e-6f, .rtol = 1e-5f,       \
+        .tune_shapes = TUNE, .n_tune_shapes = CLM_COUNT(TUNE), .fit = fit, .atol = 4e-6f,          \
+        .rtol = 1e-5f,                                                                             \
     }
 
 const clm_op_desc clm_op_gemm_q4 = DESCRIPTOR("gemm_q4", k_test_q4, k_tune_q4);
