@@ -87,49 +87,60 @@ CLM_INLINE int16 clm_dot16_i8(const uint16 w, __global const uint *x, int16 acc)
 
 #define CLM_DOT_I8_BIAS 0
 
-/* Sums of pairs of products, unsigned times signed bytes, saturated to 16 bits: 2 * 128 * 127 is not. */
-CLM_INLINE short16 clm_maddubs(const uint8 w, const uint8 x)
-{
-    short16 pairs;
+/* Additions are assembly too: LLVM sorts its own into a tree at the end of a loop, and until then holds all
+ * products, in more registers than there are. */
+#define CLM_AVX2(instruction, out, a, b)                                                           \
+    __asm__(instruction " %2, %1, %0" : "=x"(out) : "x"(a), "x"(b))
+#define CLM_AVX2_ADD(instruction, acc, a)                                                          \
+    __asm__(instruction " %1, %0, %0" : "+x"(acc) : "x"(a))
 
-    __asm__("vpmaddubsw %2, %1, %0" : "=x"(pairs) : "x"(w), "x"(x));
-    return pairs;
+/* Four sums of pairs of 16 bits each. */
+CLM_INLINE int8 clm_pair_sums(const int8 pairs)
+{
+    const uint8 ones = (uint8)(0x00010001u);
+    int8 sums;
+
+    CLM_AVX2("vpmaddwd", sums, pairs, ones);
+    return sums;
 }
 
-/* Sums of the pairs of 16 bits. */
-CLM_INLINE int8 clm_add_pairs(const short16 pairs)
-{
-    const short16 ones = (short16)(1);
-    int8 quads;
-
-    __asm__("vpmaddwd %2, %1, %0" : "=x"(quads) : "x"(pairs), "x"(ones));
-    return quads;
-}
-
-/* |w| and x with w's sign: the product is the same, and the first factor unsigned. */
-CLM_INLINE int8 clm_dot8_i8(const uint8 w, const uint8 x)
+/* vpmaddubsw adds pairs of products, unsigned times signed bytes, saturated to 16 bits; 2 * 128 * 127 is not.
+ * |w| and x with w's sign have the same product, and the first of them is unsigned. */
+CLM_INLINE int8 clm_dot8_i8(const uint8 w, const uint8 x, int8 acc)
 {
     uint8 size, with_sign;
+    int8 pairs;
 
     __asm__("vpabsb %1, %0" : "=x"(size) : "x"(w));
-    __asm__("vpsignb %2, %1, %0" : "=x"(with_sign) : "x"(x), "x"(w));
-    return clm_add_pairs(clm_maddubs(size, with_sign));
+    CLM_AVX2("vpsignb", with_sign, x, w);
+    CLM_AVX2("vpmaddubsw", pairs, size, with_sign);
+    pairs = clm_pair_sums(pairs);
+    CLM_AVX2_ADD("vpaddd", acc, pairs);
+    return acc;
+}
+
+/* 2 * 15 * 127 a word, so that eight stay within 16 bits. */
+CLM_INLINE int8 clm_dot8_u4(const uint8 w, const uint8 x, int8 acc)
+{
+    int8 pairs;
+
+    CLM_AVX2("vpmaddubsw", pairs, w, x);
+    CLM_AVX2_ADD("vpaddw", acc, pairs);
+    return acc;
 }
 
 CLM_INLINE int16 clm_dot16_i8(const uint16 w, __global const uint *x, const int16 acc)
 {
     const uint8 all = (uint8)(x[0]);
 
-    return acc + (int16)(clm_dot8_i8(w.lo, all), clm_dot8_i8(w.hi, all));
+    return (int16)(clm_dot8_i8(w.lo, all, acc.lo), clm_dot8_i8(w.hi, all, acc.hi));
 }
 
-/* 2 * 15 * 127 a word, so that eight stay within 16 bits. */
 CLM_INLINE int16 clm_dot16_u4(const uint16 w, __global const uint *x, const int16 acc)
 {
     const uint8 all = (uint8)(x[0]);
 
-    return (int16)(as_int8(as_short16(acc.lo) + clm_maddubs(w.lo, all)),
-                   as_int8(as_short16(acc.hi) + clm_maddubs(w.hi, all)));
+    return (int16)(clm_dot8_u4(w.lo, all, acc.lo), clm_dot8_u4(w.hi, all, acc.hi));
 }
 
 #else
@@ -163,7 +174,7 @@ CLM_INLINE int16 clm_u4_start(const int start)
 
 CLM_INLINE int16 clm_u4_sums(const int16 acc)
 {
-    return (int16)(clm_add_pairs(as_short16(acc.lo)), clm_add_pairs(as_short16(acc.hi)));
+    return (int16)(clm_pair_sums(acc.lo), clm_pair_sums(acc.hi));
 }
 #else
 CLM_INLINE int16 clm_u4_start(const int start)
