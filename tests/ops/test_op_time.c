@@ -75,7 +75,7 @@ static void test_race(void **state)
     (void)state;
     clm_op_test_devices(race_twins, turns);
     assert_int_equal(turns[0], turns[1]); /* as many rounds for both */
-    assert_true(turns[0] >= 2); /* however slow the device is */
+    assert_true(turns[0] >= 2);           /* however slow the device is */
 }
 
 static void test_statistics(void **state)
