@@ -2,8 +2,8 @@
 # oclgrind.sh BUILD: runs every operator test on small shapes under Oclgrind (unoptimised: its check
 # of uninitialised values crashes on optimised vector code). Oclgrind returns the program's own exit
 # code, so a kernel is judged by the log: it must be empty.
-# linear_*, attention and attention_decode run without the check of uninitialised values, in which Oclgrind 21.10 itself crashes there
-# (memcpy in Uninitialized::instructionExecuted); races, bounds and the API are checked.
+# linear_*, attention and attention_decode run without the check of uninitialised values, in which Oclgrind
+# 21.10 itself crashes (memcpy in Uninitialized::instructionExecuted); races, bounds and the API are checked.
 set -u
 build=$1
 log=$(mktemp)
