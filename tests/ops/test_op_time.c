@@ -42,7 +42,7 @@ static void race_twins(clm_device *dev, void *user)
 {
     const clm_op_desc *op = &clm_op_add;
     const clm_op_race race = {.seconds = 0.2, .turn = count_turn, .user = user};
-    clm_case c = {.shape = op->tune_shapes[0]};
+    clm_case c = {.shape = op->test_shapes[0]}; /* not slow even under Oclgrind */
     int params[CLM_MAX_AXES];
     clm_op_runner twins[2] = {{.params = params}, {.params = params}};
     clm_program *prog;
@@ -75,7 +75,7 @@ static void test_race(void **state)
     (void)state;
     clm_op_test_devices(race_twins, turns);
     assert_int_equal(turns[0], turns[1]); /* as many rounds for both */
-    assert_true(turns[0] >= 2);           /* however slow the device is */
+    assert_true(turns[0] > 5);
 }
 
 static void test_statistics(void **state)
