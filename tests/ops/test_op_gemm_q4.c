@@ -1,7 +1,4 @@
 /* tests/ops/test_op_gemm_q4.c: cl/gemm_q4.cl against its reference, and the largest sums by hand. */
-#include "runtime/ops/op_gemm.h"
-#include "runtime/ops/weight.h"
-#include "tests/ops/op_harness.h"
 #include "tests/ops/q4_extremes.h"
 
 static void largest_sums(clm_device *dev, void *user)
