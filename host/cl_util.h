@@ -20,6 +20,7 @@ clm_status clm__fail_cl(clm_err *err, const char *call, cl_int rc);
 cl_context clm__device_context(const clm_device *dev);
 cl_command_queue clm__device_queue(const clm_device *dev);
 cl_device_id clm__device_id(const clm_device *dev);
+bool clm__device_keeps_programs(const clm_device *dev);
 cl_mem clm__buffer_mem(const clm_buffer *buf);
 cl_program clm__program_handle(const clm_program *prog);
 clm_device *clm__program_device(const clm_program *prog);

@@ -13,6 +13,7 @@ struct clm_device {
     cl_context context;
     cl_command_queue queue;
     clm_caps caps;
+    bool keep_programs;
     const clm_observer *observer;
 };
 
@@ -33,6 +34,7 @@ clm_status clm_device_open(const clm_device_info *info, const clm_observer *obs,
     if (dev == NULL) return clm_fail(err, CLM_E_NOMEM, "device: no memory");
     dev->id = info->device_id;
     dev->caps = info->caps;
+    dev->keep_programs = true;
     dev->observer = obs;
 
     dev->context = clCreateContext(properties, 1, &dev->id, NULL, NULL, &rc);
@@ -65,6 +67,15 @@ void clm_device_close(clm_device *dev)
     clm_gemm_release();
     if (dev->context != NULL) clReleaseContext(dev->context);
     free(dev);
+}
+
+void clm_device_keep_programs(clm_device *dev, bool keep)
+{
+    dev->keep_programs = keep;
+}
+bool clm__device_keeps_programs(const clm_device *dev)
+{
+    return dev->keep_programs;
 }
 
 const clm_caps *clm_device_caps(const clm_device *dev)

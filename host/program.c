@@ -180,7 +180,7 @@ static clm_status create(build *b, const clm_define *defs, size_t count, clm_pro
     if (prog->handle == NULL) {
         st = compile(b, &prog->handle, err);
         if (st != CLM_OK) goto out;
-        store_binary(b, prog->handle);
+        if (clm__device_keeps_programs(b->dev)) store_binary(b, prog->handle);
     }
     *out = prog;
     prog = NULL;

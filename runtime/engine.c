@@ -136,6 +136,31 @@ void clm_engine_destroy(clm_engine *e)
     free(e);
 }
 
+/* Tokens of the runs that warm up: products of 32 and more, of few, and of one have different kernels. */
+static const size_t warm_tokens[] = {32, 2, 1};
+enum { N_WARM = sizeof warm_tokens / sizeof *warm_tokens };
+
+clm_status clm_engine_warm_up(clm_engine *e, const clm_observer *obs, clm_err *err)
+{
+    const size_t batch = clm_transformer_batch(e->model), ctx = clm_transformer_ctx(e->model);
+    int ids[32] = {0}, best;
+    const clm_outputs want = {.best = &best};
+    clm_status st = CLM_OK;
+
+    if (e->backend->ops->fresh == NULL || !e->backend->ops->fresh(e->backend)) return CLM_OK;
+    e->n_cached = 0;
+    clm_progress(obs, "warming up", 0, N_WARM);
+    for (size_t i = 0, at = 0; i < N_WARM && st == CLM_OK; i++) {
+        const size_t n = warm_tokens[i] < batch ? warm_tokens[i] : batch;
+
+        if (n > ctx - at) at = 0;
+        st = clm_transformer_run(e->model, ids, n < ctx ? n : ctx, at, &want, err);
+        at += n;
+        clm_progress(obs, "warming up", i + 1, N_WARM);
+    }
+    return st;
+}
+
 void clm_engine_describe(const clm_engine *e, clm_engine_report *out)
 {
     const clm_hparams *hp = clm_model_file_hparams(e->file);

@@ -367,6 +367,7 @@ clm_status clm_tune_worker(const char *device, const char *kernel, const char *s
     clm_status st = clm_device_find(device, &info, err);
 
     if (st == CLM_OK) st = clm_device_open(&info, NULL, &dev, err);
+    if (st == CLM_OK) clm_device_keep_programs(dev, false);
     if (st == CLM_OK && kernel != NULL) st = clm_user_kernel_load(kernel, space, &user, err);
     if (st == CLM_OK && user != NULL) {
         clm_user_kernel_attach(user, dev);

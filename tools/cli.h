@@ -44,7 +44,7 @@ int clm_cli_interrupts(void);
  * is. */
 const volatile sig_atomic_t *clm_cli_interrupt_flag(void);
 
-/* Creates the engine; before that, tunes a device that is new where clm_tune_auto finds it worth it
+/* Creates the engine and warms it up; before that, tunes a device that is new where clm_tune_auto finds it worth it
  * (tools/tune_start.c). Ctrl+C during that goes on with the best so far. */
 clm_status clm_cli_engine(const clm_settings *s, clm_engine **out, clm_err *err);
 

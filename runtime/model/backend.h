@@ -116,6 +116,8 @@ typedef struct clm_backend_ops {
 
     /* Bytes held on the device for weights so far and for the cache. */
     void (*usage)(const clm_backend *b, uint64_t *weight_bytes, uint64_t *kv_bytes);
+    /* Optional (NULL: no). Whether the first launches take longer, since kernels are new to the driver. */
+    bool (*fresh)(const clm_backend *b);
 } clm_backend_ops;
 
 /* What an OpenCL backend is asked for. */

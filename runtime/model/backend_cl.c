@@ -69,6 +69,11 @@ static void cl_usage(const clm_backend *base, uint64_t *weight_bytes, uint64_t *
     *kv_bytes = ((const clm_backend_cl *)base)->kv_bytes;
 }
 
+static bool cl_fresh(const clm_backend *base)
+{
+    return clm_cl_kernels_fresh(((const clm_backend_cl *)base)->kernels);
+}
+
 /* ---- preparation ----------------------------------------------------------------------------- */
 
 static clm_shape embed_shape(const clm_weight_layout *l, size_t m, size_t row0, size_t rows,
@@ -521,6 +526,7 @@ static const clm_backend_ops ops = {
     .flush = cl_flush,
     .finish = cl_finish,
     .usage = cl_usage,
+    .fresh = cl_fresh,
 };
 
 /* Int8 activations where they are asked for, or where the device has more than plain multiplications

@@ -165,6 +165,13 @@ clm_status clm_cl_kernels_build(clm_cl_kernels *k, clm_err *err)
     return st;
 }
 
+bool clm_cl_kernels_fresh(const clm_cl_kernels *k)
+{
+    for (size_t i = 0; i < k->n; i++)
+        if (k->entries[i].prog != NULL && !clm_program_cached(k->entries[i].prog)) return true;
+    return false;
+}
+
 clm_status clm_cl_kernels_launch(clm_cl_kernels *k, const clm_op_desc *op, const clm_shape *shape,
                                  clm_buffer *const *bufs, clm_err *err)
 {

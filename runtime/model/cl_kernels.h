@@ -26,6 +26,9 @@ bool clm_cl_kernels_planned(const clm_cl_kernels *k, size_t index, const clm_op_
 /* Builds all that is planned and not built, several at once, with progress. */
 clm_status clm_cl_kernels_build(clm_cl_kernels *k, clm_err *err);
 
+/* Whether one of those that were built was compiled, and not taken from the cache. */
+bool clm_cl_kernels_fresh(const clm_cl_kernels *k);
+
 /* A launch whose arguments are set: it can be put into the queue again and again. */
 typedef struct clm_cl_launch {
     clm_kernel *kernel; /* the caller's; its program is the table's, which must outlive it */

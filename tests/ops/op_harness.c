@@ -61,6 +61,7 @@ void clm_op_test_devices(void (*body)(clm_device *dev, void *user), void *user)
             continue;
         }
         if (clm_device_open(&list[i], NULL, &dev, &err) != CLM_OK) fail_msg("%s", err.text);
+        clm_device_keep_programs(dev, false);
         body(dev, user);
         clm_device_close(dev);
         used++;
@@ -300,13 +301,17 @@ static void check_notices(clm_device *dev, void *user)
     clm_case c = {.shape = g_op->test_shapes[0]};
     int params[CLM_MAX_AXES] = {0};
     size_t outputs = 0;
+    clm_program *prog;
+    clm_kernel *kernel;
     clm_err err = {{0}};
 
     (void)user;
     if (g_op->fill(&c, CLM_TEST_SEED, &err) != CLM_OK) fail_msg("%s", err.text);
     g_op->reference(&c);
     g_op->defaults(&c.shape, clm_device_caps(dev), params);
-    assert_int_equal(clm_op_check(g_op, dev, &c, params, NULL, &err), CLM_OK);
+    if (clm_op_build(g_op, dev, &c.shape, params, &prog, &kernel, &err) != CLM_OK)
+        fail_msg("%s", err.text);
+    assert_int_equal(clm_op_check_kernel(g_op, dev, kernel, &c, params, NULL, &err), CLM_OK);
     for (size_t i = 0; i < c.n_bufs; i++) {
         clm_case_buffer *b = &c.bufs[i];
         unsigned char *top;
@@ -315,12 +320,15 @@ static void check_notices(clm_device *dev, void *user)
         /* Flipping the top bits of the last element changes sign and exponent. */
         top = (unsigned char *)b->expected + b->count * clm_elem_bytes(b->type) - 1;
         *top ^= 0xC1;
-        assert_int_equal(clm_op_check(g_op, dev, &c, params, NULL, &err), CLM_E_SELFTEST);
+        assert_int_equal(clm_op_check_kernel(g_op, dev, kernel, &c, params, NULL, &err),
+                         CLM_E_SELFTEST);
         assert_true(err.text[0] != '\0');
         *top ^= 0xC1;
         outputs++;
     }
     assert_true(outputs > 0);
+    clm_kernel_destroy(kernel);
+    clm_program_destroy(prog);
     clm_case_clear(&c);
 }
 

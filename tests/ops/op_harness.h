@@ -24,7 +24,8 @@ enum { CLM_TEST_SEED = 20240817, CLM_TEST_MAX_EXTRA = 16 };
  * Returns the exit code of the program. */
 int clm_op_test_main(const clm_op_desc *op, const struct CMUnitTest *extra, size_t n_extra);
 
-/* Calls `body` for each device under test, opened. No device at all fails the test. */
+/* Calls `body` for each device under test, opened, and told to keep no programs: most are built once. No
+ * device at all fails the test. */
 void clm_op_test_devices(void (*body)(clm_device *dev, void *user), void *user);
 
 /* Checks one case with the configurations that a CPU and a GPU would get by default; fails the

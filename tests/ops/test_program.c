@@ -104,11 +104,16 @@ static void cached_body(clm_device *dev, void *user)
     clm_program *prog = NULL;
 
     (void)user;
+    clm_device_keep_programs(dev, false);
+    build_and_run(dev, false);
     entry = only_entry();
     assert_null(entry);
+    clm_device_keep_programs(dev, true);
     build_and_run(dev, false);
     entry = only_entry();
     assert_non_null(entry);
+    build_and_run(dev, true);
+    clm_device_keep_programs(dev, false); /* what is there is used all the same */
     build_and_run(dev, true);
     temp = only_entry();
     assert_string_equal(temp, entry);
@@ -214,6 +219,7 @@ static void damaged_body(clm_device *dev, void *user)
     size_t size;
 
     (void)user;
+    clm_device_keep_programs(dev, true);
     build_and_run(dev, false);
     entry = only_entry();
     assert_non_null(entry);
@@ -248,6 +254,7 @@ static void unwritable_body(clm_device *dev, void *user)
     char *old_home = home != NULL ? strdup(home) : NULL;
 
     (void)user;
+    clm_device_keep_programs(dev, true);
     assert_int_equal(clm_file_replace(file, "x", 1, NULL), CLM_OK);
     assert_int_equal(setenv("XDG_CACHE_HOME", file, 1), 0);
     build_and_run(dev, false);
@@ -272,6 +279,7 @@ static void refused_body(clm_device *dev, void *user)
     clm_err err = {""};
 
     (void)user;
+    clm_device_keep_programs(dev, true);
     assert_int_equal(clm_program_create(dev, "no_such_kernel", NULL, 0, &prog, &err),
                      CLM_E_INTERNAL);
     assert_null(prog);
