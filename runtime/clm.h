@@ -324,7 +324,8 @@ typedef struct clm_reply {
     size_t prompt_tokens;  /* of the whole prompt */
     size_t cached_tokens;  /* of these, taken from the cache */
     size_t new_tokens;     /* generated */
-    size_t dropped_rounds; /* oldest rounds left out of the context this time */
+    size_t dropped_rounds; /* oldest rounds that were forgotten, as the context is full */
+    bool kept;             /* question and answer are in the conversation (clm_session_ask) */
     double prompt_seconds, decode_seconds;
 } clm_reply;
 
@@ -340,8 +341,8 @@ void clm_session_destroy(clm_session *s);
 uint64_t clm_session_seed(const clm_session *s); /* the one in effect */
 
 /* Asks a question in the conversation and streams the answer. When the context is full the oldest
- * rounds are dropped. On failure the conversation is as before; after an interrupt the question
- * and the part of the answer given stay in it. */
+ * rounds are dropped. On failure the conversation is as before, and after an interrupt before the first
+ * word; after a later one the question and the part of the answer given stay in it. */
 clm_status clm_session_ask(clm_session *s, const char *text, size_t size,
                            const clm_sampling *sampling, clm_text_fn fn, void *user,
                            clm_reply *reply, clm_err *err);

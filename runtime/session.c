@@ -13,7 +13,9 @@ struct clm_session {
     char *system;        /* "" for none */
     clm_message *rounds; /* user and assistant in turn; texts are malloc'd */
     size_t n_messages, room;
-    uint32_t max_new_tokens; /* of the answer in progress */
+    /* Of the answer in progress: */
+    uint32_t max_new_tokens;
+    size_t n_forgotten; /* the first messages, which do not fit; they go when the answer is there */
     volatile sig_atomic_t interrupted;
 };
 
@@ -137,8 +139,8 @@ static clm_status encode(const clm_session *s, size_t skip, size_t max_input, in
     return st;
 }
 
-/* Prompt of the conversation. Rounds that do not fit are forgotten for good, so that the cache
- * stays useful in the next round. Half of the context, or max_new_tokens if that is less, is kept
+/* Prompt of the conversation. Rounds that do not fit are forgotten for good when the answer is there, so
+ * that the cache stays useful in the next round. Half of the context, or max_new_tokens if that is less, is kept
  * for the answer, as long as the question itself leaves so much. */
 static clm_status make_prompt(clm_session *s, int **ids, size_t *n, size_t *rounds_dropped,
                               clm_err *err)
@@ -161,7 +163,7 @@ static clm_status make_prompt(clm_session *s, int **ids, size_t *n, size_t *roun
     if (st != CLM_OK) return st;
     for (size_t i = 0; i < dropped && i < s->n_messages; i++)
         *rounds_dropped += s->rounds[i].role == CLM_ROLE_USER;
-    remove_messages(s, 0, dropped < s->n_messages ? dropped : s->n_messages - 1);
+    s->n_forgotten = dropped < s->n_messages ? dropped : s->n_messages - 1;
     return CLM_OK;
 }
 
@@ -169,16 +171,35 @@ static clm_status make_prompt(clm_session *s, int **ids, size_t *n, size_t *roun
 static clm_status drop_oldest_round(void *owner, int **prompt, size_t *n, clm_err *err)
 {
     clm_session *s = owner;
-    size_t end = 1;
+    size_t end = s->n_forgotten + 1;
 
     *prompt = NULL;
     while (end < s->n_messages && s->rounds[end].role != CLM_ROLE_USER) end++;
     if (end >= s->n_messages) return CLM_OK; /* only the question in progress is left */
-    remove_messages(s, 0, end);
-    return encode(s, 0, 0, prompt, n, NULL, err);
+    s->n_forgotten = end;
+    return encode(s, end, 0, prompt, n, NULL, err);
 }
 
 /* ---- answers --------------------------------------------------------------------------------- */
+
+/* The end of a round: an answer takes the places of the rounds that did not fit; a question that got none
+ * leaves the conversation as it was. */
+static clm_status settle(clm_session *s, clm_status st, const clm_text_buf *answer,
+                         clm_reply *reply, clm_err *err)
+{
+    if (st == CLM_OK && (reply->finish != CLM_FINISH_INTERRUPTED || answer->size > 0)) {
+        st = add_message(s, CLM_ROLE_ASSISTANT, answer->data, answer->size, err);
+        reply->kept = st == CLM_OK;
+    }
+    if (reply->kept) {
+        remove_messages(s, 0, s->n_forgotten);
+    } else {
+        reply->dropped_rounds = 0;
+        remove_messages(s, s->n_messages - 1, 1);
+    }
+    s->n_forgotten = 0;
+    return st;
+}
 
 clm_status clm_session_ask(clm_session *s, const char *text, size_t size,
                            const clm_sampling *sampling, clm_text_fn fn, void *user,
@@ -207,10 +228,7 @@ clm_status clm_session_ask(clm_session *s, const char *text, size_t size,
     st = make_prompt(s, &prompt, &n_prompt, &dropped, err);
     if (st == CLM_OK) st = clm__generate(&g, prompt, n_prompt, &answer, reply, err);
     reply->dropped_rounds += dropped;
-    if (st == CLM_OK && (reply->finish != CLM_FINISH_INTERRUPTED || answer.size > 0))
-        st = add_message(s, CLM_ROLE_ASSISTANT, answer.data, answer.size, err);
-    else if (s->n_messages > 0)
-        remove_messages(s, s->n_messages - 1, 1); /* the question, which got no answer */
+    st = settle(s, st, &answer, reply, err);
     s->interrupted = 0;
     free(prompt);
     free(answer.data);

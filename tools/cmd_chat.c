@@ -131,7 +131,7 @@ static verdict run_command(chat *c, char *line, clm_err *err)
         if (c->last == NULL) {
             fprintf(stderr, "clm: there is no question yet\n");
         } else {
-            clm_session_undo(c->session);
+            if (c->reply.kept) clm_session_undo(c->session);
             if (answer(c, c->last, strlen(c->last), err) != CLM_OK)
                 clm_cli_fail(CLM_E_INTERNAL, err);
         }

@@ -132,6 +132,34 @@ static void a_full_context_drops_the_oldest_rounds(void **state)
     close_fixture(&f);
 }
 
+/* Neither the question nor the rounds that had to make room for it are lost. */
+static void an_interrupt_before_the_answer_changes_nothing(void **state)
+{
+    fixture f;
+    size_t before, rounds, tokens;
+
+    (void)state;
+    open_fixture(&f, 128);
+    do {
+        assert_int_equal(ask(&f, question), CLM_OK);
+        assert_true(f.reply.kept);
+    } while (f.reply.dropped_rounds == 0);
+    clm_session_usage(f.session, &before, &tokens);
+    assert_true(before > 0);
+    clm_session_interrupt(f.session);
+    assert_int_equal(ask(&f, question), CLM_OK);
+    assert_int_equal(f.reply.finish, CLM_FINISH_INTERRUPTED);
+    assert_int_equal(f.size, 0);
+    assert_false(f.reply.kept);
+    assert_int_equal(f.reply.dropped_rounds, 0);
+    clm_session_usage(f.session, &rounds, &tokens);
+    assert_int_equal(rounds, before);
+    assert_int_equal(ask(&f, question), CLM_OK);
+    assert_string_equal(f.text, answer);
+    assert_int_equal(f.reply.dropped_rounds, 1);
+    close_fixture(&f);
+}
+
 static void a_question_beyond_the_context_is_refused(void **state)
 {
     fixture f;
@@ -144,6 +172,7 @@ static void a_question_beyond_the_context_is_refused(void **state)
     memset(text, 'x', sizeof text - 1);
     text[sizeof text - 1] = '\0';
     assert_int_equal(ask(&f, text), CLM_E_LIMIT);
+    assert_false(f.reply.kept);
     clm_session_usage(f.session, &rounds, &tokens);
     assert_int_equal(rounds, 1); /* the conversation is as before */
     assert_int_equal(ask(&f, question), CLM_OK);
@@ -216,6 +245,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_and_reuses_the_cache),
         cmocka_unit_test(a_full_context_drops_the_oldest_rounds),
+        cmocka_unit_test(an_interrupt_before_the_answer_changes_nothing),
         cmocka_unit_test(a_question_beyond_the_context_is_refused),
         cmocka_unit_test(stop_strings_and_limits_end_an_answer),
         cmocka_unit_test(an_interrupt_keeps_the_conversation),
