@@ -207,15 +207,34 @@ static void on_interrupt(int signal_number)
     if (interrupt_count > 2) _exit(130); /* whatever hangs, the third one ends it */
 }
 
-void clm_cli_catch_interrupt(clm_session *s)
+static void end_at_once(int signal_number)
+{
+    static const char text[] = "\nclm: interrupted\n";
+
+    (void)signal_number;
+    if (write(STDERR_FILENO, text, sizeof text - 1) < 0) _exit(130);
+    _exit(130);
+}
+
+static void handle_interrupt(void (*handler)(int))
 {
     struct sigaction action;
 
-    interrupt_session = s;
     memset(&action, 0, sizeof action);
-    action.sa_handler = on_interrupt;
+    action.sa_handler = handler;
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL); /* no SA_RESTART: a read of the terminal ends */
+}
+
+void clm_cli_catch_interrupt(clm_session *s)
+{
+    interrupt_session = s;
+    handle_interrupt(on_interrupt);
+}
+
+void clm_cli_end_on_interrupt(void)
+{
+    handle_interrupt(end_at_once);
 }
 
 const volatile sig_atomic_t *clm_cli_interrupt_flag(void)

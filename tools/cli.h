@@ -38,18 +38,22 @@ clm_status clm_cli_prompt(const clm_args *args, char **text, size_t *size, clm_e
 
 /* The session whose answer Ctrl+C ends; NULL: Ctrl+C is only counted. */
 void clm_cli_catch_interrupt(clm_session *s);
+/* Ctrl+C ends the program at once, with exit code 130: as it is when a command begins. Files are written so
+ * that nothing is lost. */
+void clm_cli_end_on_interrupt(void);
 /* How often Ctrl+C was pressed since the last call. */
 int clm_cli_interrupts(void);
 /* Non-zero from the first Ctrl+C on, once clm_cli_catch_interrupt was called, until clm_cli_interrupts
  * is. */
 const volatile sig_atomic_t *clm_cli_interrupt_flag(void);
 
-/* Creates the engine and warms it up; before that, tunes a device that is new where clm_tune_auto finds it worth it
- * (tools/tune_start.c). Ctrl+C during that goes on with the best so far. */
+/* Creates the engine and warms it up; before that, tunes a device that is new where clm_tune_auto finds it
+ * worth it (tools/tune_start.c). Ctrl+C during tuning goes on with the best so far, later it ends the
+ * program. */
 clm_status clm_cli_engine(const clm_settings *s, clm_engine **out, clm_err *err);
 
-/* The line after an answer: "[12 prompt tokens (3 cached) 85.1 t/s; 40 tokens 31.2 t/s]" and why it
- * ended, when that is worth knowing. */
+/* The line after an answer: "[prompt 12 tokens (3 cached), 85.1 t/s; answer 40 tokens, 31.2 t/s]" and why
+ * it ended, when that is worth knowing. */
 void clm_cli_print_reply(const clm_reply *reply);
 
 /* What an answer that is over means for the program: CLM_E_IO when the output could not be written,

@@ -40,16 +40,11 @@ static clm_status answer(chat *c, const char *text, size_t size, clm_err *err)
     return CLM_OK;
 }
 
-static clm_status answer_once(chat *c, const clm_args *args, clm_err *err)
+static clm_status answer_once(chat *c, const char *text, size_t size, clm_err *err)
 {
-    char *text = NULL;
-    size_t size = 0;
-    clm_status st = clm_cli_prompt(args, &text, &size, err);
+    const clm_status st = answer(c, text, size, err);
 
-    if (st == CLM_OK) st = answer(c, text, size, err);
-    if (st == CLM_OK) st = clm_cli_reply_status(&c->reply, err);
-    free(text);
-    return st;
+    return st == CLM_OK ? clm_cli_reply_status(&c->reply, err) : st;
 }
 
 /* ---- commands within the conversation -------------------------------------------------------- */
@@ -165,6 +160,7 @@ static clm_status converse(chat *c, clm_err *err)
     verdict v;
 
     print_banner(c);
+    clm_cli_catch_interrupt(NULL);
     clm_chat_line_begin();
     while ((line = clm_chat_line_read()) != NULL) {
         v = line[0] == '\0' ? GO_ON : run_command(c, line, err);
@@ -216,10 +212,14 @@ static void warn_without_template(const clm_engine *engine, const clm_settings *
 static clm_status run(const clm_args *args, clm_err *err)
 {
     chat c = {0};
+    char *text = NULL;
+    size_t size = 0;
     bool once = clm_args_has(args, "prompt") || clm_args_has(args, "file") || !isatty(STDIN_FILENO);
     const clm_settings *s;
     clm_status st = configure(args, &c.config, err);
 
+    /* What is asked comes first: a file that is not there is no reason to load a model. */
+    if (st == CLM_OK && once) st = clm_cli_prompt(args, &text, &size, err);
     if (st != CLM_OK) goto out;
     s = clm_config_settings(c.config);
     st = clm_cli_engine(s, &c.engine, err);
@@ -229,8 +229,9 @@ static clm_status run(const clm_args *args, clm_err *err)
     warn_without_template(c.engine, s);
     if (once && s->temperature > 0.0)
         fprintf(stderr, "clm: seed %llu\n", (unsigned long long)clm_session_seed(c.session));
-    st = once ? answer_once(&c, args, err) : converse(&c, err);
+    st = once ? answer_once(&c, text, size, err) : converse(&c, err);
 out:
+    free(text);
     free(c.last);
     clm_session_destroy(c.session);
     clm_engine_destroy(c.engine);

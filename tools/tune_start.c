@@ -10,6 +10,7 @@ clm_status clm_cli_engine(const clm_settings *s, clm_engine **out, clm_err *err)
     clm_tune_auto(s, clm_cli_interrupt_flag(), clm_cli_observer());
     clm_cli_end_progress();
     (void)clm_cli_interrupts(); /* one that ended tuning is used up */
+    clm_cli_end_on_interrupt();
     st = clm_engine_create(s, clm_cli_observer(), out, err);
     return st == CLM_OK ? clm_engine_warm_up(*out, clm_cli_observer(), err) : st;
 }

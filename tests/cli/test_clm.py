@@ -104,6 +104,24 @@ class Answers(unittest.TestCase):
         run.communicate(timeout=60)
         self.assertEqual(run.returncode, 130)
 
+    def test_interrupt_at_the_start(self):
+        with tempfile.TemporaryDirectory() as cache:
+            env = {**os.environ, "XDG_CACHE_HOME": cache, "POCL_CACHE_DIR": os.path.join(cache, "pocl")}
+            run = subprocess.Popen([CLM, "chat", "--config", DEMO, "-p", QUESTION], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env)
+            for line in run.stderr:
+                if b"compiling" in line:
+                    break
+            run.send_signal(signal.SIGINT)
+            out, err = run.communicate(timeout=20)
+            self.assertEqual((run.returncode, out), (130, b""), err)
+            self.assertIn(b"interrupted", err)
+
+    def test_missing_prompt_file(self):
+        code, _, err = clm("chat", "--config", DEMO, "-f", "/nowhere")
+        self.assertEqual(code, 2, err)
+        self.assertNotIn("loading", err)
+
     def test_reader_leaves(self):
         run = subprocess.Popen([CLM, "generate", "-m", os.path.join(ROOT, "configs", "demo.gguf"), "-p", "春", "-n", "900",
                                 "--temp", "3", "--top-p", "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
