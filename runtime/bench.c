@@ -12,6 +12,7 @@
 #include "runtime/engine.h"
 #include "runtime/formats/synthetic.h"
 #include "runtime/model/repack.h"
+#include "runtime/weights_cache.h"
 
 struct clm_bench {
     clm_engine *engine;
@@ -63,7 +64,7 @@ static clm_status measure(const clm_settings *s, const clm_observer *obs, clm_de
 }
 
 static clm_status open_model(const clm_settings *s, const clm_bench_model *model,
-                             clm_model_file **out, clm_err *err)
+                             const clm_observer *obs, clm_model_file **out, clm_err *err)
 {
     const clm_hparams *hp;
 
@@ -72,7 +73,7 @@ static clm_status open_model(const clm_settings *s, const clm_bench_model *model
         if (s->model[0] == '\0')
             return clm_fail(err, CLM_E_USAGE,
                             "no model: give one with -m FILE or --synthetic NAME");
-        return clm_model_file_open(s->model, out, err);
+        return clm__weights_open(s, obs, out, err);
     }
     hp = clm_synthetic_find(model->synthetic);
     if (hp == NULL)
@@ -150,7 +151,7 @@ clm_status clm_bench_create(const clm_settings *s, const clm_bench_model *model,
         st = measure(s, obs, &b->info.limits, err);
         if (st != CLM_OK) goto out;
     }
-    st = open_model(s, model, &mf, err);
+    st = open_model(s, model, obs, &mf, err);
     if (st == CLM_OK) st = clm__engine_create_from(mf, false, &settings, obs, &b->engine, err);
     if (st != CLM_OK) goto out;
     clm_engine_describe(b->engine, &report);

@@ -62,16 +62,13 @@ clm_status clm_engine_create(const clm_settings *s, const clm_observer *obs, clm
                              clm_err *err)
 {
     clm_model_file *file = NULL;
-    char *path = NULL; /* what `weights` makes of the model */
     clm_status st = check_settings(s, err);
 
     *out = NULL;
     if (st == CLM_OK && s->model[0] == '\0')
         st = clm_fail(err, CLM_E_USAGE,
                       "no model: give one with -m FILE or `model:` in the configuration");
-    if (st == CLM_OK) st = clm__weights_prepare(s, obs, &path, err);
-    if (st == CLM_OK) st = clm_model_file_open(path, &file, err);
-    free(path);
+    if (st == CLM_OK) st = clm__weights_open(s, obs, &file, err);
     return st != CLM_OK ? st : clm__engine_create_from(file, true, s, obs, out, err);
 }
 

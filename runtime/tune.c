@@ -178,18 +178,6 @@ static clm_status add_named(run *r, clm_err *err)
     return r->st;
 }
 
-/* The model of the settings, as the engine will have it. */
-static clm_status open_file(const clm_settings *s, const clm_observer *obs, clm_model_file **out,
-                            clm_err *err)
-{
-    char *path = NULL;
-    clm_status st = clm__weights_prepare(s, obs, &path, err);
-
-    if (st == CLM_OK) st = clm_model_file_open(path, out, err);
-    free(path);
-    return st;
-}
-
 static clm_status open_model(const run *r, const clm_observer *obs, clm_model_file **out,
                              clm_err *err)
 {
@@ -197,7 +185,7 @@ static clm_status open_model(const run *r, const clm_observer *obs, clm_model_fi
     const clm_hparams *hp;
 
     *out = NULL;
-    if (name == NULL && r->s->model[0] != '\0') return open_file(r->s, obs, out, err);
+    if (name == NULL && r->s->model[0] != '\0') return clm__weights_open(r->s, obs, out, err);
     hp = clm_synthetic_find(name != NULL ? name : "13b");
     if (hp == NULL)
         return clm_fail(err, CLM_E_USAGE, "there is no synthetic model '%s'; there are %s", name,

@@ -8,7 +8,6 @@
 
 #include "host/file.h"
 #include "host/hash.h"
-#include "runtime/formats/model_file.h"
 #include "runtime/quantize/encode.h"
 
 static const char *const type_names[] = {
@@ -103,8 +102,8 @@ static clm_status convert(const clm_settings *s, const char *target, const clm_o
     return st;
 }
 
-clm_status clm__weights_prepare(const clm_settings *s, const clm_observer *obs, char **path,
-                                clm_err *err)
+/* `*path` is malloc'd. */
+static clm_status prepare(const clm_settings *s, const clm_observer *obs, char **path, clm_err *err)
 {
     char *folder = NULL, *entry = NULL;
     bool as_it_is = s->weights == CLM_WEIGHTS_KEEP;
@@ -136,5 +135,17 @@ clm_status clm__weights_prepare(const clm_settings *s, const clm_observer *obs, 
 out:
     free(entry);
     free(folder);
+    return st;
+}
+
+clm_status clm__weights_open(const clm_settings *s, const clm_observer *obs, clm_model_file **out,
+                             clm_err *err)
+{
+    char *path = NULL;
+    clm_status st = prepare(s, obs, &path, err);
+
+    *out = NULL;
+    if (st == CLM_OK) st = clm_model_file_open(path, out, err);
+    free(path);
     return st;
 }

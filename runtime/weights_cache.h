@@ -6,13 +6,14 @@
 #define CLM_RUNTIME_WEIGHTS_CACHE_H
 
 #include "runtime/clm.h"
+#include "runtime/formats/model_file.h"
 
-/* The file with the weights of s->model as s->weights wants them: the model itself when it is so
+/* Opens the file with the weights of s->model as s->weights wants them: the model itself when it is so
  * already (or `keep`), else a converted one in $XDG_CACHE_HOME/clm/models, which is made when it is
  * not there, made anew when it is damaged, and goes on where an interrupted one stopped. Its name
  * depends on the source's path, sizes and times, on the type, and on the version of the encoders.
- * `*path` is malloc'd. Returns CLM_OK or the statuses of clm_quantize. */
-clm_status clm__weights_prepare(const clm_settings *s, const clm_observer *obs, char **path,
-                                clm_err *err);
+ * Returns CLM_OK or the statuses of clm_quantize and clm_model_file_open. */
+clm_status clm__weights_open(const clm_settings *s, const clm_observer *obs, clm_model_file **out,
+                             clm_err *err);
 
 #endif

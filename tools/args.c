@@ -383,7 +383,8 @@ void clm_args_print_help(const clm_command *command, FILE *stream)
 {
     size_t n;
     const clm_flag *shared = clm_flags_shared(&n);
-    unsigned groups = command->groups | CLM_FLAGS_COMMON, last = 0;
+    const unsigned groups = command->groups | CLM_FLAGS_COMMON;
+    const char *last = "";
 
     fprintf(stream, "Usage: clm %s%s%s\n\n%s\n", command_text(command),
             command->synopsis != NULL ? " " : "",
@@ -395,12 +396,11 @@ void clm_args_print_help(const clm_command *command, FILE *stream)
             print_flag(command, f, stream);
     }
     for (size_t i = 0; i < n; i++) {
-        unsigned group = shared[i].group;
+        const char *heading = clm_flags_heading(shared[i].group);
 
-        if ((group & groups) == 0 || is_hidden(command, &shared[i])) continue;
-        if (group == CLM_FLAGS_COMMON) group = CLM_FLAGS_JSON; /* one heading for both */
-        if (group != last) fprintf(stream, "\n%s\n", clm_flags_heading(group));
-        last = group;
+        if ((shared[i].group & groups) == 0 || is_hidden(command, &shared[i])) continue;
+        if (strcmp(heading, last) != 0) fprintf(stream, "\n%s\n", heading);
+        last = heading;
         print_flag(command, &shared[i], stream);
     }
 }

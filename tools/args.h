@@ -20,7 +20,7 @@
 /* Groups of the shared flags (args_flags.c): a command takes a set of them. --help always. */
 enum {
     CLM_FLAGS_CONFIG = 1u << 0,   /* --config --dump-config */
-    CLM_FLAGS_MODEL = 1u << 1,    /* -m --weights */
+    CLM_FLAGS_MODEL = 1u << 1,    /* -m */
     CLM_FLAGS_DEVICE = 1u << 2,   /* -dev --list-devices --backend --activations */
     CLM_FLAGS_CONTEXT = 1u << 3,  /* -c -b --kv-cache-type */
     CLM_FLAGS_PROMPT = 1u << 4,   /* -p -f */
@@ -29,7 +29,8 @@ enum {
     CLM_FLAGS_SERVER = 1u << 7,   /* --host --port --api-key --api-key-file --parallel */
     CLM_FLAGS_TUNING = 1u << 8,   /* --tuning --budget */
     CLM_FLAGS_JSON = 1u << 9,     /* --json */
-    CLM_FLAGS_COMMON = 1u << 10   /* --help --version: every command */
+    CLM_FLAGS_COMMON = 1u << 10,  /* --help --version: every command */
+    CLM_FLAGS_WEIGHTS = 1u << 11  /* --weights: for those that load them */
 };
 
 typedef struct clm_flag {

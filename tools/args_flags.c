@@ -18,7 +18,7 @@ static const clm_flag shared[] = {
      .help = "print the effective configuration as YAML and stop"},
 
     {.names = "-m, --model", .value = "MODEL", .key = "model", .group = CLM_FLAGS_MODEL},
-    {.names = "--weights", .value = "TYPE", .key = "weights", .group = CLM_FLAGS_MODEL},
+    {.names = "--weights", .value = "TYPE", .key = "weights", .group = CLM_FLAGS_WEIGHTS},
 
     {.names = "-dev, --device", .value = "DEVICE", .key = "device", .group = CLM_FLAGS_DEVICE},
     {.names = "--list-devices",
@@ -130,6 +130,7 @@ const char *clm_flags_heading(unsigned group)
     case CLM_FLAGS_CONFIG:
         return "Configuration";
     case CLM_FLAGS_MODEL:
+    case CLM_FLAGS_WEIGHTS:
         return "Model";
     case CLM_FLAGS_DEVICE:
         return "Device";

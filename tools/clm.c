@@ -36,18 +36,6 @@ static clm_status dump_config(const clm_args *args, clm_err *err)
     return st;
 }
 
-static clm_status list_devices(const clm_args *args, clm_err *err)
-{
-    clm_config *config = NULL;
-    clm_status st = clm_args_config(args, &config, err);
-
-    if (st == CLM_OK)
-        st = clm_print_devices(clm_config_settings(config)->devices[0].select,
-                               clm_args_has(args, "json"), err);
-    clm_config_destroy(config);
-    return st;
-}
-
 /* Flags that end the program before the command runs; else the command. */
 static clm_status run(const clm_command *command, const clm_args *args, clm_err *err)
 {
@@ -60,7 +48,7 @@ static clm_status run(const clm_command *command, const clm_args *args, clm_err 
         return CLM_OK;
     }
     if (clm_args_has(args, "dump_config")) return dump_config(args, err);
-    if (clm_args_has(args, "list_devices")) return list_devices(args, err);
+    if (clm_args_has(args, "list_devices")) return clm_cmd_devices.run(args, err);
     return command->run(args, err);
 }
 

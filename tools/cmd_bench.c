@@ -365,7 +365,7 @@ const clm_command clm_cmd_bench = {
         "context that is filled before. The device is measured first; \"of limit\" is the share\n"
         "of its memory speed or arithmetic that a run comes to, whichever is nearer. Other busy\n"
         "programs make all figures worthless.",
-    .groups = CLM_FLAGS_CONFIG | CLM_FLAGS_MODEL | CLM_FLAGS_DEVICE,
+    .groups = CLM_FLAGS_CONFIG | CLM_FLAGS_MODEL | CLM_FLAGS_WEIGHTS | CLM_FLAGS_DEVICE,
     .flags = flags,
     .run = run,
 };

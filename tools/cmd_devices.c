@@ -94,7 +94,7 @@ static clm_status print_json(const clm_device_report *list, size_t n, clm_err *e
     return CLM_OK;
 }
 
-clm_status clm_print_devices(const char *selector, bool json, clm_err *err)
+static clm_status print_devices(const char *selector, bool json, clm_err *err)
 {
     clm_device_report *list = NULL;
     size_t n = 0;
@@ -117,8 +117,7 @@ static clm_status run(const clm_args *args, clm_err *err)
 
     if (st != CLM_OK) return st;
     select = clm_config_settings(config)->devices[0].select;
-    st = clm_print_devices(strcmp(select, "ref") == 0 ? "auto" : select, clm_args_has(args, "json"),
-                           err);
+    st = print_devices(strcmp(select, "ref") == 0 ? "auto" : select, clm_args_has(args, "json"), err);
     clm_config_destroy(config);
     return st;
 }

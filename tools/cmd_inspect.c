@@ -109,25 +109,46 @@ static clm_status print_json(const clm_model_report *r, clm_err *err)
     return CLM_OK;
 }
 
-static clm_status run(const clm_args *args, clm_err *err)
+static clm_status verify(const char *path, clm_err *err)
 {
-    const char *path = args->n_words > 0 ? args->words[0] : clm_args_get(args, "model");
-    clm_model_report *r = NULL;
-    clm_status st;
+    const clm_status st = clm_model_verify(path, clm_cli_observer(), err);
 
-    if (path == NULL) return clm_fail(err, CLM_E_USAGE, "inspect: which file? (clm inspect FILE)");
-    if (clm_args_has(args, "verify")) {
-        st = clm_model_verify(path, clm_cli_observer(), err);
-        if (st == CLM_OK) printf("%s: all tensors have their checksums\n", path);
-        return st;
-    }
-    st = clm_model_report_create(path, &r, err);
-    if (st != CLM_OK) return st;
-    if (clm_args_has(args, "json"))
+    if (st == CLM_OK) printf("%s: all tensors have their checksums\n", path);
+    return st;
+}
+
+static clm_status report(const char *path, bool json, clm_err *err)
+{
+    clm_model_report *r = NULL;
+    clm_status st = clm_model_report_create(path, &r, err);
+
+    if (st == CLM_OK && json)
         st = print_json(r, err);
-    else
+    else if (st == CLM_OK)
         print_text(r);
     clm_model_report_destroy(r);
+    return st;
+}
+
+static clm_status run(const clm_args *args, clm_err *err)
+{
+    clm_config *config = NULL;
+    const char *path;
+    clm_status st = clm_args_config(args, &config, err);
+
+    /* Through the configuration, which knows where models are. */
+    if (st == CLM_OK && args->n_words > 0)
+        st = clm_config_set(config, "model", args->words[0], "FILE", err);
+    if (st != CLM_OK) goto out;
+    path = clm_config_settings(config)->model;
+    if (path[0] == '\0')
+        st = clm_fail(err, CLM_E_USAGE, "inspect: which file? (clm inspect FILE)");
+    else if (clm_args_has(args, "verify"))
+        st = verify(path, err);
+    else
+        st = report(path, clm_args_has(args, "json"), err);
+out:
+    clm_config_destroy(config);
     return st;
 }
 

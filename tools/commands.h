@@ -19,7 +19,4 @@ extern const clm_command clm_cmd_tune, clm_cmd_tune_show, clm_cmd_tune_export, c
 extern const clm_command clm_cmd_bench;
 extern const clm_command clm_cmd_eval_ppl;
 
-/* Also what --list-devices does. */
-clm_status clm_print_devices(const char *selector, bool json, clm_err *err);
-
 #endif
