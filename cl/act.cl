@@ -7,18 +7,21 @@ typedef struct clm_act {
     int s;
 } clm_act;
 
-/* Quantises one group, given as two vectors. The quotient by the largest is taken in float: a value
+/* Quantises one group, given as two vectors. One with an element that is no finite number becomes zeros
+ * with the scale NaN, so that no product of it is a number. The quotient by the largest is taken in float: a value
  * near the middle of two steps may fall on either side, which is within what rounding costs. Inlining a
  * function that returns a struct leaves a call that Oclgrind does not know, hence the pointer. */
 CLM_INLINE void clm_act_quantise(const float16 lo, const float16 hi, clm_act *result)
 {
-    const float top = clm_max16(fmax(fabs(lo), fabs(hi)));
+    const float top = clm_top_of16(clm_top16(fabs(lo), fabs(hi)));
+    const int finite = top <= FLT_MAX ? -1 : 0; /* a mask */
     const float inverse = top > 0.0f ? 127.0f / top : 0.0f;
-    const float16 a = rint(lo * inverse), b = rint(hi * inverse);
+    const float16 a = as_float16(as_int16(rint(lo * inverse)) & finite);
+    const float16 b = as_float16(as_int16(rint(hi * inverse)) & finite);
 
     result->lo = convert_char16(convert_int16(a));
     result->hi = convert_char16(convert_int16(b));
-    result->d = top / 127.0f;
+    result->d = finite ? top / 127.0f : NAN;
     result->s = (int)clm_sum16(a + b);
 }
 

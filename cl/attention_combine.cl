@@ -125,8 +125,8 @@ void attention_combine(__global const float *restrict part, __global float *rest
 
     x[lid] = combined(part + (size_t)(at / HEAD_DIM) * SPLITS * (HEAD_DIM + 2), at % HEAD_DIM);
     barrier(CLK_LOCAL_MEM_FENCE);
-    for (int k = 0; k < 32; k++) top = fmax(top, fabs(x[group + k]));
-    const float scale = top / 127.0f;
+    for (int k = 0; k < 32; k++) top = clm_top(top, fabs(x[group + k]));
+    const float scale = top <= FLT_MAX ? top / 127.0f : NAN; /* as clm_act_quantise */
     level[lid] = scale > 0.0f ? (int)clamp(rint(x[lid] / scale), -127.0f, 127.0f) : 0;
     barrier(CLK_LOCAL_MEM_FENCE);
     for (int k = 0; k < 32; k++) sum += level[group + k];

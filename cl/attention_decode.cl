@@ -238,8 +238,8 @@ void attention_decode(ARGUMENTS)
         q[d] = turned(x + q_off + h * HEAD_DIM, turn, d, rope_dims) * scale;
         key[d] = turned(x + k_off + kv * HEAD_DIM, turn, d, rope_dims);
         value[d] = x[v_off + kv * HEAD_DIM + d];
-        k_top = fmax(k_top, fabs(key[d]));
-        v_top = fmax(v_top, fabs(value[d]));
+        k_top = clm_top(k_top, fabs(key[d]));
+        v_top = clm_top(v_top, fabs(value[d]));
     }
 #if KV_TYPE == 2
     k_scale = kv_int8_scale(k_top);
@@ -358,16 +358,17 @@ CLM_INLINE float group_sum(__local float *red, const int lid, const float mine)
     return sum;
 }
 
+/* Of absolute values. */
 CLM_INLINE float group_max(__local float *red, const int lid, const float mine)
 {
     float top = mine;
 
     red[lid] = mine;
     barrier(CLK_LOCAL_MEM_FENCE);
-    for (int i = lid; i < WG && lid < 16; i += 16) top = fmax(top, red[i]);
+    for (int i = lid; i < WG && lid < 16; i += 16) top = clm_top(top, red[i]);
     if (lid < 16) red[WG + lid] = top;
     barrier(CLK_LOCAL_MEM_FENCE);
-    for (int i = 0; i < 16; i++) top = fmax(top, red[WG + i]);
+    for (int i = 0; i < 16; i++) top = clm_top(top, red[WG + i]);
     barrier(CLK_LOCAL_MEM_FENCE);
     return top;
 }
@@ -424,8 +425,8 @@ void attention_decode(ARGUMENTS)
     barrier(CLK_LOCAL_MEM_FENCE);
 #if KV_TYPE == 2
     for (int d = lid; d < HEAD_DIM; d += WG) {
-        k_top = fmax(k_top, fabs(key[d]));
-        v_top = fmax(v_top, fabs(value[d]));
+        k_top = clm_top(k_top, fabs(key[d]));
+        v_top = clm_top(v_top, fabs(value[d]));
     }
     k_scale = kv_int8_scale(group_max(red, lid, k_top));
     v_scale = kv_int8_scale(group_max(red, lid, v_top));

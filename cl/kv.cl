@@ -47,11 +47,12 @@ CLM_INLINE float8 kv_load8(__global const KV_ELEM *p)
 #endif
 }
 
-/* The scale of a vector with largest absolute value `top` as int8. Elements are divided by the scale as
- * it is stored: rounding it costs nothing but range. */
+/* The scale of a vector with largest absolute value `top` (clm_top) as int8; NaN where that is no finite
+ * number, and its elements are then 0. Elements are divided by the scale as it is stored: rounding it costs
+ * nothing but range. */
 CLM_INLINE float kv_int8_scale(const float top)
 {
-    return clm_round_half(fmin(top / 127.0f, 65504.0f));
+    return top <= FLT_MAX ? clm_round_half(fmin(top / 127.0f, 65504.0f)) : NAN;
 }
 
 CLM_INLINE float kv_int8(const float v, const float scale)

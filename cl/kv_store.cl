@@ -30,14 +30,14 @@
 #endif
 #define LANES (WG / AT_ONCE) /* per position */
 
-/* Largest, and sum, of the LANES values of a position. Every item of the group must call these. */
+/* Largest of absolute values, and sum, of the LANES values of a position. Every item of the group must call these. */
 CLM_INLINE float lanes_max(__local float *part, const int lid, const float mine)
 {
     float top = mine;
 
     part[lid] = mine;
     barrier(CLK_LOCAL_MEM_FENCE);
-    for (int i = lid % AT_ONCE; i < WG; i += AT_ONCE) top = fmax(top, part[i]);
+    for (int i = lid % AT_ONCE; i < WG; i += AT_ONCE) top = clm_top(top, part[i]);
     barrier(CLK_LOCAL_MEM_FENCE);
     return top;
 }
@@ -59,7 +59,7 @@ CLM_INLINE float largest(__global const float *src, const int lane, const int wr
 {
     float top = 0.0f;
 
-    for (int d = lane; d < head_dim && written; d += LANES) top = fmax(top, fabs(src[d]));
+    for (int d = lane; d < head_dim && written; d += LANES) top = clm_top(top, fabs(src[d]));
     return top;
 }
 
@@ -75,8 +75,8 @@ CLM_INLINE float16 block_scales(__global const float *x, const int ld, const int
         float16 top = 0.0f;
 
         for (int d = 0; d < head_dim; d += 16)
-            top = fmax(top, fabs(vload16(0, x + (size_t)m * (size_t)ld + d)));
-        scale[m] = kv_int8_scale(clm_max16(top));
+            top = clm_top16(top, fabs(vload16(0, x + (size_t)m * (size_t)ld + d)));
+        scale[m] = kv_int8_scale(clm_top_of16(top));
         vstore_half_rte(scale[m], (size_t)m, stored);
     }
     return vload16(0, scale);

@@ -86,9 +86,32 @@ CLM_INLINE float clm_max16(const float16 v)
     return fmax(fmax(v4.s0, v4.s2), fmax(v4.s1, v4.s3));
 }
 
-/* Sum and maximum over a 1-D work-group of `wg` items, a power of two; all items get the result.
+/* The larger of two absolute values, and the largest of 16. NaN counts as larger than any number, where
+ * fmax would lose it: as integers, bits without a sign are in this order. */
+CLM_INLINE float clm_top(const float a, const float b)
+{
+    return as_float(max(as_int(a), as_int(b)));
+}
+
+CLM_INLINE float16 clm_top16(const float16 a, const float16 b)
+{
+    return as_float16(max(as_int16(a), as_int16(b)));
+}
+
+CLM_INLINE float clm_top_of16(const float16 v)
+{
+    int of[16];
+
+    vstore16(as_int16(v), 0, of);
+    const int8 v8 = max(vload8(0, of), vload8(1, of));
+    vstore8(v8, 0, of);
+    const int4 v4 = max(vload4(0, of), vload4(1, of));
+    return as_float(max(max(v4.s0, v4.s2), max(v4.s1, v4.s3)));
+}
+
+/* Sum over a 1-D work-group of `wg` items, a power of two; all items get the result.
  *   part  local memory of wg floats; may be reused after the next barrier
- * Every item of the group must call these. A maximum ignores NaN. */
+ * Every item of the group must call it. */
 CLM_INLINE float clm_group_sum(__local float *part, const int lid, const int wg,
                                const float mine)
 {
@@ -96,18 +119,6 @@ CLM_INLINE float clm_group_sum(__local float *part, const int lid, const int wg,
     for (int step = wg / 2; step > 0; step /= 2) {
         barrier(CLK_LOCAL_MEM_FENCE); /* before every read of a neighbour */
         if (lid < step) part[lid] += part[lid + step];
-    }
-    barrier(CLK_LOCAL_MEM_FENCE);
-    return part[0];
-}
-
-CLM_INLINE float clm_group_max(__local float *part, const int lid, const int wg,
-                               const float mine)
-{
-    part[lid] = mine;
-    for (int step = wg / 2; step > 0; step /= 2) {
-        barrier(CLK_LOCAL_MEM_FENCE);
-        if (lid < step) part[lid] = fmax(part[lid], part[lid + step]);
     }
     barrier(CLK_LOCAL_MEM_FENCE);
     return part[0];

@@ -25,14 +25,17 @@
 #include "runtime/ops/op_rmsnorm.h"
 #include "runtime/ops/op_swiglu.h"
 
-/* Outputs that share a sum of squares: cl/linear.cl. */
-enum { SUM_ROWS = 32 };
-
 /* Activations between two products: floats, or int8. */
 typedef struct stage {
     clm_buffer *x;
     clm_cl_act act;
 } stage;
+
+/* Sums of squares of the residual stream, which a normalisation adds up. */
+static size_t count_sums(const clm_backend_cl *b)
+{
+    return (b->hp->width + CLM_LINEAR_SUM_ROWS - 1) / CLM_LINEAR_SUM_ROWS;
+}
 
 struct clm_cl_plan {
     clm_cl_launch *launches;
@@ -124,7 +127,7 @@ static clm_status add_product(maker *m, const product *p)
         clm_buffer *bufs[CLM_LINEAR_BUFFERS];
 
         s.v[CLM_LINEAR_NORM] = p->norm;
-        if (p->norm) s.v[CLM_LINEAR_N_PART] = (int)((b->hp->width + SUM_ROWS - 1) / SUM_ROWS);
+        if (p->norm) s.v[CLM_LINEAR_N_PART] = (int)count_sums(b);
         s.v[CLM_LINEAR_EPILOGUE] = (int)p->epilogue;
         s.v[CLM_LINEAR_OUT_ACT] = p->to_int8;
         s.f[0] = b->hp->rms_eps;
@@ -440,9 +443,7 @@ static clm_status create(clm_backend_cl *b, const clm_layer *layers, clm_vec *x,
     st = stage_create(b, b->hp->width, &plan->normed, err);
     if (st == CLM_OK) st = stage_create(b, b->kv.n_heads * b->kv.head_dim, &plan->attended, err);
     if (st == CLM_OK) st = stage_create(b, ffn_room, &plan->hidden, err);
-    if (st == CLM_OK)
-        st = clm_buffer_create(b->dev, CLM_ELEM_F32, (b->hp->width + SUM_ROWS - 1) / SUM_ROWS,
-                               &plan->part, err);
+    if (st == CLM_OK) st = clm_buffer_create(b->dev, CLM_ELEM_F32, count_sums(b), &plan->part, err);
     if (st == CLM_OK)
         st = clm_buffer_create(b->dev, CLM_ELEM_F32, 2 * b->hp->ffn, &plan->gate_up, err);
     if (st == CLM_OK)

@@ -3,7 +3,7 @@
  *
  * Each group of 32 consecutive elements has a scale of its own:
  *     x[k] = d[k / 32] * q[k],   d = max|x| / 127 over the group,   q = rint(x / d) in -127..127
- * (a group of zeros has d = 0 and q = 0). s is the sum of a group's q, which products need because
+ * (a group of zeros has d = 0 and q = 0; one with NaN or an infinity has d = NaN and q = 0). s is the sum of a group's q, which products need because
  * weights are stored with an offset.
  *
  * Tokens lie in panels of T; the last one is filled up with zeros. Inside a panel the token is the

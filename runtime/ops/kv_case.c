@@ -118,16 +118,20 @@ static double store(clm_case_buffer *cache, size_t i, float v, double scale)
     return q * scale;
 }
 
-/* The scale of n values, written to scales[at]; 1 where elements have none. */
+/* The scale of n values, written to scales[at]: NaN if one is no finite number; 1 where elements have none. */
 static double store_scale(const clm_case_buffer *cache, clm_case_buffer *scales, size_t at,
                           const float *src, size_t n)
 {
     double top = 0.0;
+    bool finite = true;
     uint16_t half;
 
     if (cache->type != CLM_ELEM_I8) return 1.0;
-    for (size_t d = 0; d < n; d++) top = fmax(top, fabs((double)src[d]));
-    half = clm_ref_float_to_half((float)fmin(top / 127.0, 65504.0));
+    for (size_t d = 0; d < n; d++) {
+        top = fmax(top, fabs((double)src[d]));
+        finite = finite && isfinite(src[d]);
+    }
+    half = clm_ref_float_to_half(finite ? (float)fmin(top / 127.0, 65504.0) : NAN);
     ((uint16_t *)scales->expected)[at] = half;
     return (double)clm_ref_half_to_float(half);
 }

@@ -5,7 +5,8 @@
  *                                       of 16 keys without a horizontal sum, and 8 or 16 lanes of a GPU
  *                                       read whole sectors of 32 bytes, any D
  *     v     [kv_heads][C][D]            a position's elements are one row: the weighted sum runs along it
- *     ks,vs [kv_heads][C] f16           only with int8: element = scale * q, |q| <= 127
+ *     ks,vs [kv_heads][C] f16           only with int8: element = scale * q, |q| <= 127;
+ *                                         NaN and q = 0 where an element is NaN or infinite
  *     kmax  [kv_heads][C / 16] f32      at least the length |k| (2-norm) of every stored key of a block:
  *                                       what a block's keys can score at most, so that attention need
  *                                       not read blocks whose weights vanish

@@ -13,7 +13,7 @@
 #include "runtime/ops/weight_case.h"
 
 /* Bound of every size, so that sums of two of them are ints. */
-enum { SIZE_LIMIT = 1 << 29, SUM_ROWS = 32 };
+enum { SIZE_LIMIT = 1 << 29 };
 
 enum { FAMILY_CPU, FAMILY_GPU };
 enum { AXIS_FAMILY, AXIS_STREAMS, AXIS_WG, AXIS_MAGIC, AXIS_DOT };
@@ -62,7 +62,8 @@ static bool shape_legal(const clm_shape *shape)
         v[CLM_LINEAR_K] > SIZE_LIMIT || v[CLM_LINEAR_GROUP] < 0 || !clm_weight_legal(&w))
         return false;
     if (v[CLM_LINEAR_ROW0] < 0 || v[CLM_LINEAR_ROW0] > SIZE_LIMIT ||
-        (v[CLM_LINEAR_EPILOGUE] != CLM_LINEAR_STORE && v[CLM_LINEAR_ROW0] % SUM_ROWS != 0))
+        (v[CLM_LINEAR_EPILOGUE] != CLM_LINEAR_STORE &&
+         v[CLM_LINEAR_ROW0] % CLM_LINEAR_SUM_ROWS != 0))
         return false;
     if (!flag(v[CLM_LINEAR_ACT]) || !flag(v[CLM_LINEAR_OUT_ACT]) || !flag(v[CLM_LINEAR_NORM]) ||
         v[CLM_LINEAR_HAS_MIN] < CLM_MIN_NONE || v[CLM_LINEAR_HAS_MIN] > CLM_MIN_STEPS ||
@@ -240,7 +241,8 @@ static clm_status fill(clm_case *c, uint32_t seed, clm_err *err)
          add_floats(c, "part", (size_t)v[CLM_LINEAR_N_PART], v[CLM_LINEAR_NORM], 0.1f, &r);
     if (ok) y = clm_case_add(c, "y", CLM_ELEM_F32, y_role == CLM_CASE_IN ? 1 : end, y_role);
     ok = y != NULL && add_floats(c, "gamma", end, residual, -1.0f, &r) && add_output(c, end) &&
-         clm_case_add(c, "part_out", CLM_ELEM_F32, residual ? clm_op_ceil_div(end, SUM_ROWS) : 1,
+         clm_case_add(c, "part_out", CLM_ELEM_F32,
+                      residual ? clm_op_ceil_div(end, CLM_LINEAR_SUM_ROWS) : 1,
                       residual ? CLM_CASE_OUT : CLM_CASE_IN) != NULL;
     if (!ok) return clm_op_fill_nomem("linear", err);
     if (residual) clm_random_fill(&r, y, end, -1.0f, 1.0f);

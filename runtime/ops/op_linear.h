@@ -28,6 +28,9 @@ enum clm_linear_dim {
     CLM_LINEAR_DIMS
 };
 
+/* Outputs that share a sum of squares for the next normalisation. */
+enum { CLM_LINEAR_SUM_ROWS = 32 };
+
 enum clm_linear_epilogue { CLM_LINEAR_STORE, CLM_LINEAR_RESIDUAL, CLM_LINEAR_SWIGLU };
 
 /* The buffers in the order of a case and of bind(). */

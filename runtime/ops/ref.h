@@ -25,7 +25,7 @@ uint16_t clm_ref_float_to_half(float f);
 float clm_ref_bf16_to_float(uint16_t h);
 uint16_t clm_ref_float_to_bf16(float f);
 
-/* Quantises `groups` groups of 32 as runtime/ops/act.h says, one token. */
+/* Quantises `groups` groups of 32 as runtime/ops/act.h says, one token (ref_act_quant.c). */
 void clm_ref_act_store(const double *x, size_t groups, int8_t *q, float *d, int32_t *s);
 
 void clm_ref_act_bf16(clm_case *c);

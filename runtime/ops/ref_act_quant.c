@@ -2,11 +2,35 @@
  *
  * Layer    runtime. Plain C.
  */
+#include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "runtime/ops/act.h"
 #include "runtime/ops/op_act_quant.h"
 #include "runtime/ops/ref.h"
+
+void clm_ref_act_store(const double *x, size_t groups, int8_t *q, float *d, int32_t *s)
+{
+    for (size_t g = 0; g < groups; g++) {
+        const double *from = x + g * CLM_ACT_GROUP;
+        double top = 0.0;
+        bool finite = true;
+
+        for (int i = 0; i < CLM_ACT_GROUP; i++) {
+            top = fmax(top, fabs(from[i]));
+            finite = finite && isfinite(from[i]);
+        }
+        d[g] = finite ? (float)(top / 127.0) : NAN;
+        s[g] = 0;
+        for (int i = 0; i < CLM_ACT_GROUP; i++) {
+            const int8_t v = (int8_t)(finite && top > 0.0 ? rint(from[i] * 127.0 / top) : 0.0);
+
+            q[g * CLM_ACT_GROUP + (size_t)i] = v;
+            s[g] += v;
+        }
+    }
+}
 
 void clm_ref_act_quant(clm_case *c)
 {

@@ -23,20 +23,6 @@ double clm_ref_attention_combined(const float *part, size_t splits, size_t n, si
     return sum / l;
 }
 
-/* Elements of one group of the result as int8. */
-static void quantise(const double *x, int8_t *q, float *scale, int32_t *sum)
-{
-    double top = 0.0;
-
-    for (size_t i = 0; i < CLM_ACT_GROUP; i++) top = fmax(top, fabs(x[i]));
-    *scale = (float)(top / 127.0);
-    *sum = 0;
-    for (size_t i = 0; i < CLM_ACT_GROUP; i++) {
-        q[i] = (int8_t)(top > 0.0 ? nearbyint(x[i] / (top / 127.0)) : 0.0);
-        *sum += q[i];
-    }
-}
-
 void clm_ref_attention_combine(clm_case *c)
 {
     const int *v = c->shape.v;
@@ -57,7 +43,7 @@ void clm_ref_attention_combine(clm_case *c)
         }
         group[i % CLM_ACT_GROUP] = x;
         if (i % CLM_ACT_GROUP == CLM_ACT_GROUP - 1)
-            quantise(group, (int8_t *)c->bufs[2].expected + g * CLM_ACT_GROUP,
-                     (float *)c->bufs[3].expected + g, (int32_t *)c->bufs[4].expected + g);
+            clm_ref_act_store(group, 1, (int8_t *)c->bufs[2].expected + g * CLM_ACT_GROUP,
+                              (float *)c->bufs[3].expected + g, (int32_t *)c->bufs[4].expected + g);
     }
 }

@@ -10,24 +10,6 @@
 #include "runtime/ops/ref.h"
 #include "runtime/ops/ref_weight.h"
 
-void clm_ref_act_store(const double *x, size_t groups, int8_t *q, float *d, int32_t *s)
-{
-    for (size_t g = 0; g < groups; g++) {
-        const double *from = x + g * CLM_ACT_GROUP;
-        double top = 0.0;
-
-        for (int i = 0; i < CLM_ACT_GROUP; i++) top = fmax(top, fabs(from[i]));
-        d[g] = (float)(top / 127.0);
-        s[g] = 0;
-        for (int i = 0; i < CLM_ACT_GROUP; i++) {
-            const int8_t v = (int8_t)(top > 0.0 ? rint(from[i] * 127.0 / top) : 0.0);
-
-            q[g * CLM_ACT_GROUP + (size_t)i] = v;
-            s[g] += v;
-        }
-    }
-}
-
 /* x as numbers, with the factor of the normalisation. */
 static void read_input(const clm_case *c, double *x)
 {

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -202,6 +203,38 @@ class BadFiles(unittest.TestCase):
                     if expect == "refuse":
                         self.assertRegex(err, re.escape(base) + r":\d+:\d+: ")
                         self.assertLess(len(err), 700)
+
+
+class DamagedWeights(unittest.TestCase):
+    """One scale of a matrix is NaN: rounding to int8 must not make numbers of what follows from it."""
+
+    def damage(self, name, path):
+        demo = os.path.join(ROOT, "configs", "demo.gguf")
+        with open(demo, "rb") as file:
+            data = bytearray(file.read())
+        end = offset = 0
+        for tensor in json.loads(clm("inspect", "--json", demo)[1])["tensors"]:
+            key = struct.pack("<Q", len(tensor["name"])) + tensor["name"].encode()
+            at = data.index(key) + len(key)
+            at += 4 + 8 * struct.unpack_from("<I", data, at)[0] + 4
+            end = max(end, at + 8)
+            if tensor["name"] == name:
+                offset = struct.unpack_from("<Q", data, at)[0]
+        struct.pack_into("<H", data, (end + 31) // 32 * 32 + offset, 0x7E00)
+        with open(path, "wb") as file:
+            file.write(data)
+
+    def test_refused(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "damaged.gguf")
+            for name in ("blk.0.ffn_up.weight", "blk.3.attn_v.weight", "blk.3.attn_k.weight"):
+                self.damage(name, path)
+                for more in (["-p", "春"], ["-p", "春眠不觉晓"], ["-p", "春", "--kv-cache-type", "int8"],
+                             ["-p", "春眠不觉晓", "--kv-cache-type", "int8"]):
+                    code, out, err = clm("generate", "-m", path, "--temp", "0", "-n", "4", *more)
+                    with self.subTest(name=name, more=more):
+                        self.assertEqual((code, out), (3, ""), err)
+                        self.assertIn("damaged", err)
 
 
 class Tokenizer(unittest.TestCase):

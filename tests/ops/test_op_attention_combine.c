@@ -15,6 +15,30 @@ static void reference_by_hand(void **state)
                 1e-12);
 }
 
+/* An element that is no number spoils its group of 32, and no other. */
+static void no_number(clm_device *dev, void *user)
+{
+    clm_case c = {.shape = {.v = {2, 32, 2, 1}}};
+    const float *scales;
+    clm_err err;
+
+    (void)user;
+    assert_int_equal(clm_op_attention_combine.fill(&c, 1, &err), CLM_OK);
+    ((float *)c.bufs[0].data)[2 + 7] = NAN;
+    clm_ref_attention_combine(&c);
+    clm_op_test_case(&clm_op_attention_combine, dev, &c);
+    scales = c.bufs[3].expected;
+    assert_true(isnan(scales[0]));
+    assert_false(isnan(scales[1]));
+    clm_case_clear(&c);
+}
+
+static void no_number_on_devices(void **state)
+{
+    (void)state;
+    clm_op_test_devices(no_number, NULL);
+}
+
 /* Heads that groups of 32 do not divide cannot become int8. */
 static void odd_heads(clm_device *dev, void *user)
 {
@@ -48,8 +72,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reference_by_hand),
+        cmocka_unit_test(no_number_on_devices),
         cmocka_unit_test(odd_heads_are_refused),
     };
 
-    return clm_op_test_main(&clm_op_attention_combine, tests, 2);
+    return clm_op_test_main(&clm_op_attention_combine, tests, 3);
 }

@@ -51,6 +51,7 @@ static void known_rows(clm_device *dev, void *user)
     const float halves[4] = {1.0f + 1.0f / 2048.0f, 1.0f + 3.0f / 2048.0f, -0x1.8p-25f, 1e6f};
     const float bytes[4] = {127.0f, -127.0f, 1.0f, 0.25f};
     const float tiny[4] = {1e-9f, -1e-9f, 0.0f, 0.0f}; /* the scale rounds to zero */
+    const float no_numbers[2][4] = {{1.0f, NAN, 2.0f, 3.0f}, {1.0f, 2.0f, 3.0f, -INFINITY}};
     clm_case c = {.n_bufs = 0};
     const uint16_t *h;
     const int8_t *b;
@@ -85,37 +86,56 @@ static void known_rows(clm_device *dev, void *user)
     for (int d = 0; d < 4; d++) assert_int_equal(b[d * 16 + 1], 0);
     assert_int_equal(((uint16_t *)c.bufs[3].expected)[1], 0);
     clm_case_clear(&c);
+
+    for (int i = 0; i < 2; i++) {
+        fill_row(&c, CLM_CACHE_I8, dev, no_numbers[i]);
+        for (int s = 3; s <= 4; s++)
+            assert_true(isnan(clm_ref_half_to_float(((uint16_t *)c.bufs[s].expected)[1])));
+        assert_true(isinf(((float *)c.bufs[5].expected)[0]));
+        clm_case_clear(&c);
+    }
 }
 
 /* The same values in every position of a whole block, which goes in vectors where WG is 1. */
 static void known_block(clm_device *dev, void *user)
 {
     enum { POSITIONS = 16, HEAD_DIM = 16, KEYS = 2 * HEAD_DIM, LD = 2 * KEYS };
-    const float special[4] = {1.0f + 1.0f / 2048.0f, 1.0f + 3.0f / 2048.0f, -0x1.8p-25f, 1e6f};
-    const float tiny[4] = {1e-9f, -1e-9f, 0.0f, 0.0f};
-    const uint16_t bits[4] = {0x3C00, 0x3C02, 0x8001, 0x7C00};
+    static const struct {
+        int type;
+        float row[4];
+        uint16_t bits[4]; /* of the keys */
+        bool longest;     /* kmax is infinite */
+    } blocks[] = {
+        {CLM_CACHE_F16,
+         {1.0f + 1.0f / 2048.0f, 1.0f + 3.0f / 2048.0f, -0x1.8p-25f, 1e6f},
+         {0x3C00, 0x3C02, 0x8001, 0x7C00},
+         true},
+        {CLM_CACHE_I8, {1e-9f, -1e-9f, 0.0f, 0.0f}, {0}, false},
+        {CLM_CACHE_I8, {1.0f, NAN, 2.0f, 3.0f}, {0}, true},
+    };
 
     (void)user;
-    for (int type = CLM_CACHE_F16; type <= CLM_CACHE_I8; type++) {
-        const float *row = type == CLM_CACHE_F16 ? special : tiny;
-        clm_case c = {.shape = {.v = {POSITIONS, LD, 0, KEYS, 2, HEAD_DIM, 32, 16, type}}};
+    for (size_t b = 0; b < sizeof blocks / sizeof *blocks; b++) {
+        clm_case c = {
+            .shape = {.v = {POSITIONS, LD, 0, KEYS, 2, HEAD_DIM, 32, 16, blocks[b].type}}};
         clm_err err;
         float *x;
 
         assert_int_equal(clm_op_kv_store.fill(&c, 1, &err), CLM_OK);
         x = c.bufs[0].data;
-        for (int i = 0; i < POSITIONS * LD; i++) x[i] = row[i % 4];
+        for (int i = 0; i < POSITIONS * LD; i++) x[i] = blocks[b].row[i % 4];
         clm_ref_kv_store(&c);
         clm_op_test_case(&clm_op_kv_store, dev, &c);
         for (int d = 0; d < HEAD_DIM; d++) {
             const size_t key = clm_kv_k_at(1, HEAD_DIM, 32, 16 + 5, (size_t)d);
 
-            if (type == CLM_CACHE_F16)
-                assert_int_equal(((const uint16_t *)c.bufs[1].expected)[key], bits[d % 4]);
+            if (blocks[b].type == CLM_CACHE_F16)
+                assert_int_equal(((const uint16_t *)c.bufs[1].expected)[key],
+                                 blocks[b].bits[d % 4]);
             else
                 assert_int_equal(((const int8_t *)c.bufs[1].expected)[key], 0);
         }
-        assert_true(type == CLM_CACHE_I8 || isinf(((const float *)c.bufs[5].expected)[1]));
+        assert_int_equal(isinf(((const float *)c.bufs[5].expected)[1]) != 0, blocks[b].longest);
         clm_case_clear(&c);
     }
 }
