@@ -2,6 +2,7 @@
 #include "host/device.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "host/amx_probe.h"
 #include "host/cl_util.h"
@@ -16,6 +17,14 @@ struct clm_device {
     bool keep_programs;
     const clm_observer *observer;
 };
+
+/* Whether binaries are kept where nobody says: see the README's variables. */
+static bool keep_by_default(void)
+{
+    const char *text = getenv("CLM_KERNEL_CACHE");
+
+    return text == NULL || strcmp(text, "0") != 0;
+}
 
 clm_status clm_device_open(const clm_device_info *info, const clm_observer *obs, clm_device **out,
                            clm_err *err)
@@ -34,7 +43,7 @@ clm_status clm_device_open(const clm_device_info *info, const clm_observer *obs,
     if (dev == NULL) return clm_fail(err, CLM_E_NOMEM, "device: no memory");
     dev->id = info->device_id;
     dev->caps = info->caps;
-    dev->keep_programs = true;
+    dev->keep_programs = keep_by_default();
     dev->observer = obs;
 
     dev->context = clCreateContext(properties, 1, &dev->id, NULL, NULL, &rc);

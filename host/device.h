@@ -73,8 +73,8 @@ clm_status clm_device_open(const clm_device_info *info, const clm_observer *obs,
                            clm_err *err);
 void clm_device_close(clm_device *dev);
 
-/* Whether programs that are built for `dev` from now on go into the cache of binaries (they do unless
- * told otherwise; what is in the cache is used either way). For those who try many and keep few: asking
+/* Whether programs that are built for `dev` from now on go into the cache of binaries (by default they do,
+ * unless CLM_KERNEL_CACHE is 0; what is in the cache is used either way). For those who try many and keep few: asking
  * for a binary makes PoCL compile the kernel a second time, for any size of work-groups. */
 void clm_device_keep_programs(clm_device *dev, bool keep);
 

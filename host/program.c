@@ -16,7 +16,8 @@
 struct clm_program {
     clm_device *dev;
     cl_program handle;
-    bool cached;
+    char key[33];
+    bool cached, warm;
 };
 
 /* Everything that one build needs, on its way. */
@@ -108,14 +109,14 @@ static clm_status fail_build(const build *b, cl_program handle, cl_int rc, clm_e
 }
 
 /* NULL when there is no binary, or the driver does not take it: then the entry is dropped. */
-static cl_program load_cached(const build *b)
+static cl_program load_cached(const build *b, bool *warm)
 {
     const clm_observer *obs = clm_device_observer(b->dev);
     cl_device_id id = clm__device_id(b->dev);
     cl_int rc, status = CL_SUCCESS;
     cl_program handle;
     size_t size;
-    unsigned char *binary = clm__program_cache_load(b->key, &size, obs);
+    unsigned char *binary = clm__program_cache_load(b->key, &size, warm, obs);
 
     if (binary == NULL) return NULL;
     handle = clCreateProgramWithBinary(clm__device_context(b->dev), 1, &id, &size,
@@ -126,21 +127,25 @@ static cl_program load_cached(const build *b)
     if (rc == CL_SUCCESS && status == CL_SUCCESS) return handle;
     if (handle != NULL) clReleaseProgram(handle);
     clm__program_cache_drop(b->key, obs);
+    *warm = false;
     return NULL;
 }
 
-static void store_binary(const build *b, cl_program handle)
+static void store_binary(const clm_program *prog)
 {
+    const cl_program handle = prog->handle;
     size_t size = 0;
     unsigned char *binary;
 
+    if (!clm__device_keeps_programs(prog->dev)) return;
     if (clGetProgramInfo(handle, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL) != CL_SUCCESS ||
         size == 0)
         return;
     binary = malloc(size);
     if (binary == NULL) return;
     if (clGetProgramInfo(handle, CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL) == CL_SUCCESS)
-        clm__program_cache_store(b->key, binary, size, clm_device_observer(b->dev));
+        clm__program_cache_store(prog->key, binary, size, prog->warm,
+                                 clm_device_observer(prog->dev));
     free(binary);
 }
 
@@ -175,12 +180,13 @@ static clm_status create(build *b, const clm_define *defs, size_t count, clm_pro
     prog = calloc(1, sizeof *prog);
     if (prog == NULL) return clm_fail(err, CLM_E_NOMEM, "program %s: no memory", b->name);
     prog->dev = b->dev;
-    prog->handle = load_cached(b);
+    memcpy(prog->key, b->key, sizeof prog->key);
+    prog->handle = load_cached(b, &prog->warm);
     prog->cached = prog->handle != NULL;
     if (prog->handle == NULL) {
         st = compile(b, &prog->handle, err);
         if (st != CLM_OK) goto out;
-        if (clm__device_keeps_programs(b->dev)) store_binary(b, prog->handle);
+        store_binary(prog);
     }
     *out = prog;
     prog = NULL;
@@ -255,6 +261,16 @@ void clm_program_destroy(clm_program *prog)
 bool clm_program_cached(const clm_program *prog)
 {
     return prog->cached;
+}
+bool clm_program_warm(const clm_program *prog)
+{
+    return prog->warm;
+}
+void clm_program_set_warm(clm_program *prog)
+{
+    if (prog->warm) return;
+    prog->warm = true;
+    store_binary(prog);
 }
 cl_program clm__program_handle(const clm_program *prog)
 {

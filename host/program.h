@@ -42,6 +42,12 @@ void clm_program_destroy(clm_program *prog);
 /* Whether the binary came from the cache. */
 bool clm_program_cached(const clm_program *prog);
 
+/* A driver may finish a kernel when it first runs (PoCL compiles it for the size of the work-groups then).
+ * Whether the program came from the cache as one whose kernels had run; and saying that they have, which
+ * is kept with the binary. */
+bool clm_program_warm(const clm_program *prog);
+void clm_program_set_warm(clm_program *prog);
+
 /* 32 hexadecimal digits for all text that cl/<name>.cl is compiled from, or for `text`: what was
  * measured with one text says nothing about another. */
 clm_status clm_program_hash(const char *name, char out[33], clm_err *err);

@@ -11,13 +11,14 @@
 #include "host/hash.h"
 
 /* All text, so that the header of an entry can be read with `head -c`. */
-#define MAGIC "CLMKRN1\n"
+#define MAGIC "CLMKRN2\n"
 
 typedef struct entry_header {
     char magic[8];
     char key[32];
     char hash[32];
     uint64_t size;
+    uint64_t warm; /* 0 or 1 */
 } entry_header;
 
 enum { MAX_BINARY = 256 << 20 };
@@ -44,37 +45,46 @@ static int content_hash(const void *data, size_t size, char out[33])
     return 0;
 }
 
-unsigned char *clm__program_cache_load(const char *key, size_t *size, const clm_observer *obs)
+/* Whether `data` is an entry of `key`, whole. */
+static bool is_sound(const char *data, size_t size, const char *key, const entry_header *header)
 {
-    char *path = entry_path(key), *data = NULL, hash[33];
-    unsigned char *binary = NULL;
+    char hash[33];
+
+    return memcmp(header->magic, MAGIC, sizeof header->magic) == 0 &&
+           memcmp(header->key, key, sizeof header->key) == 0 && header->warm <= 1 &&
+           header->size == size - sizeof *header &&
+           content_hash(data + sizeof *header, size - sizeof *header, hash) == 0 &&
+           memcmp(header->hash, hash, sizeof header->hash) == 0;
+}
+
+unsigned char *clm__program_cache_load(const char *key, size_t *size, bool *warm,
+                                       const clm_observer *obs)
+{
+    char *path = entry_path(key), *data = NULL;
     size_t total = 0;
     entry_header header;
 
     *size = 0;
+    *warm = false;
     if (path == NULL || !clm_file_exists(path)) goto out;
     if (clm_file_read(path, MAX_BINARY, &data, &total, NULL) != CLM_OK) goto out;
-    if (total > sizeof header) {
-        memcpy(&header, data, sizeof header);
-        if (memcmp(header.magic, MAGIC, sizeof header.magic) == 0 &&
-            memcmp(header.key, key, 32) == 0 && header.size == total - sizeof header &&
-            content_hash(data + sizeof header, total - sizeof header, hash) == 0 &&
-            memcmp(header.hash, hash, 32) == 0) {
-            *size = total - sizeof header;
-            binary = malloc(*size);
-            if (binary != NULL) memcpy(binary, data + sizeof header, *size);
-            goto out;
-        }
+    if (total > sizeof header) memcpy(&header, data, sizeof header);
+    if (total > sizeof header && is_sound(data, total, key, &header)) {
+        *size = total - sizeof header;
+        *warm = header.warm != 0;
+        memmove(data, data + sizeof header, *size);
+        goto out;
     }
     clm_log(obs, CLM_LOG_INFO, "kernel cache: %s is damaged, it will be made anew", path);
     unlink(path);
-out:
     free(data);
+    data = NULL;
+out:
     free(path);
-    return binary;
+    return (unsigned char *)data;
 }
 
-void clm__program_cache_store(const char *key, const unsigned char *binary, size_t size,
+void clm__program_cache_store(const char *key, const unsigned char *binary, size_t size, bool warm,
                               const clm_observer *obs)
 {
     char *dir = clm_dir_cache("kernels"), *path = entry_path(key), hash[33];
@@ -90,6 +100,7 @@ void clm__program_cache_store(const char *key, const unsigned char *binary, size
     memcpy(header.key, key, 32);
     memcpy(header.hash, hash, 32);
     header.size = size;
+    header.warm = warm;
     memcpy(data, &header, sizeof header);
     memcpy(data + sizeof header, binary, size);
     if (clm_dir_create(dir, &err) != CLM_OK ||

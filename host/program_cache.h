@@ -1,21 +1,24 @@
 /* host/program_cache.h: compiled programs on disk; private to host/.
  *
- * Layer    host. One file per key in $XDG_CACHE_HOME/clm/kernels: a header (magic, key, length, hash
- * of the content) and the driver's binary. Reading trusts nothing: what is not whole is deleted.
+ * Layer    host. One file per key in $XDG_CACHE_HOME/clm/kernels: a header (magic, key, hash of the content,
+ * length, whether its kernels have run) and the driver's binary. Reading trusts nothing: what is not whole is
+ * deleted.
  */
 #ifndef CLM_HOST_PROGRAM_CACHE_H
 #define CLM_HOST_PROGRAM_CACHE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include "host/log.h"
 #include "host/status.h"
 
 /* The binary stored under `key` (32 hexadecimal digits), malloc'd; NULL when there is none or it
  * is damaged (then it is deleted, and said at info level). */
-unsigned char *clm__program_cache_load(const char *key, size_t *size, const clm_observer *obs);
+unsigned char *clm__program_cache_load(const char *key, size_t *size, bool *warm,
+                                       const clm_observer *obs);
 
 /* Stores a binary. Failures are said at debug level only: the cache is a convenience. */
-void clm__program_cache_store(const char *key, const unsigned char *binary, size_t size,
+void clm__program_cache_store(const char *key, const unsigned char *binary, size_t size, bool warm,
                               const clm_observer *obs);
 
 /* Deletes an entry that the driver refused. */

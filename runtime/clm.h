@@ -241,8 +241,8 @@ clm_status clm_engine_create(const clm_settings *s, const clm_observer *obs, clm
                              clm_err *err);
 void clm_engine_destroy(clm_engine *e);
 
-/* Where kernels were compiled for this engine, runs them on made-up tokens, with progress to `obs` (may be
- * NULL): drivers finish kernels when they first run, PoCL in seconds, which the first answer would
+/* Where kernels have not run before on this device, runs them on made-up tokens, with progress to `obs` (may
+ * be NULL): drivers finish kernels when they first run, PoCL in seconds, which the first answer would
  * otherwise wait for and count as its own time. Forgets what the key-value cache holds. */
 clm_status clm_engine_warm_up(clm_engine *e, const clm_observer *obs, clm_err *err);
 

@@ -139,12 +139,13 @@ enum { N_WARM = sizeof warm_tokens / sizeof *warm_tokens };
 
 clm_status clm_engine_warm_up(clm_engine *e, const clm_observer *obs, clm_err *err)
 {
+    const clm_backend_ops *ops = e->backend->ops;
     const size_t batch = clm_transformer_batch(e->model), ctx = clm_transformer_ctx(e->model);
     int ids[32] = {0}, best;
     const clm_outputs want = {.best = &best};
     clm_status st = CLM_OK;
 
-    if (e->backend->ops->fresh == NULL || !e->backend->ops->fresh(e->backend)) return CLM_OK;
+    if (ops->warm == NULL || ops->warm(e->backend)) return CLM_OK;
     e->n_cached = 0;
     clm_progress(obs, "warming up", 0, N_WARM);
     for (size_t i = 0, at = 0; i < N_WARM && st == CLM_OK; i++) {
@@ -155,6 +156,7 @@ clm_status clm_engine_warm_up(clm_engine *e, const clm_observer *obs, clm_err *e
         at += n;
         clm_progress(obs, "warming up", i + 1, N_WARM);
     }
+    if (st == CLM_OK) ops->set_warm(e->backend);
     return st;
 }
 

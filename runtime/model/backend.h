@@ -116,8 +116,10 @@ typedef struct clm_backend_ops {
 
     /* Bytes held on the device for weights so far and for the cache. */
     void (*usage)(const clm_backend *b, uint64_t *weight_bytes, uint64_t *kv_bytes);
-    /* Optional (NULL: no). Whether the first launches take longer, since kernels are new to the driver. */
-    bool (*fresh)(const clm_backend *b);
+    /* Optional (NULL). Whether the kernels have run before, so that first launches take no longer than
+     * others; and that they have now. */
+    bool (*warm)(const clm_backend *b);
+    void (*set_warm)(clm_backend *b);
 } clm_backend_ops;
 
 /* What an OpenCL backend is asked for. */

@@ -69,9 +69,14 @@ static void cl_usage(const clm_backend *base, uint64_t *weight_bytes, uint64_t *
     *kv_bytes = ((const clm_backend_cl *)base)->kv_bytes;
 }
 
-static bool cl_fresh(const clm_backend *base)
+static bool cl_warm(const clm_backend *base)
 {
-    return clm_cl_kernels_fresh(((const clm_backend_cl *)base)->kernels);
+    return clm_cl_kernels_warm(((const clm_backend_cl *)base)->kernels);
+}
+
+static void cl_set_warm(clm_backend *base)
+{
+    clm_cl_kernels_set_warm(self(base)->kernels);
 }
 
 /* ---- preparation ----------------------------------------------------------------------------- */
@@ -526,7 +531,8 @@ static const clm_backend_ops ops = {
     .flush = cl_flush,
     .finish = cl_finish,
     .usage = cl_usage,
-    .fresh = cl_fresh,
+    .warm = cl_warm,
+    .set_warm = cl_set_warm,
 };
 
 /* Int8 activations where they are asked for, or where the device has more than plain multiplications

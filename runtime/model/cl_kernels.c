@@ -165,11 +165,17 @@ clm_status clm_cl_kernels_build(clm_cl_kernels *k, clm_err *err)
     return st;
 }
 
-bool clm_cl_kernels_fresh(const clm_cl_kernels *k)
+bool clm_cl_kernels_warm(const clm_cl_kernels *k)
 {
     for (size_t i = 0; i < k->n; i++)
-        if (k->entries[i].prog != NULL && !clm_program_cached(k->entries[i].prog)) return true;
-    return false;
+        if (k->entries[i].prog != NULL && !clm_program_warm(k->entries[i].prog)) return false;
+    return true;
+}
+
+void clm_cl_kernels_set_warm(clm_cl_kernels *k)
+{
+    for (size_t i = 0; i < k->n; i++)
+        if (k->entries[i].prog != NULL) clm_program_set_warm(k->entries[i].prog);
 }
 
 clm_status clm_cl_kernels_launch(clm_cl_kernels *k, const clm_op_desc *op, const clm_shape *shape,

@@ -14,7 +14,7 @@
 #include "host/program.h"
 #include "tests/ops/op_harness.h"
 
-enum { HEADER = 80, KEY_AT = 8, HASH_AT = 40, SIZE_AT = 72, MAX_ENTRY = 64 << 20 };
+enum { HEADER = 88, KEY_AT = 8, HASH_AT = 40, SIZE_AT = 72, WARM_AT = 80, MAX_ENTRY = 64 << 20 };
 
 static const clm_define DEFS[2] = {{"WG", 16}, {"VW", 4}};
 
@@ -97,6 +97,19 @@ static void build_and_run(clm_device *dev, bool cached)
     clm_program_destroy(prog);
 }
 
+/* Says of the program in the cache that its kernels have run. */
+static void set_warm(clm_device *dev, bool before)
+{
+    clm_program *prog = NULL;
+
+    assert_int_equal(clm_program_create(dev, "add", DEFS, 2, &prog, NULL), CLM_OK);
+    assert_true(clm_program_cached(prog));
+    assert_int_equal(clm_program_warm(prog), before);
+    clm_program_set_warm(prog);
+    assert_true(clm_program_warm(prog));
+    clm_program_destroy(prog);
+}
+
 static void cached_body(clm_device *dev, void *user)
 {
     char *cache = new_cache(), *entry, *temp;
@@ -114,6 +127,12 @@ static void cached_body(clm_device *dev, void *user)
     assert_non_null(entry);
     build_and_run(dev, true);
     clm_device_keep_programs(dev, false); /* what is there is used all the same */
+    build_and_run(dev, true);
+    set_warm(dev, false);
+    set_warm(dev, false); /* not kept */
+    clm_device_keep_programs(dev, true);
+    set_warm(dev, false);
+    set_warm(dev, true);
     build_and_run(dev, true);
     temp = only_entry();
     assert_string_equal(temp, entry);
@@ -137,6 +156,7 @@ typedef enum damage {
     DAMAGE_KEY,
     DAMAGE_HASH,
     DAMAGE_SIZE,
+    DAMAGE_WARM,
     DAMAGE_HUGE_SIZE,
     DAMAGE_FIRST_BYTE,
     DAMAGE_MIDDLE_BYTE,
@@ -188,6 +208,9 @@ static size_t apply_damage(damage kind, char *data, size_t size)
         break;
     case DAMAGE_SIZE:
         data[SIZE_AT] ^= 1;
+        break;
+    case DAMAGE_WARM:
+        data[WARM_AT] = 2;
         break;
     case DAMAGE_HUGE_SIZE:
         memset(data + SIZE_AT, 0xff, 8);
