@@ -16,7 +16,10 @@
 
 enum { MAX_BYTES = 64 << 20 };
 
-/* A line of the file: a result, or only a beginning. */
+/* What a line says of its candidate. */
+typedef enum line_kind { BEGIN, STOPPED, RESULT } line_kind;
+
+/* What all lines say of a candidate. */
 typedef struct record {
     clm_tune_try t;
     unsigned lost; /* beginnings without an end, before the machine's present start */
@@ -67,7 +70,7 @@ static record *find(const records *all, const clm_tune_key *key, const clm_tune_
 }
 
 /* Takes a line into account; `boot` is the present start. False: no memory. */
-static bool note(records *all, const clm_tune_try *t, bool begin, const char *boot)
+static bool note(records *all, const clm_tune_try *t, line_kind kind, const char *boot)
 {
     record *r = find(all, &t->key, t->params, t->n_params);
 
@@ -84,17 +87,22 @@ static bool note(records *all, const clm_tune_try *t, bool begin, const char *bo
         memset(r, 0, sizeof *r);
         r->t = *t;
     }
-    if (begin) {
+    if (kind == BEGIN) {
         r->lost += strcmp(t->text, boot) != 0;
-    } else {
+        return true;
+    }
+    r->lost = 0; /* the machine was there at the end */
+    if (kind == RESULT) {
         r->t = *t;
-        r->lost = 0;
         r->done = true;
     }
     return true;
 }
 
 /* ---- Lines ----------------------------------------------------------------------------------- */
+
+/* What stands in the place of a reason. */
+static const char k_begin[] = "begin", k_stopped[] = "stopped";
 
 static bool get_text(const clm_yaml_node *map, const char *name, char *out, size_t room)
 {
@@ -118,7 +126,7 @@ static double get_number(const clm_yaml_node *map, const char *name)
 }
 
 /* False: not a line of ours. */
-static bool read_map(const clm_yaml_node *map, clm_tune_try *t, bool *begin)
+static bool read_map(const clm_yaml_node *map, clm_tune_try *t, line_kind *kind)
 {
     const clm_yaml_node *params = clm_yaml_find(map, "params");
     char word[16];
@@ -147,16 +155,16 @@ static bool read_map(const clm_yaml_node *map, clm_tune_try *t, bool *begin)
     t->build_s = get_number(map, "build_s");
     t->when = (int64_t)get_number(map, "when");
     (void)get_text(map, "text", t->text, sizeof t->text);
-    *begin = strcmp(word, "begin") == 0;
+    *kind = strcmp(word, k_begin) == 0 ? BEGIN : strcmp(word, k_stopped) == 0 ? STOPPED : RESULT;
     for (int i = 0; i < CLM_TUNE_REASONS; i++)
         if (strcmp(word, clm_tune_reason_text((clm_tune_reason)i)) == 0) {
             t->reason = (clm_tune_reason)i;
             return true;
         }
-    return *begin;
+    return *kind != RESULT;
 }
 
-static bool read_line(const char *line, size_t size, clm_tune_try *t, bool *begin)
+static bool read_line(const char *line, size_t size, clm_tune_try *t, line_kind *kind)
 {
     clm_yaml *doc = NULL;
     const clm_yaml_node *root;
@@ -165,7 +173,7 @@ static bool read_line(const char *line, size_t size, clm_tune_try *t, bool *begi
     if (clm_yaml_parse("log", line, size, &doc, NULL) != CLM_OK) return false;
     root = clm_yaml_root(doc);
     if (root != NULL && clm_yaml_kind_of(root) == CLM_YAML_LIST && clm_yaml_count(root) == 1)
-        good = read_map(clm_yaml_first(root), t, begin);
+        good = read_map(clm_yaml_first(root), t, kind);
     clm_yaml_destroy(doc);
     return good;
 }
@@ -179,10 +187,10 @@ static clm_status read_all(const char *path, records *all, const char *boot, clm
     for (char *at = text; st == CLM_OK && at < text + size;) {
         char *end = memchr(at, '\n', (size_t)(text + size - at));
         clm_tune_try t;
-        bool begin;
+        line_kind kind;
 
         if (end == NULL) break; /* not whole */
-        if (read_line(at, (size_t)(end - at), &t, &begin) && !note(all, &t, begin, boot))
+        if (read_line(at, (size_t)(end - at), &t, &kind) && !note(all, &t, kind, boot))
             st = clm_fail(err, CLM_E_NOMEM, "%s: no memory", path);
         at = end + 1;
     }
@@ -190,9 +198,11 @@ static clm_status read_all(const char *path, records *all, const char *boot, clm
     return st;
 }
 
-/* `word`: "begin", or the reason. */
-static char *format_line(const clm_tune_try *t, const char *word, size_t *size)
+static char *format_line(const clm_tune_try *t, line_kind kind, size_t *size)
 {
+    const char *word = kind == BEGIN     ? k_begin
+                       : kind == STOPPED ? k_stopped
+                                         : clm_tune_reason_text(t->reason);
     char *line = NULL, *shape = NULL, *text = NULL;
     FILE *f = open_memstream(&line, size);
 
@@ -204,7 +214,7 @@ static char *format_line(const clm_tune_try *t, const char *word, size_t *size)
     for (size_t i = 0; i < t->n_params; i++)
         fprintf(f, "%s%s: %d", i > 0 ? ", " : "", t->params[i].name, t->params[i].value);
     fprintf(f, "}, result: %s, when: %lld", word, (long long)t->when);
-    if (strcmp(word, "begin") != 0) {
+    if (kind == RESULT) {
         const struct {
             const char *name;
             double value;
@@ -290,13 +300,13 @@ const clm_tune_try *clm_tune_log_find(const clm_tune_log *j, const clm_tune_key 
     return r != NULL && settle(r) ? &r->t : NULL;
 }
 
-static clm_status append(clm_tune_log *j, const clm_tune_try *t, const char *word, clm_err *err)
+static clm_status append(clm_tune_log *j, const clm_tune_try *t, line_kind kind, clm_err *err)
 {
     size_t size;
-    char *line = format_line(t, word, &size);
+    char *line = format_line(t, kind, &size);
     clm_status st = CLM_OK;
 
-    if (line == NULL || !note(&j->all, t, strcmp(word, "begin") == 0, j->boot))
+    if (line == NULL || !note(&j->all, t, kind, j->boot))
         st = clm_fail(err, CLM_E_NOMEM, "tuning log: no memory");
     else if (write(j->fd, line, size) != (ssize_t)size)
         st = clm_fail(err, CLM_E_IO, "tuning log: %s", strerror(errno));
@@ -310,7 +320,7 @@ clm_status clm_tune_log_begin(clm_tune_log *j, const clm_tune_try *t, clm_err *e
     clm_status st;
 
     snprintf(begun.text, sizeof begun.text, "%s", j->boot);
-    st = append(j, &begun, "begin", err);
+    st = append(j, &begun, BEGIN, err);
 
     /* The candidate may take the machine down with it. */
     if (st == CLM_OK && fdatasync(j->fd) != 0 && errno != EINVAL)
@@ -320,7 +330,12 @@ clm_status clm_tune_log_begin(clm_tune_log *j, const clm_tune_try *t, clm_err *e
 
 clm_status clm_tune_log_end(clm_tune_log *j, const clm_tune_try *t, clm_err *err)
 {
-    return append(j, t, clm_tune_reason_text(t->reason), err);
+    return append(j, t, RESULT, err);
+}
+
+clm_status clm_tune_log_stop(clm_tune_log *j, const clm_tune_try *t, clm_err *err)
+{
+    return append(j, t, STOPPED, err);
 }
 
 clm_status clm_tune_log_read(const char *path, clm_tune_try **out, size_t *n, clm_err *err)

@@ -5,7 +5,8 @@
  * Threads  one process at a time has a log open for writing; it holds a lock on it.
  *
  * A line that is not whole is skipped. A candidate that was being tried when the machine went down,
- * twice, counts as a crash: it is not tried a third time.
+ * twice, counts as a crash: it is not tried a third time. So a try that ends without a result (Ctrl+C,
+ * no time left) has a line that says so, which takes back what was counted before.
  */
 #ifndef CLM_TUNING_TUNE_LOG_H
 #define CLM_TUNING_TUNE_LOG_H
@@ -23,8 +24,9 @@ void clm_tune_log_close(clm_tune_log *j);
 const clm_tune_try *clm_tune_log_find(const clm_tune_log *j, const clm_tune_key *key,
                                       const clm_tune_param *params, size_t n);
 
-/* Appends that the candidate is about to be tried, or its result. */
+/* Appends that the candidate is about to be tried, its result, or that there will be none. */
 clm_status clm_tune_log_begin(clm_tune_log *j, const clm_tune_try *t, clm_err *err);
 clm_status clm_tune_log_end(clm_tune_log *j, const clm_tune_try *t, clm_err *err);
+clm_status clm_tune_log_stop(clm_tune_log *j, const clm_tune_try *t, clm_err *err);
 
 #endif

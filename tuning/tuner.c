@@ -247,7 +247,11 @@ static bool eval(void *user, clm_candidate *c)
         return false;
     line = make_try(t, c->params);
     t->st = clm_tune_log_begin(t->log, &line, t->err);
-    if (t->st != CLM_OK || !try_candidate(t, c)) return false;
+    if (t->st != CLM_OK) return false;
+    if (!try_candidate(t, c)) {
+        t->st = clm_tune_log_stop(t->log, &line, t->err);
+        return false;
+    }
     t->n_tried++;
     show_progress(t);
     return t->st == CLM_OK;

@@ -65,7 +65,7 @@ class Tune(unittest.TestCase):
         for path in glob.glob(self.dir + "/kernels/*.log"):
             for line in read(path).splitlines():
                 found = re.search(r"params: \{([^}]*)\}, result: (\w+)", line)
-                if found and found.group(2) != "begin":
+                if found and found.group(2) not in ("begin", "stopped"):
                     results.setdefault(found.group(1), []).append(found.group(2))
         return results
 
@@ -137,6 +137,11 @@ class Tune(unittest.TestCase):
         out, err = run.communicate(timeout=30)
         self.assertEqual(run.returncode, 0, err)
         self.assertIn(b"Stopped", out)
+        # What was being tried then has an end, so that it does not look like a crash of the machine.
+        last = {}
+        for path in glob.glob(self.dir + "/kernels/*.log"):
+            last.update(re.findall(r"params: \{([^}]*)\}, result: (\w+)", read(path)))
+        self.assertNotIn("begin", last.values())
         self.assertEqual(self.clm("tune", "show", "--own")[0], 0)
 
     # ---- files -------------------------------------------------------------------------------

@@ -439,6 +439,37 @@ static void machine_went_down(void **state)
     free(path);
 }
 
+/* Lost once, then stopped by Ctrl+C: that the machine is started anew later is not its fault. */
+static void stopped_is_no_result(void **state)
+{
+    char *path = in_dir("a.log");
+    const clm_tune_try t = make_try(16, CLM_TUNE_OK);
+    clm_tune_try *list;
+    size_t n;
+    clm_err err;
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        clm_tune_log *j;
+        FILE *f = fopen(path, "a");
+
+        fprintf(f,
+                "- {op: made, shape: \"%s\", source: \"%s\", params: {WG: 16}, result: begin, "
+                "when: 1, text: boot-%d}\n",
+                t.key.shape, t.key.source, i);
+        fclose(f);
+        assert_int_equal(clm_tune_log_open(path, &j, &err), CLM_OK);
+        assert_null(clm_tune_log_find(j, &t.key, t.params, 1));
+        assert_int_equal(clm_tune_log_stop(j, &t, &err), CLM_OK);
+        assert_null(clm_tune_log_find(j, &t.key, t.params, 1));
+        clm_tune_log_close(j);
+    }
+    assert_int_equal(clm_tune_log_read(path, &list, &n, &err), CLM_OK);
+    assert_int_equal(n, 0);
+    free(list);
+    free(path);
+}
+
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -455,6 +486,7 @@ int main(void)
         IN_DIR(damaged_file_is_set_aside),
         IN_DIR(log_comes_back),
         IN_DIR(machine_went_down),
+        IN_DIR(stopped_is_no_result),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
