@@ -55,6 +55,7 @@ typedef struct clm_op_desc {
     const char *name;  /* "gemv_q4": stem of cl/<name>.cl and tests/ops/test_op_<name>.c */
     const char *entry; /* kernel entry point; usually the name */
     const char *text;  /* source of a kernel that is no file of cl/; NULL: cl/<name>.cl */
+    const char *space; /* description that goes with `text`, part of the hash; may be NULL */
     const char *const *dims;
     size_t n_dims;
     const clm_axis *axes;
@@ -130,7 +131,7 @@ clm_status clm_case_stage(clm_device *dev, const clm_case_buffer *b, clm_buffer 
 clm_status clm_case_guards(const clm_op_desc *op, const clm_case_buffer *b, const clm_buffer *buf,
                            clm_err *err);
 
-/* Hash of all source text that decides the speed of `op`. */
+/* Hash of all text that decides what `op` computes, how it is checked, and its speed. */
 clm_status clm_op_hash(const clm_op_desc *op, char out[33], clm_err *err);
 
 /* clm_op_check with a kernel from clm_op_build whose defines are those of shape and params, so that

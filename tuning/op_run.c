@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/hash.h"
+
 /* Elements behind each output that a kernel must leave alone, and what stands there. */
 enum { GUARD_ELEMS = 64, GUARD_BYTE = 0xA5, UNWRITTEN_BYTE = 0xFF };
 
@@ -84,11 +86,26 @@ clm_status clm_op_launch(const clm_op_desc *op, clm_kernel *kernel, const clm_sh
     return st != CLM_OK ? st : clm_kernel_enqueue(kernel, &range, err);
 }
 
+/* What was refused under a wrong description (its tolerance, its arguments) may be right under another. */
+static clm_status hash_described(const clm_op_desc *op, char out[33], clm_err *err)
+{
+    clm_hash *h = NULL;
+    clm_status st = clm_hash_create(&h, err);
+
+    if (st != CLM_OK) return st;
+    clm_hash_add_text(h, op->text);
+    clm_hash_add_text(h, op->space);
+    clm_hash_hex(h, out);
+    clm_hash_destroy(h);
+    return CLM_OK;
+}
+
 clm_status clm_op_hash(const clm_op_desc *op, char out[33], clm_err *err)
 {
     if (op->run != NULL) return clm_program_hash_text(op->name, out, err);
-    return op->text != NULL ? clm_program_hash_text(op->text, out, err)
-                            : clm_program_hash(op->name, out, err);
+    if (op->text == NULL) return clm_program_hash(op->name, out, err);
+    if (op->space == NULL) return clm_program_hash_text(op->text, out, err);
+    return hash_described(op, out, err);
 }
 
 /* Inputs get exactly their size, so that a checker of memory accesses sees reads behind them. */

@@ -272,6 +272,7 @@ static void set_op(clm_user_kernel *k)
     k->shape.user = k;
     k->op.name = k->op.entry = k->launch.entry;
     k->op.text = k->text;
+    k->op.space = k->space;
     k->op.dims = k->sizes;
     k->op.axes = k->axes;
     k->op.valid = valid;
@@ -298,7 +299,8 @@ clm_status clm_user_kernel_load(const char *kernel_path, const char *space_path,
     st = clm_file_read(kernel_path, MAX_FILE, &k->text, &size, err);
     if (st == CLM_OK && strlen(k->text) != size)
         st = clm_fail(err, CLM_E_CONFIG, "%s: no text, it holds a NUL", kernel_path);
-    if (st == CLM_OK) st = clm_yaml_load(space_path, MAX_FILE, &k->doc, err);
+    if (st == CLM_OK) st = clm_file_read(space_path, MAX_FILE, &k->space, &size, err);
+    if (st == CLM_OK) st = clm_yaml_parse(space_path, k->space, size, &k->doc, err);
     if (st == CLM_OK) st = clm__user_kernel_read(k, err);
     if (st == CLM_OK) {
         set_op(k);
@@ -318,6 +320,7 @@ void clm_user_kernel_destroy(clm_user_kernel *k)
     if (k == NULL) return;
     clm_yaml_destroy(k->doc);
     free(k->text);
+    free(k->space);
     free(k);
 }
 

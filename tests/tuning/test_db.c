@@ -12,6 +12,7 @@
 #include "host/file.h"
 #include "tuning/tune_log.h"
 #include "tuning/lookup.h"
+#include "tuning/user_kernel.h"
 
 static const int k_wg[] = {16, 64, 256};
 static const clm_axis k_axes[] = {{"WG", k_wg, 3}};
@@ -274,6 +275,60 @@ static void golden_bad_files(void **state)
     if (done == 0) print_message("GOLDEN FILES ABSENT: %s\n", CLM_GOLDEN);
 }
 
+/* ---- A user's kernel --------------------------------------------------------------------------- */
+
+static const char k_space[] = "kernel: copy\n"
+                              "sizes: {N: 64}\n"
+                              "parameters: {WG: [16, 64]}\n"
+                              "global: [N]\n"
+                              "local: [WG]\n"
+                              "arguments:\n"
+                              "  - {buffer: x, count: N}\n"
+                              "  - {buffer: y, count: N, output: true}\n"
+                              "reference: {kernel: simple, global: [1], local: [1]}\n";
+
+/* Loads a kernel with the text of `cl` and k_space followed by `more`. */
+static clm_status load_kernel(const char *cl, const char *more, clm_user_kernel **out, clm_err *err)
+{
+    char *kernel = in_dir("k.cl"), *space = in_dir("k.yaml"), text[1000];
+    clm_status st;
+
+    snprintf(text, sizeof text, "%s%s", k_space, more);
+    assert_int_equal(clm_file_replace(kernel, cl, strlen(cl), err), CLM_OK);
+    assert_int_equal(clm_file_replace(space, text, strlen(text), err), CLM_OK);
+    st = clm_user_kernel_load(kernel, space, out, err);
+    free(kernel);
+    free(space);
+    return st;
+}
+
+static clm_tune_key key_of(const char *cl, const char *more)
+{
+    clm_user_kernel *k;
+    clm_tune_key key;
+    clm_err err;
+
+    if (load_kernel(cl, more, &k, &err) != CLM_OK) fail_msg("%s", err.text);
+    assert_int_equal(clm_tune_key_make(clm_user_kernel_op(k), clm_user_kernel_shape(k), &key, &err),
+                     CLM_OK);
+    clm_user_kernel_destroy(k);
+    return key;
+}
+
+/* What a wrong tolerance refused must not stay refused once it is put right. */
+static void description_is_part_of_the_key(void **state)
+{
+    static const char strict[] = "tolerance: {absolute: 0}\n",
+                      loose[] = "tolerance: {absolute: 1}\n";
+    const clm_tune_key a = key_of("text", strict), again = key_of("text", strict),
+                       other_text = key_of("texts", strict), other_space = key_of("text", loose);
+
+    (void)state;
+    assert_true(clm_tune_key_same(&a, &again));
+    assert_false(clm_tune_key_same(&a, &other_text));
+    assert_false(clm_tune_key_same(&a, &other_space));
+}
+
 /* ---- Lookup ------------------------------------------------------------------------------------ */
 
 static void nearest_shape_of_the_same_build(void **state)
@@ -480,6 +535,7 @@ int main(void)
         cmocka_unit_test(merge_keeps_the_larger_gain),
         IN_DIR(cut_files),
         cmocka_unit_test(golden_bad_files),
+        IN_DIR(description_is_part_of_the_key),
         IN_DIR(nearest_shape_of_the_same_build),
         IN_DIR(levels_of_devices),
         IN_DIR(other_source_is_ignored),
