@@ -291,7 +291,7 @@ static clm_status find_strategy(const char *name, clm_tune_strategy *out, clm_er
                     "there is no strategy '%.60s': descent, random and exhaustive are known", name);
 }
 
-/* A file that cannot be read is no reason not to measure: it is set aside. */
+/* A damaged file is no reason not to measure: it is set aside. */
 static clm_status ready_files(const clm_tune_report *out, const clm_observer *obs, clm_err *err)
 {
     clm_tune_db db;
@@ -303,7 +303,7 @@ static clm_status ready_files(const clm_tune_report *out, const clm_observer *ob
     free(dir);
     if (st != CLM_OK || !clm_file_exists(out->db_path)) return st;
     if (clm_tune_db_read(out->db_path, &db, &why) == CLM_E_CONFIG)
-        clm_tune_set_aside(out->db_path, why.text, obs);
+        clm_tune_repair(out->db_path, why.text, obs, &db);
     clm_tune_db_clear(&db);
     return CLM_OK;
 }
@@ -382,32 +382,55 @@ clm_status clm_tune_worker(const char *device, const char *kernel, const char *s
 
 /* ---- At the start of a model ----------------------------------------------------------------- */
 
-static bool device_known(const clm_device_info *info)
+static bool device_known(const clm_device_info *info, const clm_observer *obs)
 {
-    clm_tuning *t = NULL;
     bool known;
 
-    if (clm__tuning_load(&info->caps, NULL, &t, NULL) != CLM_OK) return true;
-    known = clm_tuning_known(t);
-    clm_tuning_close(t);
-    return known;
+    return clm__tuning_look(&info->caps, obs, &known, NULL) != CLM_OK || known;
+}
+
+/* Bytes of a model's files. A folder has to be opened: it may hold more than what is read. */
+static clm_status count_bytes(const char *model, uint64_t *out)
+{
+    clm_model_file *mf = NULL;
+    struct stat info;
+    clm_status st;
+
+    *out = 0;
+    if (stat(model, &info) != 0) return CLM_E_IO;
+    if (!S_ISDIR(info.st_mode)) {
+        *out = (uint64_t)info.st_size;
+        return CLM_OK;
+    }
+    st = clm_model_file_open(model, &mf, NULL);
+    if (st == CLM_OK) *out = clm_model_file_bytes(mf);
+    clm_model_file_close(mf);
+    return st;
+}
+
+/* Whether its kernels' speed is noticed. One that cannot be opened is not: the engine says why. */
+static bool is_large(const char *model, const clm_observer *obs)
+{
+    uint64_t bytes;
+
+    if (count_bytes(model, &bytes) != CLM_OK) return false;
+    if (bytes >= AUTO_MIN_BYTES) return true;
+    clm_log(obs, CLM_LOG_DEBUG, "the model is too small for tuning to be noticed");
+    return false;
 }
 
 /* Whether it is worth it: see clm_tune_auto. */
 static bool wanted(const clm_settings *s, clm_device_info *info, const clm_observer *obs)
 {
     const char *selector = s->n_devices > 0 ? s->devices[0].select : "auto";
-    struct stat file;
+    const bool folder = clm_file_is_dir(s->model);
 
     if (s->tuning_mode != CLM_TUNING_AUTO || s->tuning_budget_s <= 0.0 ||
         s->backend != CLM_BACKEND_OPENCL || s->n_devices > 1 || strcmp(selector, "ref") == 0)
         return false;
-    if (stat(s->model, &file) != 0) return false; /* opening it says why */
-    if (S_ISREG(file.st_mode) && file.st_size < AUTO_MIN_BYTES) {
-        clm_log(obs, CLM_LOG_DEBUG, "the model is too small for tuning to be noticed");
-        return false;
-    }
-    return clm_device_find(selector, info, NULL) == CLM_OK && !device_known(info);
+    if (!folder && !is_large(s->model, obs)) return false;
+    if (clm_device_find(selector, info, NULL) != CLM_OK || device_known(info, obs)) return false;
+    return !folder || is_large(s->model, obs); /* last, since it takes a while */
 }
 
 typedef struct bar {

@@ -244,6 +244,16 @@ class Tune(unittest.TestCase):
             self.assertEqual((code, "set aside" in err), (0, False), err)
         self.assertEqual(self.clm("tune", "--ops", "add", "--synthetic", "7b", "--budget", "60")[0], 0)
 
+    def test_damaged_database_at_first_start(self):
+        path = self.tuned_file()
+        with open(path, "r+", encoding="utf-8") as file:
+            file.truncate(len(file.read()) - 25)
+        model = os.path.join(self.folder, "large.gguf")
+        shutil.copyfile(os.path.join(ROOT, "configs", "demo.gguf"), model)
+        os.truncate(model, 600 << 20)  # a hole: large in name only
+        code, _, err = self.clm("generate", "-m", model, "-p", "春", "-n", "4", "-b", "16", "--budget", "1")
+        self.assertEqual((code, err.count("set aside")), (0, 1), err)
+
     def test_golden_bad_files(self):
         files = sorted(glob.glob(os.path.join(GOLDEN, "bad", "tuning", "*.yaml")))
         if not files:
@@ -285,6 +295,11 @@ class Tune(unittest.TestCase):
         small = ["chat", "--config", DEMO, "-p", "春", "-n", "4", "--temp", "0"]
         code, _, err = self.clm(*small, env={"CLM_DEBUG": "1"})
         self.assertEqual((code, "too small" in err, os.path.exists(self.dir)), (0, True, False), err)
+
+        folder = os.path.join(GOLDEN, "hf-baichuan13b-tiny")  # a folder counts by its weights
+        if os.path.exists(folder):
+            code, _, err = self.clm("generate", "-m", folder, "-p", "春", "-n", "4", env={"CLM_DEBUG": "1"})
+            self.assertEqual((code, "too small" in err, os.path.exists(self.dir)), (0, True, False), err)
 
         model = os.path.join(self.folder, "large.gguf")
         shutil.copyfile(os.path.join(ROOT, "configs", "demo.gguf"), model)

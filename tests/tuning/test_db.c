@@ -415,6 +415,43 @@ static void damaged_file_is_set_aside(void **state)
     free(aside);
 }
 
+static void count_message(void *user, clm_log_level level, const char *text)
+{
+    size_t *n = user;
+
+    (void)text;
+    *n += level == CLM_LOG_WARN;
+}
+
+/* Whoever looks first warns of damage, and leaves the other warnings to who reads. */
+static void a_look_warns_of_damage_only(void **state)
+{
+    const clm_caps caps = make_caps();
+    clm_tune_entry e[] = {make_entry(1, 1000, 0, 64), make_entry(1, 9000, 0, 256)};
+    char *path = in_dir("a.yaml"), *text;
+    size_t size, warnings = 0;
+    const clm_observer obs = {.user = &warnings, .message = count_message};
+    clm_tuning *t;
+    bool known;
+    clm_err err;
+
+    (void)state;
+    e[0].key.source[0] = e[0].key.source[0] == 'a' ? 'b' : 'a'; /* not of this program */
+    write_db("a.yaml", &caps, e, 2);
+    assert_int_equal(clm_file_read(path, 1 << 20, &text, &size, &err), CLM_OK);
+    assert_int_equal(clm_file_replace(path, text, size - 20, &err), CLM_OK);
+    assert_int_equal(clm_tuning_look(&k_table, &caps, g_dir, NULL, &obs, &known, &err), CLM_OK);
+    assert_true(known);
+    assert_int_equal(warnings, 2); /* set aside; one entry could be kept */
+    assert_int_equal(clm_tuning_look(&k_table, &caps, g_dir, NULL, &obs, &known, &err), CLM_OK);
+    assert_int_equal(warnings, 2);
+    assert_int_equal(clm_tuning_open(&k_table, &caps, g_dir, NULL, &obs, &t, &err), CLM_OK);
+    assert_int_equal(warnings, 3); /* the one entry is not used */
+    clm_tuning_close(t);
+    free(text);
+    free(path);
+}
+
 /* ---- Log --------------------------------------------------------------------------------------- */
 
 static clm_tune_try make_try(int wg, clm_tune_reason reason)
@@ -540,6 +577,7 @@ int main(void)
         IN_DIR(levels_of_devices),
         IN_DIR(other_source_is_ignored),
         IN_DIR(damaged_file_is_set_aside),
+        IN_DIR(a_look_warns_of_damage_only),
         IN_DIR(log_comes_back),
         IN_DIR(machine_went_down),
         IN_DIR(stopped_is_no_result),
