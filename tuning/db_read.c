@@ -133,13 +133,14 @@ static clm_status read_value(const clm_yaml_node *v, clm_tune_entry *e, clm_err 
     const struct {
         const char *name;
         double *to, max;
-    } numbers[] = {{"ms", &e->ms, 1e9},
-                   {"median_ms", &e->median_ms, 1e9},
-                   {"default_ms", &e->default_ms, 1e9},
+    } numbers[] = {{"median_ms", &e->median_ms, CLM_TUNE_MAX_MS},
+                   {"default_ms", &e->default_ms, CLM_TUNE_MAX_MS},
                    {"error", &e->error, 1.0},
-                   {"bytes", &e->bytes, 1e18},
-                   {"flops", &e->flops, 1e18}};
+                   {"bytes", &e->bytes, CLM_TUNE_MAX_AMOUNT},
+                   {"flops", &e->flops, CLM_TUNE_MAX_AMOUNT}};
 
+    if (key_is(v, "ms")) /* what is compared, and divided by */
+        return clm_yaml_get_f64(v, (clm_yaml_range){0.0, CLM_TUNE_MAX_MS, true}, &e->ms, err);
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         if (key_is(v, numbers[i].name)) return read_number(v, numbers[i].max, numbers[i].to, err);
     if (key_is(v, "op")) return read_text(v, LETTERS DIGITS "_", e->key.op, sizeof e->key.op, err);

@@ -13,6 +13,10 @@
 
 enum { CLM_TUNE_MAX_PARAMS = 16, CLM_TUNE_SHAPE_TEXT = 320 };
 
+/* What files may hold: milliseconds; bytes or operations of a launch. */
+#define CLM_TUNE_MAX_MS     1e9
+#define CLM_TUNE_MAX_AMOUNT 1e18
+
 /* Why a candidate is usable or not. X(name, word in files) */
 #define CLM_TUNE_REASON_LIST(X)                                                                    \
     X(OK, "ok")                                                                                    \

@@ -114,15 +114,24 @@ static bool get_text(const clm_yaml_node *map, const char *name, char *out, size
     return true;
 }
 
-static double get_number(const clm_yaml_node *map, const char *name)
+/* 0: it is not there, or out of range. */
+static double get_number(const clm_yaml_node *map, const char *name, double max)
 {
     const clm_yaml_node *node = clm_yaml_find(map, name);
     double value = 0.0;
 
     if (node == NULL ||
-        clm_yaml_get_f64(node, (clm_yaml_range){-1e18, 1e18, false}, &value, NULL) != CLM_OK)
+        clm_yaml_get_f64(node, (clm_yaml_range){0.0, max, false}, &value, NULL) != CLM_OK)
         return 0.0;
     return value;
+}
+
+/* Whether the result can go into a database. */
+static bool is_sound(const clm_tune_try *t)
+{
+    const bool timed = t->reason == CLM_TUNE_OK || t->reason == CLM_TUNE_SLOW;
+
+    return !timed || (t->ms > 0.0 && t->error <= 1.0);
 }
 
 /* False: not a line of ours. */
@@ -149,17 +158,17 @@ static bool read_map(const clm_yaml_node *map, clm_tune_try *t, line_kind *kind)
         snprintf(p->name, sizeof p->name, "%s", name);
         p->value = (int)value;
     }
-    t->ms = get_number(map, "ms");
-    t->median_ms = get_number(map, "median_ms");
-    t->error = get_number(map, "error");
-    t->build_s = get_number(map, "build_s");
-    t->when = (int64_t)get_number(map, "when");
+    t->ms = get_number(map, "ms", CLM_TUNE_MAX_MS);
+    t->median_ms = get_number(map, "median_ms", CLM_TUNE_MAX_MS);
+    t->error = get_number(map, "error", 1e18);
+    t->build_s = get_number(map, "build_s", 1e9);
+    t->when = (int64_t)get_number(map, "when", 1e18);
     (void)get_text(map, "text", t->text, sizeof t->text);
     *kind = strcmp(word, k_begin) == 0 ? BEGIN : strcmp(word, k_stopped) == 0 ? STOPPED : RESULT;
     for (int i = 0; i < CLM_TUNE_REASONS; i++)
         if (strcmp(word, clm_tune_reason_text((clm_tune_reason)i)) == 0) {
             t->reason = (clm_tune_reason)i;
-            return true;
+            return is_sound(t);
         }
     return *kind != RESULT;
 }

@@ -379,7 +379,7 @@ static clm_status store(tuner *t)
     struct tm day;
     clm_status st;
 
-    if (t->choice >= s->n_seen) return CLM_OK;
+    if (t->choice >= s->n_seen || !(kept->ms > 0.0)) return CLM_OK;
     if (t->first < s->n_seen) e.default_ms = s->seen[t->first].ms;
     e.n_params = clm_params_name(t->subject->op, kept->params, e.params);
     e.ms = kept->ms;

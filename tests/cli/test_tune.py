@@ -338,6 +338,9 @@ class Tune(unittest.TestCase):
                                ("local: [WX, WY]", "local: [WX]", "same number"),
                                ("output: true", "output: maybe", "output"),
                                ("reference:", "referense:", "no such key"),
+                               ("bytes: 8 * N * N", "bytes: 0 - 1", "space.yaml:20:8: bytes: it is -1; 0 to 1e+18"),
+                               ("bytes: 8 * N * N", "flops: N * N * N * N * 100000", "flops: it is 1759218604441600000"),
+                               ("bytes: 8 * N * N", "bytes: 8 * M", "neither a size nor a parameter"),
                                ("type: f32", "type: f64", "one of f32"),
                                ("global: [N / TILE, N / ROWS]", "global: [N / (TILE - 1), N / ROWS]", "division by zero")):
             self.assertIn(old, good)

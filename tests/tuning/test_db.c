@@ -238,6 +238,26 @@ static void cut_files(void **state)
     free(cut);
 }
 
+/* Times are divided by. */
+static void an_entry_needs_a_time(void **state)
+{
+    static const double bad[] = {0.0, -1.0, 2e9};
+    const clm_caps caps = make_caps();
+    clm_tune_entry e = make_entry(1, 64, 0, 64);
+    char *path = in_dir("a.yaml");
+    clm_tune_db db;
+    clm_err err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        e.ms = bad[i];
+        write_db("a.yaml", &caps, &e, 1);
+        assert_int_equal(clm_tune_db_read(path, &db, &err), CLM_E_CONFIG);
+        assert_non_null(strstr(err.text, "ms"));
+    }
+    free(path);
+}
+
 static void golden_bad_files(void **state)
 {
     static const struct {
@@ -571,6 +591,7 @@ int main(void)
         IN_DIR(written_is_read),
         cmocka_unit_test(merge_keeps_the_larger_gain),
         IN_DIR(cut_files),
+        IN_DIR(an_entry_needs_a_time),
         cmocka_unit_test(golden_bad_files),
         IN_DIR(description_is_part_of_the_key),
         IN_DIR(nearest_shape_of_the_same_build),
