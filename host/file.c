@@ -104,17 +104,20 @@ out:
     return st;
 }
 
-/* Writes all of `size` bytes, going on after signals. */
-static int write_all(int fd, const char *data, size_t size)
+clm_status clm_fd_write(int fd, const char *name, const void *data, size_t size, clm_err *err)
 {
+    const char *at = data;
+
     while (size > 0) {
-        ssize_t n = write(fd, data, size);
+        ssize_t n = write(fd, at, size);
         if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return -1;
-        data += n;
+        if (n <= 0)
+            return clm_fail(err, CLM_E_IO, "%s: %s", name,
+                            n < 0 ? strerror(errno) : "nothing more can be written");
+        at += n;
         size -= (size_t)n;
     }
-    return 0;
+    return CLM_OK;
 }
 
 clm_status clm_file_replace(const char *path, const void *data, size_t size, clm_err *err)
@@ -132,8 +135,10 @@ clm_status clm_file_replace(const char *path, const void *data, size_t size, clm
         st = clm_fail(err, CLM_E_IO, "%s: %s", temp, strerror(errno));
         goto out;
     }
-    if (write_all(fd, data, size) != 0 || fsync(fd) != 0) {
+    st = clm_fd_write(fd, temp, data, size, err);
+    if (st == CLM_OK && fsync(fd) != 0)
         st = clm_fail(err, CLM_E_IO, "%s: %s", temp, strerror(errno));
+    if (st != CLM_OK) {
         unlink(temp);
         goto out;
     }

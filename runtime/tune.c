@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "host/file.h"
 #include "runtime/formats/synthetic.h"
@@ -13,6 +14,7 @@
 #include "runtime/tune_impl.h"
 #include "runtime/weights_cache.h"
 #include "tuning/db.h"
+#include "tuning/tune_log.h"
 #include "tuning/tuner.h"
 #include "tuning/user_kernel.h"
 #include "tuning/worker.h"
@@ -501,10 +503,50 @@ static clm_status check_entries(const char *file, const clm_tune_db *from, clm_t
     return st;
 }
 
+/* Only what has a log beside it was written by `clm tune`. */
+clm_status clm_tune_lock(const char *db_path, int *lock, clm_err *err)
+{
+    char *whole = realpath(db_path, NULL);
+    char *log = clm_tune_log_beside(whole != NULL ? whole : db_path);
+    clm_status st = CLM_OK;
+
+    *lock = -1;
+    if (log != NULL && clm_file_exists(log)) st = clm_tune_log_lock(log, lock, err);
+    free(log);
+    free(whole);
+    return st;
+}
+
+void clm_tune_unlock(int lock)
+{
+    if (lock >= 0) close(lock);
+}
+
+/* Puts `good` into the database at `path`, while nobody tunes the device. */
+static clm_status merge_into(const char *path, const char *log, const clm_tune_db *good,
+                             clm_err *err)
+{
+    clm_tune_db all = {0};
+    char *dir = clm_path_dir(path);
+    int lock = -1;
+    clm_status st =
+        dir == NULL ? clm_fail(err, CLM_E_NOMEM, "tuning: no memory") : clm_dir_create(dir, err);
+
+    if (st == CLM_OK) st = clm_tune_log_lock(log, &lock, err);
+    if (st == CLM_OK && clm_file_exists(path)) st = clm_tune_db_read(path, &all, err);
+    all.device = good->device;
+    if (st == CLM_OK) st = clm_tune_db_merge(&all, good, err);
+    if (st == CLM_OK) st = clm_tune_db_write(&all, path, err);
+    clm_tune_unlock(lock);
+    clm_tune_db_clear(&all);
+    free(dir);
+    return st;
+}
+
 clm_status clm_tune_import(const char *file, const clm_observer *obs, size_t *taken, char **path,
                            clm_err *err)
 {
-    clm_tune_db from = {0}, good = {0}, old = {0};
+    clm_tune_db from = {0}, good = {0};
     char *log = NULL;
     clm_status st = clm_tune_db_read(file, &from, err);
 
@@ -514,16 +556,11 @@ clm_status clm_tune_import(const char *file, const clm_observer *obs, size_t *ta
     if (st == CLM_E_LIMIT) st = CLM_E_CONFIG;
     if (st == CLM_OK) st = check_entries(file, &from, &good, obs, err);
     if (st == CLM_OK) st = make_paths(&from.device, false, path, &log, err);
-    if (st == CLM_OK && clm_file_exists(*path)) st = clm_tune_db_read(*path, &old, err);
-    if (st == CLM_OK) {
-        old.device = from.device;
-        *taken = good.n;
-        st = clm_tune_db_merge(&old, &good, err);
-    }
-    if (st == CLM_OK && *taken > 0) st = clm_tune_db_write(&old, *path, err);
+    good.device = from.device;
+    if (st == CLM_OK && good.n > 0) st = merge_into(*path, log, &good, err);
+    if (st == CLM_OK) *taken = good.n;
     clm_tune_db_clear(&from);
     clm_tune_db_clear(&good);
-    clm_tune_db_clear(&old);
     free(log);
     return st;
 }

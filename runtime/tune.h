@@ -68,9 +68,15 @@ clm_status clm_tune_file_in(const char *selector, const char *dir, char **db, cl
 /* Takes the entries of a file into the user's database of the device that the file names. Entries
  * for another version of a kernel, or for one that is not here, are left out with a message; values
  * outside of an operator's space refuse the file (CLM_E_CONFIG). `*path` (malloc'd) is where they
- * went, `*taken` how many. */
+ * went, `*taken` how many. CLM_E_LIMIT: the device is being tuned, which would write over them. */
 clm_status clm_tune_import(const char *file, const clm_observer *obs, size_t *taken, char **path,
                            clm_err *err);
+
+/* To be called before a database that is written is read: keeps others from writing it meanwhile, if
+ * `db_path` is one that `clm tune` writes. clm_tune_unlock takes what is in `*lock`, whatever came of it.
+ * CLM_E_LIMIT: the device is being tuned. */
+clm_status clm_tune_lock(const char *db_path, int *lock, clm_err *err);
+void clm_tune_unlock(int lock);
 
 /* ---- Databases compared by time -------------------------------------------------------------- */
 

@@ -29,13 +29,10 @@ static clm_status read_named(const char *path, clm_tune_db *out, clm_err *err)
 /* The log beside a database: x.yaml, x.log. */
 static clm_status read_log(const char *db_path, clm_tune_results *out, clm_err *err)
 {
-    const size_t n = strlen(db_path);
-    char *path = NULL;
+    char *path = clm_tune_log_beside(db_path);
     clm_status st;
 
-    if (n < 5 || strcmp(db_path + n - 5, ".yaml") != 0) return CLM_OK;
-    if (asprintf(&path, "%.*s.log", (int)(n - 5), db_path) < 0)
-        return clm_fail(err, CLM_E_NOMEM, "%s: no memory", db_path);
+    if (path == NULL) return CLM_OK;
     st = clm_tune_log_read(path, &out->tries, &out->n_tries, err);
     free(path);
     return st;
@@ -218,8 +215,10 @@ static clm_status run_merge(const clm_args *args, clm_err *err)
     const char *path = clm_args_get(args, "tune_output");
     clm_tune_results all = {0};
     FILE *f;
-    clm_status st = read_named(args->words[0], &all.db, err);
+    int lock = -1;
+    clm_status st = path != NULL ? clm_tune_lock(path, &lock, err) : CLM_OK;
 
+    if (st == CLM_OK) st = read_named(args->words[0], &all.db, err);
     for (size_t i = 1; i < args->n_words && st == CLM_OK; i++) {
         clm_tune_db one;
 
@@ -236,6 +235,7 @@ static clm_status run_merge(const clm_args *args, clm_err *err)
         f = stdout;
         st = write_export(f, &all, "yaml", err);
     }
+    clm_tune_unlock(lock);
     clear(&all);
     return st;
 }

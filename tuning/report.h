@@ -135,6 +135,9 @@ clm_status clm_tune_db_put(clm_tune_db *db, const clm_tune_entry *e, clm_err *er
 clm_status clm_tune_db_merge(clm_tune_db *into, const clm_tune_db *from, clm_err *err);
 bool clm_tune_device_same(const clm_tune_device *a, const clm_tune_device *b);
 
+/* The log beside a database (x.yaml, x.log), malloc'd. NULL: it has another ending, or no memory. */
+char *clm_tune_log_beside(const char *db_path);
+
 /* All results of a log file, oldest first, malloc'd; a file that does not exist has none. */
 clm_status clm_tune_log_read(const char *path, clm_tune_try **out, size_t *n, clm_err *err);
 

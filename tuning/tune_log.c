@@ -251,29 +251,45 @@ static char *format_line(const clm_tune_try *t, line_kind kind, size_t *size)
 
 /* ---- The file -------------------------------------------------------------------------------- */
 
+clm_status clm_tune_log_lock(const char *path, int *fd, clm_err *err)
+{
+    clm_status st = CLM_OK;
+
+    *fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    if (*fd < 0) return clm_fail(err, CLM_E_IO, "%s: %s", path, strerror(errno));
+    if (flock(*fd, LOCK_EX | LOCK_NB) == 0) return CLM_OK;
+    if (errno == EWOULDBLOCK)
+        st = clm_fail(err, CLM_E_LIMIT, "%s: another clm is tuning this device", path);
+    else
+        st = clm_fail(err, CLM_E_IO, "%s: it cannot be locked: %s", path, strerror(errno));
+    close(*fd);
+    *fd = -1;
+    return st;
+}
+
+/* After half a line the next one begins on its own. */
+static clm_status end_last_line(int fd, const char *path, clm_err *err)
+{
+    const off_t size = lseek(fd, 0, SEEK_END);
+    char last;
+
+    if (size <= 0 || pread(fd, &last, 1, size - 1) != 1 || last == '\n') return CLM_OK;
+    return clm_fd_write(fd, path, "\n", 1, err);
+}
+
 clm_status clm_tune_log_open(const char *path, clm_tune_log **out, clm_err *err)
 {
     clm_tune_log *j = calloc(1, sizeof *j);
-    off_t size;
-    char last = '\n';
-    clm_status st = CLM_OK;
+    clm_status st;
 
     *out = NULL;
     if (j == NULL) return clm_fail(err, CLM_E_NOMEM, "%s: no memory", path);
-    j->fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-    if (j->fd < 0) {
-        st = clm_fail(err, CLM_E_IO, "%s: %s", path, strerror(errno));
-    } else if (flock(j->fd, LOCK_EX | LOCK_NB) != 0) {
-        st = clm_fail(err, CLM_E_LIMIT, "%s: another clm is tuning this device", path);
-    } else {
+    st = clm_tune_log_lock(path, &j->fd, err);
+    if (st == CLM_OK) {
         read_boot(j->boot);
         st = read_all(path, &j->all, j->boot, err);
-        size = lseek(j->fd, 0, SEEK_END);
-        /* After half a line the next one begins on its own. */
-        if (size > 0 && pread(j->fd, &last, 1, size - 1) == 1 && last != '\n' &&
-            write(j->fd, "\n", 1) != 1)
-            st = clm_fail(err, CLM_E_IO, "%s: %s", path, strerror(errno));
     }
+    if (st == CLM_OK) st = end_last_line(j->fd, path, err);
     if (st != CLM_OK) {
         clm_tune_log_close(j);
         return st;
@@ -317,8 +333,8 @@ static clm_status append(clm_tune_log *j, const clm_tune_try *t, line_kind kind,
 
     if (line == NULL || !note(&j->all, t, kind, j->boot))
         st = clm_fail(err, CLM_E_NOMEM, "tuning log: no memory");
-    else if (write(j->fd, line, size) != (ssize_t)size)
-        st = clm_fail(err, CLM_E_IO, "tuning log: %s", strerror(errno));
+    else
+        st = clm_fd_write(j->fd, "tuning log", line, size, err);
     free(line);
     return st;
 }
@@ -345,6 +361,15 @@ clm_status clm_tune_log_end(clm_tune_log *j, const clm_tune_try *t, clm_err *err
 clm_status clm_tune_log_stop(clm_tune_log *j, const clm_tune_try *t, clm_err *err)
 {
     return append(j, t, STOPPED, err);
+}
+
+char *clm_tune_log_beside(const char *db_path)
+{
+    const size_t n = strlen(db_path);
+    char *path = NULL;
+
+    if (n < 5 || strcmp(db_path + n - 5, ".yaml") != 0) return NULL;
+    return asprintf(&path, "%.*s.log", (int)(n - 5), db_path) < 0 ? NULL : path;
 }
 
 clm_status clm_tune_log_read(const char *path, clm_tune_try **out, size_t *n, clm_err *err)

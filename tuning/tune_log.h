@@ -15,8 +15,12 @@
 
 typedef struct clm_tune_log clm_tune_log;
 
-/* Opens or creates the log, and reads it. Returns CLM_OK, CLM_E_LIMIT (another process has it),
- * CLM_E_IO or CLM_E_NOMEM. */
+/* Opens or creates the log, and locks it against other processes: whoever writes the device's database
+ * must, since it is replaced as a whole. Closing `*fd` ends it. Returns CLM_OK, CLM_E_LIMIT (another
+ * process has it) or CLM_E_IO. */
+clm_status clm_tune_log_lock(const char *path, int *fd, clm_err *err);
+
+/* Locks the log and reads it. Returns the same, or CLM_E_NOMEM. */
 clm_status clm_tune_log_open(const char *path, clm_tune_log **out, clm_err *err);
 void clm_tune_log_close(clm_tune_log *j);
 

@@ -579,8 +579,8 @@ clm_status clm_tuner_run(const clm_tuner_config *config, const clm_subject *subj
 
     memset(out, 0, sizeof *out);
     t.deadline = t.start + config->budget_s;
-    st = open_db(&t);
-    if (st == CLM_OK) st = clm_tune_log_open(config->log_path, &t.log, err);
+    st = clm_tune_log_open(config->log_path, &t.log, err);
+    if (st == CLM_OK) st = open_db(&t); /* locked: nobody else writes it from here on */
     if (st == CLM_OK) st = clm_worker_create(config->worker_argv, config->stop, &t.worker, err);
     if (st == CLM_OK) {
         measure_limits(&t);

@@ -2,6 +2,7 @@
 
 Environment: CLM_BIN (the program), CLM_GOLDEN (folder with the golden files).
 """
+import fcntl
 import glob
 import json
 import os
@@ -191,6 +192,19 @@ class Tune(unittest.TestCase):
             code, out, err = self.clm("tune", "import", copy + ".bad")
             self.assertEqual((code, out), (2, ""), new)
             self.assertEqual(len(err.strip().splitlines()), 1)
+
+    def test_writing_while_tuning(self):
+        path = self.tuned_file()
+        copy = os.path.join(self.folder, "copy.yaml")
+        shutil.copyfile(path, copy)
+        for args in (("import", copy), ("merge", copy, path, "-o", path)):
+            with open(path[:-len("yaml")] + "log", encoding="utf-8") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)  # as a tuning run does
+                code, out, err = self.clm("tune", *args)
+                self.assertEqual((code, out, read(path)), (1, "", read(copy)), err)
+                self.assertIn("another clm is tuning this device", err)
+            code, _, err = self.clm("tune", *args)
+            self.assertEqual(code, 0, err)
 
     def test_diff_by_time(self):
         path = self.tuned_file()

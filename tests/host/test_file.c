@@ -1,6 +1,7 @@
 /* tests/host/test_file.c: mapping, reading, atomic replacement, folders; in a scratch folder.
  */
 #include <dirent.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -156,6 +157,22 @@ static void test_read_limit(void **state)
     assert_non_null(strstr(err.text, path));
     assert_null(got);
     free(bytes);
+    free(path);
+}
+
+static void test_fd_write(void **state)
+{
+    char *path = in_scratch(state, "written");
+    int fd = open(path, O_WRONLY | O_CREAT, 0600);
+    clm_err err = {""};
+
+    assert_true(fd >= 0);
+    assert_int_equal(clm_fd_write(fd, path, "one", 3, &err), CLM_OK);
+    assert_int_equal(clm_fd_write(fd, path, "", 0, &err), CLM_OK);
+    close(fd);
+    expect_content(path, "one", 3);
+    assert_int_equal(clm_fd_write(fd, "its name", "two", 3, &err), CLM_E_IO);
+    assert_non_null(strstr(err.text, "its name: "));
     free(path);
 }
 
@@ -344,10 +361,15 @@ static void test_drop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_drop),          cmocka_unit_test(test_map),
-        cmocka_unit_test(test_read_limit),    cmocka_unit_test(test_replace),
-        cmocka_unit_test(test_replace_fails), cmocka_unit_test(test_replace_read_only),
-        cmocka_unit_test(test_dir_create),    cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_drop),
+        cmocka_unit_test(test_map),
+        cmocka_unit_test(test_read_limit),
+        cmocka_unit_test(test_fd_write),
+        cmocka_unit_test(test_replace),
+        cmocka_unit_test(test_replace_fails),
+        cmocka_unit_test(test_replace_read_only),
+        cmocka_unit_test(test_dir_create),
+        cmocka_unit_test(test_paths),
         cmocka_unit_test(test_xdg),
     };
     return cmocka_run_group_tests(tests, make_scratch, remove_scratch);
