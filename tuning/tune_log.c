@@ -145,6 +145,7 @@ static bool read_map(const clm_yaml_node *map, clm_tune_try *t, line_kind *kind)
         !get_text(map, "shape", t->key.shape, sizeof t->key.shape) ||
         !get_text(map, "source", t->key.source, sizeof t->key.source) ||
         !get_text(map, "result", word, sizeof word) || params == NULL ||
+        !clm_tune_is_word(t->key.op, CLM_TUNE_NAME_LETTERS) ||
         clm_yaml_kind_of(params) != CLM_YAML_MAP || clm_yaml_count(params) > CLM_TUNE_MAX_PARAMS)
         return false;
     for (const clm_yaml_node *v = clm_yaml_first(params); v != NULL; v = clm_yaml_next(v)) {
@@ -153,7 +154,7 @@ static bool read_map(const clm_yaml_node *map, clm_tune_try *t, line_kind *kind)
         double value;
 
         if (clm_yaml_get_f64(v, (clm_yaml_range){-1e9, 1e9, false}, &value, NULL) != CLM_OK ||
-            strlen(name) >= sizeof p->name)
+            strlen(name) >= sizeof p->name || !clm_tune_is_word(name, CLM_TUNE_NAME_LETTERS))
             return false;
         snprintf(p->name, sizeof p->name, "%s", name);
         p->value = (int)value;
