@@ -238,6 +238,27 @@ static void cut_files(void **state)
     free(cut);
 }
 
+/* Names from a file cannot harm a terminal; names that no file takes are not left out. */
+static void names_of_devices(void **state)
+{
+    clm_caps caps = make_caps();
+    char *path = in_dir("a.yaml");
+    clm_tune_db db = {0};
+    clm_err err;
+
+    (void)state;
+    snprintf(caps.name, sizeof caps.name, "\x1b[31mred\xc2\x9b");
+    write_db("a.yaml", &caps, NULL, 0);
+    assert_int_equal(clm_tune_db_read(path, &db, &err), CLM_OK);
+    assert_string_equal(db.device.name, "?[31mred?");
+    clm_tune_db_clear(&db);
+    assert_int_equal(clm_file_remove(path, &err), CLM_OK);
+    snprintf(db.device.name, sizeof db.device.name, "\xff");
+    assert_int_equal(clm_tune_db_write(&db, path, &err), CLM_E_CONFIG);
+    assert_false(clm_file_exists(path));
+    free(path);
+}
+
 /* Times are divided by. */
 static void an_entry_needs_a_time(void **state)
 {
@@ -491,6 +512,8 @@ static void log_comes_back(void **state)
                        lost = make_try(256, CLM_TUNE_OK);
     const clm_tune_try *back;
     clm_tune_log *j, *second;
+    clm_tune_try *list;
+    size_t n;
     clm_err err;
     FILE *f;
 
@@ -504,6 +527,8 @@ static void log_comes_back(void **state)
     assert_int_equal(clm_tune_log_begin(j, &lost, &err), CLM_OK); /* killed here */
     clm_tune_log_close(j);
     f = fopen(path, "a");
+    fprintf(f, "- {op: made, shape: \"%s\", source: \"%s\", params: {\"<b>\": 1}, result: hang}\n",
+            ok.key.shape, ok.key.source);
     fputs("- {op: made, shape: \"M=1", f);
     fclose(f);
 
@@ -521,6 +546,9 @@ static void log_comes_back(void **state)
     assert_int_equal(clm_tune_log_open(path, &j, &err), CLM_OK);
     assert_non_null(clm_tune_log_find(j, &lost.key, lost.params, 1));
     clm_tune_log_close(j);
+    assert_int_equal(clm_tune_log_read(path, &list, &n, &err), CLM_OK);
+    assert_int_equal(n, 3); /* not what has a name like "<b>" */
+    free(list);
     free(path);
 }
 
@@ -591,6 +619,7 @@ int main(void)
         IN_DIR(written_is_read),
         cmocka_unit_test(merge_keeps_the_larger_gain),
         IN_DIR(cut_files),
+        IN_DIR(names_of_devices),
         IN_DIR(an_entry_needs_a_time),
         cmocka_unit_test(golden_bad_files),
         IN_DIR(description_is_part_of_the_key),
