@@ -276,8 +276,12 @@ static clm_status set_up(run *r, const clm_observer *obs, clm_tune_report *out, 
     if (st != CLM_OK) return st;
     if (r->o->kernel == NULL) return collect(r, r->worker.device, obs, err);
     st = clm_user_kernel_load(r->o->kernel, r->o->space, &r->user, err);
-    if (st == CLM_OK) add_subject(r, clm_user_kernel_op(r->user), clm_user_kernel_shape(r->user));
-    return st == CLM_OK ? r->st : st;
+    if (st != CLM_OK) return st;
+    add_subject(r, clm_user_kernel_op(r->user), clm_user_kernel_shape(r->user));
+    if (r->st == CLM_OK && r->n == 0)
+        return clm_fail(err, CLM_E_USAGE, "--ops: the kernel of %s is called '%s'", r->o->space,
+                        clm_user_kernel_op(r->user)->name);
+    return r->st;
 }
 
 static clm_status find_strategy(const char *name, clm_tune_strategy *out, clm_err *err)
@@ -331,6 +335,7 @@ static clm_status tune(run *r, const clm_observer *obs, clm_tune_report *out, cl
     if (st == CLM_OK) st = clm_tuner_run(&c, r->subjects, r->n, &sum, err);
     if (st != CLM_OK) return st;
     out->subjects = sum.subjects;
+    out->illegal = sum.illegal;
     out->tuned = sum.tuned;
     out->gained = sum.gained;
     out->skipped = sum.skipped;
@@ -350,6 +355,8 @@ clm_status clm_tune_run(const clm_settings *s, const clm_tune_options *o, const 
     memset(out, 0, sizeof *out);
     if ((o->kernel == NULL) != (o->space == NULL))
         return clm_fail(err, CLM_E_USAGE, "--kernel and --space belong together");
+    if (o->ops != NULL && o->ops[0] == '\0')
+        return clm_fail(err, CLM_E_USAGE, "--ops: names of operators are expected");
     st = set_up(&r, obs, out, err);
     if (st == CLM_OK) st = tune(&r, obs, out, err);
     free(r.subjects);

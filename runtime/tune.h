@@ -31,8 +31,8 @@ typedef struct clm_tune_options {
 
 typedef struct clm_tune_report {
     char device[260];
-    char *db_path, *log_path; /* malloc'd */
-    size_t subjects, tuned, gained, skipped, tried;
+    char *db_path, *log_path;                                /* malloc'd */
+    size_t subjects, illegal, tuned, gained, skipped, tried; /* as in clm_tuner_summary */
     size_t failed[CLM_TUNE_REASONS];
     bool stopped;
     double elapsed_s;

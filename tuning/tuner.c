@@ -462,14 +462,17 @@ static void measure_limits(tuner *t)
     const double left = t->deadline - clm_clock_seconds();
     clm_device_limits l;
     clm_err err = {""};
+    clm_worker_end end;
     clm_status st;
 
     if (left < 10.0) return;
-    if (clm_worker_limits(t->worker, fmin(30.0, left / 3.0), &l, &st, &err) !=
-            CLM_WORKER_ANSWERED ||
-        st != CLM_OK) {
+    end = clm_worker_limits(t->worker, fmin(30.0, left / 3.0), &l, &st, &err);
+    if (end == CLM_WORKER_STOPPED) return;
+    if (end != CLM_WORKER_ANSWERED || st != CLM_OK) {
         clm_log(t->c->obs, CLM_LOG_WARN, "the device's limits are not known: %s",
-                err.text[0] != '\0' ? err.text : "measuring them took too long");
+                end == CLM_WORKER_TIMEOUT ? "measuring them took too long"
+                : end == CLM_WORKER_DIED  ? "the process that measured them died"
+                                          : err.text);
         return;
     }
     t->db.device.read_gbps = fmax(t->db.device.read_gbps, l.read_gbps);
@@ -515,6 +518,7 @@ static clm_status plan_work(const tuner *t, const clm_subject *from, size_t n, w
         st = clm_space_all(&space, 1 << 14, &all, err);
         if (clm_space_size(&space) <= 1 << 14) w.n_legal = all.n;
         clm_point_set_clear(&all);
+        if (st == CLM_OK && w.n_legal == 0) t->sum->illegal++;
         if (st != CLM_OK || w.n_legal < 2) continue;
         w.weight = weight_of(t, &w);
         to[(*n_to)++] = w;

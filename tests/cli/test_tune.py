@@ -335,11 +335,43 @@ class Tune(unittest.TestCase):
                             ("strategy 'magic'", "--strategy", "magic"), ("belong together", "--kernel", EXAMPLE[0]),
                             ("synthetic model '9000b'", "--synthetic", "9000b"), ("seconds are needed", "--budget", "0"),
                             ("--budget", "--budget", "soon"), ("nofile.cl", "--kernel", "nofile.cl", "--space", EXAMPLE[1]),
-                            ("No such file", "-m", "nofile.gguf")):
+                            ("No such file", "-m", "nofile.gguf"), ("--ops", "--ops", ""),
+                            ("is called 'transpose'", *own(EXAMPLE), "--ops", "add")):
             code, out, err = self.clm("tune", *args)
             self.assertIn(code, (1, 2, 3), (word, err))
             self.assertIn(word, err)
             self.assertEqual(out, "")
+
+        for args in ([], ["--kernel", EXAMPLE[0]], ["--device", "0", "--kernel", EXAMPLE[0]]):
+            code, out, err = self.clm("tune-worker", *args)
+            self.assertEqual((code, out, len(err.splitlines())), (2, "", 1), err)
+        self.assertEqual(self.clm("tune", "--ops", "")[0], 2)
+
+    def test_nothing_to_choose(self):
+        space = os.path.join(self.folder, "space.yaml")
+        with open(space, "w", encoding="utf-8") as file:
+            file.write(re.sub(r"(TILE|ROWS|WX|WY): \[1, .*\]", r"\1: [1]", read(EXAMPLE[1])))
+        code, out, err = self.clm("tune", "--kernel", EXAMPLE[0], "--space", space)
+        self.assertEqual((code, err), (0, ""))
+        self.assertIn("nothing leaves a choice", out)
+        with open(space, encoding="utf-8") as file:
+            text = file.read().replace("WX: [1]", "WX: [2048]").replace("WY: [1]", "WY: [2048]")
+        with open(space, "w", encoding="utf-8") as file:
+            file.write(text)  # no device has work-groups of 4 million
+        code, out, err = self.clm("tune", "--kernel", EXAMPLE[0], "--space", space)
+        self.assertEqual((code, "no candidate works" in err), (6, True), err)
+
+    def test_interrupt_at_once(self):
+        run = subprocess.Popen([CLM, "tune", *own(EXAMPLE), "--budget", "100"], env=self.env, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE)
+        for _ in range(600):
+            if workers(EXAMPLE[0]):
+                break
+            time.sleep(0.01)
+        run.send_signal(signal.SIGINT)
+        out, err = run.communicate(timeout=30)
+        self.assertEqual((run.returncode, err), (0, b""))
+        self.assertIn(b"Stopped", out)
 
     def test_bad_descriptions(self):
         space = os.path.join(self.folder, "space.yaml")
