@@ -244,19 +244,6 @@ bool clm_tuning_known(const clm_tuning *t)
     return t != NULL && t->known;
 }
 
-/* Whether builds for both shapes differ in tunables only. */
-static bool same_class(const clm_op_desc *op, const int *params, const clm_shape *a,
-                       const clm_shape *b)
-{
-    clm_define x[CLM_MAX_DEFINES], y[CLM_MAX_DEFINES];
-    const size_t n = op->defines(a, params, x);
-
-    if (op->defines(b, params, y) != n) return false;
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(x[i].name, y[i].name) != 0 || x[i].value != y[i].value) return false;
-    return true;
-}
-
 /* Sizes matter by their ratio. */
 static double distance(const clm_op_desc *op, const clm_shape *a, const clm_shape *b)
 {
@@ -281,7 +268,8 @@ clm_tuning_level clm_tuning_params(const clm_tuning *t, const clm_op_desc *op,
         if (c->op != op || (best != NULL && c->level > best->level)) continue;
         d = distance(op, &c->shape, shape);
         if (best != NULL && c->level == best->level && d >= best_distance) continue;
-        if (!same_class(op, c->params, &c->shape, shape) || !op->valid(c->params, shape, caps))
+        if (!clm_op_same_program(op, c->params, &c->shape, shape) ||
+            !op->valid(c->params, shape, caps))
             continue;
         best = c;
         best_distance = d;

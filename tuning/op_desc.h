@@ -112,6 +112,10 @@ void *clm_case_add(clm_case *c, const char *name, clm_elem type, size_t count, c
 clm_status clm_op_build(const clm_op_desc *op, clm_device *dev, const clm_shape *shape,
                         const int *params, clm_program **prog, clm_kernel **kernel, clm_err *err);
 
+/* Whether builds for both shapes differ in tunables only: one program serves both. */
+bool clm_op_same_program(const clm_op_desc *op, const int *params, const clm_shape *a,
+                         const clm_shape *b);
+
 /* Binds and enqueues: one launch. `kernel` as clm_op_build gave it. */
 clm_status clm_op_launch(const clm_op_desc *op, clm_kernel *kernel, const clm_shape *shape,
                          const int *params, clm_buffer *const *bufs, clm_err *err);

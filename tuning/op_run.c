@@ -75,6 +75,18 @@ clm_status clm_op_build(const clm_op_desc *op, clm_device *dev, const clm_shape 
     return st;
 }
 
+bool clm_op_same_program(const clm_op_desc *op, const int *params, const clm_shape *a,
+                         const clm_shape *b)
+{
+    clm_define x[CLM_MAX_DEFINES], y[CLM_MAX_DEFINES];
+    const size_t n = op->defines(a, params, x);
+
+    if (op->defines(b, params, y) != n) return false;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(x[i].name, y[i].name) != 0 || x[i].value != y[i].value) return false;
+    return true;
+}
+
 clm_status clm_op_launch(const clm_op_desc *op, clm_kernel *kernel, const clm_shape *shape,
                          const int *params, clm_buffer *const *bufs, clm_err *err)
 {
