@@ -40,6 +40,11 @@ clm_status clm_fd_write(int fd, const char *name, const void *data, size_t size,
  * leaves the old file or the new one, never a part. Returns CLM_OK, CLM_E_IO or CLM_E_NOMEM. */
 clm_status clm_file_replace(const char *path, const void *data, size_t size, clm_err *err);
 
+/* Writes a file that a user named. One that is there, behind links as well, is replaced as above and keeps its
+ * mode; a new one gets the mode that the umask leaves. What is no regular file (a FIFO, /dev/stdout) is
+ * written to. Returns CLM_OK, CLM_E_IO or CLM_E_NOMEM. */
+clm_status clm_file_write(const char *path, const void *data, size_t size, clm_err *err);
+
 bool clm_file_exists(const char *path);
 bool clm_file_is_dir(const char *path);
 

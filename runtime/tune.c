@@ -529,6 +529,11 @@ void clm_tune_unlock(int lock)
     if (lock >= 0) close(lock);
 }
 
+clm_status clm_tune_write(const char *path, const char *text, size_t size, clm_err *err)
+{
+    return clm_file_write(path, text, size, err);
+}
+
 /* Puts `good` into the database at `path`, while nobody tunes the device. */
 static clm_status merge_into(const char *path, const char *log, const clm_tune_db *good,
                              clm_err *err)

@@ -78,6 +78,9 @@ clm_status clm_tune_import(const char *file, const clm_observer *obs, size_t *ta
 clm_status clm_tune_lock(const char *db_path, int *lock, clm_err *err);
 void clm_tune_unlock(int lock);
 
+/* Writes a file that the user named: clm_file_write. */
+clm_status clm_tune_write(const char *path, const char *text, size_t size, clm_err *err);
+
 /* ---- Databases compared by time -------------------------------------------------------------- */
 
 /* The entries of `like` with what the operators choose by themselves on the device, in place of what was

@@ -28,6 +28,12 @@ def own(files):
     return ["--kernel", files[0], "--space", files[1]]
 
 
+def umask():
+    mask = os.umask(0o77)
+    os.umask(mask)
+    return mask
+
+
 def read(path):
     with open(path, encoding="utf-8") as file:
         return file.read()
@@ -165,6 +171,14 @@ class Tune(unittest.TestCase):
         self.assertEqual(read(copy), read(path))
         self.assertIn("the same", self.clm("tune", "diff", path, copy)[1])
         self.assertEqual(self.clm("tune", "merge", path, copy)[1], read(path))
+        link = os.path.join(self.folder, "link.yaml")
+        os.symlink("copy.yaml", link)
+        for args in (("merge", path, path), ("export",)):
+            os.remove(copy)
+            self.assertEqual(self.clm("tune", *args, "-o", link)[0], 0)
+            self.assertEqual((os.path.islink(link), read(copy)), (True, read(path)))
+            self.assertEqual(os.stat(copy).st_mode & 0o777, 0o666 & ~umask())
+            self.assertEqual(self.clm("tune", *args, "-o", "/dev/stdout")[1], read(path))
 
         t4 = json.loads(self.clm("tune", "export", "--format", "t4")[1])
         self.assertEqual(t4["schema_version"], "1.0.0")
