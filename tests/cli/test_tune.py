@@ -375,17 +375,33 @@ class Tune(unittest.TestCase):
         code, out, err = self.clm("tune", "--kernel", EXAMPLE[0], "--space", space)
         self.assertEqual((code, "no candidate works" in err), (6, True), err)
 
-    def test_interrupt_at_once(self):
-        run = subprocess.Popen([CLM, "tune", *own(EXAMPLE), "--budget", "100"], env=self.env, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE)
-        for _ in range(600):
-            if workers(EXAMPLE[0]):
-                break
-            time.sleep(0.01)
-        run.send_signal(signal.SIGINT)
-        out, err = run.communicate(timeout=30)
-        self.assertEqual((run.returncode, err), (0, b""))
-        self.assertIn(b"Stopped", out)
+    def test_end_while_limits_are_measured(self):
+        """Ctrl+C is no warning; a worker that dies is one, and no long time."""
+        kernel = os.path.join(self.folder, "transpose.cl")  # the mark of this test's workers
+        shutil.copyfile(EXAMPLE[0], kernel)
+
+        def worker(but=None):
+            for _ in range(1000):
+                found = [path for path in workers(kernel) if path != but]
+                if found:
+                    return found[0]
+                time.sleep(0.01)
+            self.fail("no worker was started")
+
+        for dies in (False, True):
+            run = subprocess.Popen([CLM, "tune", "--kernel", kernel, "--space", EXAMPLE[1], "--budget", "100"],
+                                   env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            first = worker()
+            if dies:
+                os.kill(int(first.split("/")[2]), signal.SIGKILL)
+                worker(but=first)
+            run.send_signal(signal.SIGINT)
+            out, err = run.communicate(timeout=30)
+            self.assertEqual((run.returncode, b"Stopped" in out), (0, True), err)
+            if dies:
+                self.assertIn(b"the process that measured them died", err)
+            else:
+                self.assertEqual(err, b"")
 
     def test_bad_descriptions(self):
         space = os.path.join(self.folder, "space.yaml")
