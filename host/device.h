@@ -18,7 +18,7 @@
 
 typedef enum clm_device_type { CLM_DEVICE_CPU, CLM_DEVICE_GPU, CLM_DEVICE_OTHER } clm_device_type;
 
-/* What a device reports. Sizes in bytes. Strings are cut to fit, always terminated. */
+/* What a device reports. Sizes in bytes. Strings are printable UTF-8, cut to fit. */
 typedef struct clm_caps {
     char platform_name[128], platform_version[128];
     char name[128], vendor[128], version[128], driver[128], c_version[128];

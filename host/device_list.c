@@ -7,9 +7,18 @@
 #include <string.h>
 
 #include "host/cl_util.h"
+#include "host/utf8.h"
 
 /* ---- queries: a failing query leaves the value at zero --------------------------------------- */
 
+/* Drivers pad names. */
+static void trim_end(char *text)
+{
+    for (size_t n = strlen(text); n > 0 && isspace((unsigned char)text[n - 1]); n--)
+        text[n - 1] = '\0';
+}
+
+/* Texts go to terminals, into JSON and into files: they become printable UTF-8. */
 static void device_text(cl_device_id id, cl_device_info what, char *out, size_t room)
 {
     char *text;
@@ -19,11 +28,12 @@ static void device_text(cl_device_id id, cl_device_info what, char *out, size_t 
     if (clGetDeviceInfo(id, what, 0, NULL, &size) != CL_SUCCESS || size == 0) return;
     text = calloc(1, size + 1);
     if (text == NULL) return;
-    if (clGetDeviceInfo(id, what, size, text, NULL) == CL_SUCCESS) snprintf(out, room, "%s", text);
+    if (clGetDeviceInfo(id, what, size, text, NULL) == CL_SUCCESS) {
+        trim_end(text);
+        clm_utf8_clean(out, room, text, size);
+        trim_end(out);
+    }
     free(text);
-    /* Drivers pad names with spaces. */
-    for (size_t n = strlen(out); n > 0 && isspace((unsigned char)out[n - 1]); n--)
-        out[n - 1] = '\0';
 }
 
 static void platform_text(cl_platform_id id, cl_platform_info what, char *out, size_t room)
@@ -31,7 +41,7 @@ static void platform_text(cl_platform_id id, cl_platform_info what, char *out, s
     char text[1024] = "";
 
     if (clGetPlatformInfo(id, what, sizeof text - 1, text, NULL) != CL_SUCCESS) text[0] = '\0';
-    snprintf(out, room, "%s", text);
+    clm_utf8_clean(out, room, text, sizeof text);
 }
 
 /* Any scalar of 4 or 8 bytes. */
@@ -310,7 +320,12 @@ clm_status clm_device_select(const clm_device_info *list, size_t count, const ch
         return clm_fail(err, CLM_E_NODEVICE, "device '%s' (%s) cannot be used: %s", selector,
                         list[match].caps.name, clm_device_unusable(&list[match].caps));
     *index = match;
-    if (reason != NULL) snprintf(reason, 256, "asked for as '%.200s'", selector);
+    if (reason != NULL) {
+        char word[200];
+
+        clm_utf8_clean(word, sizeof word, selector, strlen(selector));
+        snprintf(reason, 256, "asked for as '%s'", word);
+    }
     return CLM_OK;
 }
 

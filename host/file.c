@@ -104,20 +104,24 @@ out:
     return st;
 }
 
-/* Writes all of `size` bytes, going on after signals. */
-static int write_all(int fd, const char *data, size_t size)
+clm_status clm_fd_write(int fd, const char *name, const void *data, size_t size, clm_err *err)
 {
+    const char *at = data;
+
     while (size > 0) {
-        ssize_t n = write(fd, data, size);
+        ssize_t n = write(fd, at, size);
         if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return -1;
-        data += n;
+        if (n <= 0)
+            return clm_fail(err, CLM_E_IO, "%s: %s", name,
+                            n < 0 ? strerror(errno) : "nothing more can be written");
+        at += n;
         size -= (size_t)n;
     }
-    return 0;
+    return CLM_OK;
 }
 
-clm_status clm_file_replace(const char *path, const void *data, size_t size, clm_err *err)
+static clm_status replace(const char *path, mode_t mode, const void *data, size_t size,
+                          clm_err *err)
 {
     clm_status st = CLM_OK;
     size_t length = strlen(path);
@@ -132,8 +136,11 @@ clm_status clm_file_replace(const char *path, const void *data, size_t size, clm
         st = clm_fail(err, CLM_E_IO, "%s: %s", temp, strerror(errno));
         goto out;
     }
-    if (write_all(fd, data, size) != 0 || fsync(fd) != 0) {
+    if (mode != 0600) (void)fchmod(fd, mode); /* some file systems have one mode for all */
+    st = clm_fd_write(fd, temp, data, size, err);
+    if (st == CLM_OK && fsync(fd) != 0)
         st = clm_fail(err, CLM_E_IO, "%s: %s", temp, strerror(errno));
+    if (st != CLM_OK) {
         unlink(temp);
         goto out;
     }
@@ -144,6 +151,52 @@ clm_status clm_file_replace(const char *path, const void *data, size_t size, clm
 out:
     if (fd >= 0) close(fd);
     free(temp);
+    return st;
+}
+
+clm_status clm_file_replace(const char *path, const void *data, size_t size, clm_err *err)
+{
+    return replace(path, 0600, data, size, err);
+}
+
+/* What the umask leaves; it can be asked for by setting it only, so to something strict meanwhile. */
+static mode_t new_file_mode(void)
+{
+    const mode_t mask = umask(077);
+
+    umask(mask);
+    return 0666 & ~mask;
+}
+
+static clm_status write_plainly(const char *path, const void *data, size_t size, clm_err *err)
+{
+    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOCTTY | O_CLOEXEC, 0666);
+    clm_status st;
+
+    if (fd < 0) return clm_fail(err, CLM_E_IO, "%s: %s", path, strerror(errno));
+    st = clm_fd_write(fd, path, data, size, err);
+    if (close(fd) != 0 && st == CLM_OK)
+        st = clm_fail(err, CLM_E_IO, "%s: %s", path, strerror(errno));
+    return st;
+}
+
+clm_status clm_file_write(const char *path, const void *data, size_t size, clm_err *err)
+{
+    struct stat info;
+    char *whole;
+    clm_status st;
+
+    if (stat(path, &info) != 0) {
+        if (lstat(path, &info) != 0) return replace(path, new_file_mode(), data, size, err);
+        return write_plainly(path, data, size, err); /* a link to what is not there yet */
+    }
+    whole = S_ISREG(info.st_mode) ? realpath(path, NULL) : NULL;
+    if (whole == NULL) return write_plainly(path, data, size, err);
+    if (access(whole, W_OK) != 0)
+        st = clm_fail(err, CLM_E_IO, "%s: %s", path, strerror(errno));
+    else
+        st = replace(whole, info.st_mode & 0777, data, size, err);
+    free(whole);
     return st;
 }
 

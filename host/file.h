@@ -32,9 +32,18 @@ void clm_map_drop(const clm_map *map);
  * `*size` does not count. Returns CLM_OK, CLM_E_IO, CLM_E_LIMIT or CLM_E_NOMEM. */
 clm_status clm_file_read(const char *path, size_t limit, char **data, size_t *size, clm_err *err);
 
+/* Writes all of `size` bytes to an open file that messages call `name`, going on after signals and short
+ * writes. Returns CLM_OK or CLM_E_IO. */
+clm_status clm_fd_write(int fd, const char *name, const void *data, size_t size, clm_err *err);
+
 /* Replaces `path` by `size` bytes: temporary file in the same folder, fsync, rename. A crash
  * leaves the old file or the new one, never a part. Returns CLM_OK, CLM_E_IO or CLM_E_NOMEM. */
 clm_status clm_file_replace(const char *path, const void *data, size_t size, clm_err *err);
+
+/* Writes a file that a user named. One that is there, behind links as well, is replaced as above and keeps its
+ * mode; a new one gets the mode that the umask leaves. What is no regular file (a FIFO, /dev/stdout) is
+ * written to. Returns CLM_OK, CLM_E_IO or CLM_E_NOMEM. */
+clm_status clm_file_write(const char *path, const void *data, size_t size, clm_err *err);
 
 bool clm_file_exists(const char *path);
 bool clm_file_is_dir(const char *path);

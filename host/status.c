@@ -2,7 +2,6 @@
 #include "host/status.h"
 
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -32,27 +31,6 @@ int clm_status_exit_code(clm_status st)
     return 1;
 }
 
-/* Makes text from outside safe to print: control bytes and broken UTF-8 become '?'. */
-static void make_printable(char *text)
-{
-    unsigned char *s = (unsigned char *)text, *end = s + strlen(text);
-
-    while (s < end) {
-        uint32_t c = 0;
-        int n = clm_utf8_next(s, (size_t)(end - s), &c);
-        bool control = c < 0x20 || (c >= 0x7F && c < 0xA0);
-        if (n > 0 && !control) {
-            s += n;
-            continue;
-        }
-        if (n == 2) { /* one '?' for a control character of two bytes */
-            memmove(s + 1, s + 2, (size_t)(end - (s + 1)));
-            end--;
-        }
-        *s++ = '?';
-    }
-}
-
 /* vsnprintf into err->text; a text that does not fit ends in "...". */
 static void write_text(clm_err *err, const char *format, va_list args)
 {
@@ -65,7 +43,7 @@ static void write_text(clm_err *err, const char *format, va_list args)
         while (end > 0 && ((unsigned char)err->text[end] & 0xC0) == 0x80) end--;
         memcpy(err->text + end, "...", 4);
     }
-    make_printable(err->text);
+    clm_utf8_clean(err->text, sizeof err->text, err->text, sizeof err->text);
 }
 
 clm_status clm_fail(clm_err *err, clm_status st, const char *format, ...)

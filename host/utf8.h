@@ -14,4 +14,9 @@
  * beginning of a character but not yet all of it. */
 int clm_utf8_next(const unsigned char *s, size_t size, uint32_t *code);
 
+/* Copies a text from outside (a driver's, a file's) of `size` bytes, up to a NUL at most, so that it is safe
+ * to print: control characters and broken UTF-8 become '?'. What does not fit into `room` bytes, NUL
+ * included, is cut at a character's border. `out` may be `text`. */
+void clm_utf8_clean(char *out, size_t room, const char *text, size_t size);
+
 #endif

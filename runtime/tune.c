@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "host/file.h"
 #include "runtime/formats/synthetic.h"
@@ -13,6 +14,7 @@
 #include "runtime/tune_impl.h"
 #include "runtime/weights_cache.h"
 #include "tuning/db.h"
+#include "tuning/tune_log.h"
 #include "tuning/tuner.h"
 #include "tuning/user_kernel.h"
 #include "tuning/worker.h"
@@ -262,8 +264,12 @@ static clm_status set_up(run *r, const clm_observer *obs, clm_tune_report *out, 
     if (st != CLM_OK) return st;
     if (r->o->kernel == NULL) return collect(r, r->worker.device, obs, err);
     st = clm_user_kernel_load(r->o->kernel, r->o->space, &r->user, err);
-    if (st == CLM_OK) add_subject(r, clm_user_kernel_op(r->user), clm_user_kernel_shape(r->user));
-    return st == CLM_OK ? r->st : st;
+    if (st != CLM_OK) return st;
+    add_subject(r, clm_user_kernel_op(r->user), clm_user_kernel_shape(r->user));
+    if (r->st == CLM_OK && r->n == 0)
+        return clm_fail(err, CLM_E_USAGE, "--ops: the kernel of %s is called '%s'", r->o->space,
+                        clm_user_kernel_op(r->user)->name);
+    return r->st;
 }
 
 static clm_status find_strategy(const char *name, clm_tune_strategy *out, clm_err *err)
@@ -279,7 +285,7 @@ static clm_status find_strategy(const char *name, clm_tune_strategy *out, clm_er
                     "there is no strategy '%.60s': descent, random and exhaustive are known", name);
 }
 
-/* A file that cannot be read is no reason not to measure: it is set aside. */
+/* A damaged file is no reason not to measure: it is set aside. */
 static clm_status ready_files(const clm_tune_report *out, const clm_observer *obs, clm_err *err)
 {
     clm_tune_db db;
@@ -291,7 +297,7 @@ static clm_status ready_files(const clm_tune_report *out, const clm_observer *ob
     free(dir);
     if (st != CLM_OK || !clm_file_exists(out->db_path)) return st;
     if (clm_tune_db_read(out->db_path, &db, &why) == CLM_E_CONFIG)
-        clm_tune_set_aside(out->db_path, why.text, obs);
+        clm_tune_repair(out->db_path, why.text, obs, &db);
     clm_tune_db_clear(&db);
     return CLM_OK;
 }
@@ -317,6 +323,7 @@ static clm_status tune(run *r, const clm_observer *obs, clm_tune_report *out, cl
     if (st == CLM_OK) st = clm_tuner_run(&c, r->subjects, r->n, &sum, err);
     if (st != CLM_OK) return st;
     out->subjects = sum.subjects;
+    out->illegal = sum.illegal;
     out->tuned = sum.tuned;
     out->gained = sum.gained;
     out->skipped = sum.skipped;
@@ -336,6 +343,8 @@ clm_status clm_tune_run(const clm_settings *s, const clm_tune_options *o, const 
     memset(out, 0, sizeof *out);
     if ((o->kernel == NULL) != (o->space == NULL))
         return clm_fail(err, CLM_E_USAGE, "--kernel and --space belong together");
+    if (o->ops != NULL && o->ops[0] == '\0')
+        return clm_fail(err, CLM_E_USAGE, "--ops: names of operators are expected");
     st = set_up(&r, obs, out, err);
     if (st == CLM_OK) st = tune(&r, obs, out, err);
     free(r.subjects);
@@ -370,32 +379,55 @@ clm_status clm_tune_worker(const char *device, const char *kernel, const char *s
 
 /* ---- At the start of a model ----------------------------------------------------------------- */
 
-static bool device_known(const clm_device_info *info)
+static bool device_known(const clm_device_info *info, const clm_observer *obs)
 {
-    clm_tuning *t = NULL;
     bool known;
 
-    if (clm__tuning_load(&info->caps, NULL, &t, NULL) != CLM_OK) return true;
-    known = clm_tuning_known(t);
-    clm_tuning_close(t);
-    return known;
+    return clm__tuning_look(&info->caps, obs, &known, NULL) != CLM_OK || known;
+}
+
+/* Bytes of a model's files. A folder has to be opened: it may hold more than what is read. */
+static clm_status count_bytes(const char *model, uint64_t *out)
+{
+    clm_model_file *mf = NULL;
+    struct stat info;
+    clm_status st;
+
+    *out = 0;
+    if (stat(model, &info) != 0) return CLM_E_IO;
+    if (!S_ISDIR(info.st_mode)) {
+        *out = (uint64_t)info.st_size;
+        return CLM_OK;
+    }
+    st = clm_model_file_open(model, &mf, NULL);
+    if (st == CLM_OK) *out = clm_model_file_bytes(mf);
+    clm_model_file_close(mf);
+    return st;
+}
+
+/* Whether its kernels' speed is noticed. One that cannot be opened is not: the engine says why. */
+static bool is_large(const char *model, const clm_observer *obs)
+{
+    uint64_t bytes;
+
+    if (count_bytes(model, &bytes) != CLM_OK) return false;
+    if (bytes >= AUTO_MIN_BYTES) return true;
+    clm_log(obs, CLM_LOG_DEBUG, "the model is too small for tuning to be noticed");
+    return false;
 }
 
 /* Whether it is worth it: see clm_tune_auto. */
 static bool wanted(const clm_settings *s, clm_device_info *info, const clm_observer *obs)
 {
     const char *selector = s->n_devices > 0 ? s->devices[0].select : "auto";
-    struct stat file;
+    const bool folder = clm_file_is_dir(s->model);
 
     if (s->tuning_mode != CLM_TUNING_AUTO || s->tuning_budget_s <= 0.0 ||
         s->backend != CLM_BACKEND_OPENCL || s->n_devices > 1 || strcmp(selector, "ref") == 0)
         return false;
-    if (stat(s->model, &file) != 0) return false; /* opening it says why */
-    if (S_ISREG(file.st_mode) && file.st_size < AUTO_MIN_BYTES) {
-        clm_log(obs, CLM_LOG_DEBUG, "the model is too small for tuning to be noticed");
-        return false;
-    }
-    return clm_device_find(selector, info, NULL) == CLM_OK && !device_known(info);
+    if (!folder && !is_large(s->model, obs)) return false;
+    if (clm_device_find(selector, info, NULL) != CLM_OK || device_known(info, obs)) return false;
+    return !folder || is_large(s->model, obs); /* last, since it takes a while */
 }
 
 typedef struct bar {
@@ -466,10 +498,55 @@ static clm_status check_entries(const char *file, const clm_tune_db *from, clm_t
     return st;
 }
 
+/* Only what has a log beside it was written by `clm tune`. */
+clm_status clm_tune_lock(const char *db_path, int *lock, clm_err *err)
+{
+    char *whole = realpath(db_path, NULL);
+    char *log = clm_tune_log_beside(whole != NULL ? whole : db_path);
+    clm_status st = CLM_OK;
+
+    *lock = -1;
+    if (log != NULL && clm_file_exists(log)) st = clm_tune_log_lock(log, lock, err);
+    free(log);
+    free(whole);
+    return st;
+}
+
+void clm_tune_unlock(int lock)
+{
+    if (lock >= 0) close(lock);
+}
+
+clm_status clm_tune_write(const char *path, const char *text, size_t size, clm_err *err)
+{
+    return clm_file_write(path, text, size, err);
+}
+
+/* Puts `good` into the database at `path`, while nobody tunes the device. */
+static clm_status merge_into(const char *path, const char *log, const clm_tune_db *good,
+                             clm_err *err)
+{
+    clm_tune_db all = {0};
+    char *dir = clm_path_dir(path);
+    int lock = -1;
+    clm_status st =
+        dir == NULL ? clm_fail(err, CLM_E_NOMEM, "tuning: no memory") : clm_dir_create(dir, err);
+
+    if (st == CLM_OK) st = clm_tune_log_lock(log, &lock, err);
+    if (st == CLM_OK && clm_file_exists(path)) st = clm_tune_db_read(path, &all, err);
+    all.device = good->device;
+    if (st == CLM_OK) st = clm_tune_db_merge(&all, good, err);
+    if (st == CLM_OK) st = clm_tune_db_write(&all, path, err);
+    clm_tune_unlock(lock);
+    clm_tune_db_clear(&all);
+    free(dir);
+    return st;
+}
+
 clm_status clm_tune_import(const char *file, const clm_observer *obs, size_t *taken, char **path,
                            clm_err *err)
 {
-    clm_tune_db from = {0}, good = {0}, old = {0};
+    clm_tune_db from = {0}, good = {0};
     char *log = NULL;
     clm_status st = clm_tune_db_read(file, &from, err);
 
@@ -479,16 +556,11 @@ clm_status clm_tune_import(const char *file, const clm_observer *obs, size_t *ta
     if (st == CLM_E_LIMIT) st = CLM_E_CONFIG;
     if (st == CLM_OK) st = check_entries(file, &from, &good, obs, err);
     if (st == CLM_OK) st = make_paths(&from.device, false, path, &log, err);
-    if (st == CLM_OK && clm_file_exists(*path)) st = clm_tune_db_read(*path, &old, err);
-    if (st == CLM_OK) {
-        old.device = from.device;
-        *taken = good.n;
-        st = clm_tune_db_merge(&old, &good, err);
-    }
-    if (st == CLM_OK && *taken > 0) st = clm_tune_db_write(&old, *path, err);
+    good.device = from.device;
+    if (st == CLM_OK && good.n > 0) st = merge_into(*path, log, &good, err);
+    if (st == CLM_OK) *taken = good.n;
     clm_tune_db_clear(&from);
     clm_tune_db_clear(&good);
-    clm_tune_db_clear(&old);
     free(log);
     return st;
 }

@@ -31,8 +31,8 @@ typedef struct clm_tune_options {
 
 typedef struct clm_tune_report {
     char device[260];
-    char *db_path, *log_path; /* malloc'd */
-    size_t subjects, tuned, gained, skipped, tried;
+    char *db_path, *log_path;                                /* malloc'd */
+    size_t subjects, illegal, tuned, gained, skipped, tried; /* as in clm_tuner_summary */
     size_t failed[CLM_TUNE_REASONS];
     bool stopped;
     double elapsed_s;
@@ -49,7 +49,7 @@ clm_status clm_tune_run(const clm_settings *s, const clm_tune_options *o, const 
 /* To be called before a model starts. Tunes for the model of the settings, within their budget and
  * with progress to `obs`, when all of this holds: tuning.mode is auto and budget_s not 0, the
  * backend is OpenCL, there is no database for exactly this device and driver, and the model is large
- * enough for the kernels' speed to be noticed (its file has 512 MB). Failures are warnings. */
+ * enough for the kernels' speed to be noticed (its files have 512 MB). Failures are warnings. */
 void clm_tune_auto(const clm_settings *s, const volatile sig_atomic_t *stop,
                    const clm_observer *obs);
 
@@ -68,9 +68,18 @@ clm_status clm_tune_file_in(const char *selector, const char *dir, char **db, cl
 /* Takes the entries of a file into the user's database of the device that the file names. Entries
  * for another version of a kernel, or for one that is not here, are left out with a message; values
  * outside of an operator's space refuse the file (CLM_E_CONFIG). `*path` (malloc'd) is where they
- * went, `*taken` how many. */
+ * went, `*taken` how many. CLM_E_LIMIT: the device is being tuned, which would write over them. */
 clm_status clm_tune_import(const char *file, const clm_observer *obs, size_t *taken, char **path,
                            clm_err *err);
+
+/* To be called before a database that is written is read: keeps others from writing it meanwhile, if
+ * `db_path` is one that `clm tune` writes. clm_tune_unlock takes what is in `*lock`, whatever came of it.
+ * CLM_E_LIMIT: the device is being tuned. */
+clm_status clm_tune_lock(const char *db_path, int *lock, clm_err *err);
+void clm_tune_unlock(int lock);
+
+/* Writes a file that the user named: clm_file_write. */
+clm_status clm_tune_write(const char *path, const char *text, size_t size, clm_err *err);
 
 /* ---- Databases compared by time -------------------------------------------------------------- */
 

@@ -82,10 +82,11 @@ static json_t *device_json(const clm_device_report *d)
 static clm_status print_json(const clm_device_report *list, size_t n, clm_err *err)
 {
     json_t *all = json_array();
-    char *text;
+    char *text = NULL;
+    size_t done = 0;
 
-    for (size_t i = 0; i < n; i++) json_array_append_new(all, device_json(&list[i]));
-    text = json_dumps(all, JSON_INDENT(2));
+    while (done < n && json_array_append_new(all, device_json(&list[done])) == 0) done++;
+    if (done == n) text = json_dumps(all, JSON_INDENT(2));
     json_decref(all);
     if (text == NULL)
         return clm_fail(err, CLM_E_INTERNAL, "the devices' texts are not valid UTF-8");

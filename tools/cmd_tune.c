@@ -50,6 +50,10 @@ static void print_report(const clm_tune_report *r)
     size_t n = 0;
 
     if (isatty(STDERR_FILENO)) fputs("\r\033[K", stderr);
+    if (r->subjects == 0) {
+        printf("%s: nothing leaves a choice: no launch has two legal candidates\n", r->device);
+        return;
+    }
     printf("%s: %zu of %zu launches tuned in %.0f s, %zu of them faster than the default; %zu "
            "candidates",
            r->device, r->tuned, r->subjects, r->elapsed_s, r->gained, r->tried);
@@ -102,7 +106,8 @@ static clm_status run(const clm_args *args, clm_err *err)
     }
     if (st == CLM_OK) {
         print_report(&report);
-        if (report.tuned == 0 && report.skipped == 0 && !report.stopped)
+        if (report.subjects + report.illegal > 0 && report.tuned == 0 && report.skipped == 0 &&
+            !report.stopped)
             st = clm_fail(err, CLM_E_SELFTEST, "no candidate works");
         clm_tune_report_clear(&report);
     }
@@ -162,8 +167,15 @@ const clm_command clm_cmd_tune = {
 
 static clm_status run_worker(const clm_args *args, clm_err *err)
 {
-    return clm_tune_worker(clm_args_get(args, "worker_device"), clm_args_get(args, "tune_kernel"),
-                           clm_args_get(args, "tune_space"), err);
+    const char *device = clm_args_get(args, "worker_device"),
+               *kernel = clm_args_get(args, "tune_kernel"),
+               *space = clm_args_get(args, "tune_space");
+
+    if (device == NULL)
+        return clm_fail(err, CLM_E_USAGE, "--device is missing; this command is for clm's own use");
+    if ((kernel == NULL) != (space == NULL))
+        return clm_fail(err, CLM_E_USAGE, "--kernel and --space belong together");
+    return clm_tune_worker(device, kernel, space, err);
 }
 
 static const clm_flag worker_flags[] = {

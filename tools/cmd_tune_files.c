@@ -2,10 +2,10 @@
  *
  * Layer    tools.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "tools/cli.h"
 #include "tools/commands.h"
@@ -29,13 +29,10 @@ static clm_status read_named(const char *path, clm_tune_db *out, clm_err *err)
 /* The log beside a database: x.yaml, x.log. */
 static clm_status read_log(const char *db_path, clm_tune_results *out, clm_err *err)
 {
-    const size_t n = strlen(db_path);
-    char *path = NULL;
+    char *path = clm_tune_log_beside(db_path);
     clm_status st;
 
-    if (n < 5 || strcmp(db_path + n - 5, ".yaml") != 0) return CLM_OK;
-    if (asprintf(&path, "%.*s.log", (int)(n - 5), db_path) < 0)
-        return clm_fail(err, CLM_E_NOMEM, "%s: no memory", db_path);
+    if (path == NULL) return CLM_OK;
     st = clm_tune_log_read(path, &out->tries, &out->n_tries, err);
     free(path);
     return st;
@@ -64,21 +61,48 @@ static clm_status load(const clm_args *args, clm_tune_results *out, clm_err *err
     return st;
 }
 
-/* `path` NULL: standard output. */
-static clm_status open_output(const char *path, FILE **out, clm_err *err)
+/* `format`: yaml, t4 or html. Malloc'd. */
+static clm_status format_results(const clm_tune_results *r, const char *format, char **text,
+                                 size_t *size, clm_err *err)
 {
-    *out = path != NULL ? fopen(path, "w") : stdout;
-    return *out != NULL ? CLM_OK : clm_fail(err, CLM_E_IO, "%s: %s", path, strerror(errno));
+    clm_status st = CLM_OK;
+    FILE *f;
+
+    if (strcmp(format, "yaml") == 0) return clm_tune_db_text(&r->db, text, size, err);
+    *text = NULL;
+    f = open_memstream(text, size);
+    if (f == NULL) return clm_fail(err, CLM_E_NOMEM, "the results: no memory");
+    if (strcmp(format, "t4") == 0)
+        st = clm_tune_print_t4(f, r, err);
+    else
+        clm_tune_print_html(f, r);
+    if (fclose(f) != 0 && st == CLM_OK) st = clm_fail(err, CLM_E_NOMEM, "the results: no memory");
+    return st;
 }
 
-static clm_status close_output(const char *path, FILE *f, clm_err *err)
+/* Whether `path` is what standard output goes to already (/dev/stdout, `> FILE`). */
+static bool is_stdout(const char *path)
 {
-    bool failed;
+    struct stat named, out;
 
-    if (path == NULL) return CLM_OK; /* the program looks at standard output at its end */
-    failed = ferror(f) != 0;
-    if (fclose(f) != 0 || failed) return clm_fail(err, CLM_E_IO, "%s could not be written", path);
-    return CLM_OK;
+    return stat(path, &named) == 0 && fstat(STDOUT_FILENO, &out) == 0 &&
+           named.st_dev == out.st_dev && named.st_ino == out.st_ino;
+}
+
+/* `path` NULL: to standard output, which the program looks at at its end. */
+static clm_status write_results(const clm_tune_results *r, const char *format, const char *path,
+                                clm_err *err)
+{
+    char *text = NULL;
+    size_t size;
+    clm_status st = format_results(r, format, &text, &size, err);
+
+    if (st == CLM_OK && (path == NULL || is_stdout(path)))
+        fwrite(text, 1, size, stdout);
+    else if (st == CLM_OK)
+        st = clm_tune_write(path, text, size, err);
+    free(text);
+    return st;
 }
 
 /* ---- show ------------------------------------------------------------------------------------- */
@@ -87,19 +111,13 @@ static clm_status run_show(const clm_args *args, clm_err *err)
 {
     const char *html = clm_args_get(args, "tune_html");
     clm_tune_results r;
-    FILE *f;
     clm_status st = load(args, &r, err);
 
     if (st != CLM_OK) return st;
-    if (html != NULL) {
-        st = open_output(html, &f, err);
-        if (st == CLM_OK) {
-            clm_tune_print_html(f, &r);
-            st = close_output(html, f, err);
-        }
-    } else {
+    if (html != NULL)
+        st = write_results(&r, "html", html, err);
+    else
         clm_tune_print_table(stdout, &r.db, clm_args_has(args, "tune_markdown"));
-    }
     clear(&r);
     return st;
 }
@@ -126,25 +144,10 @@ const clm_command clm_cmd_tune_show = {
 
 /* ---- export ----------------------------------------------------------------------------------- */
 
-static clm_status write_export(FILE *f, const clm_tune_results *r, const char *format, clm_err *err)
-{
-    char *text = NULL;
-    size_t size;
-    clm_status st;
-
-    if (strcmp(format, "t4") == 0) return clm_tune_print_t4(f, r, err);
-    st = clm_tune_db_text(&r->db, &text, &size, err);
-    if (st == CLM_OK) fwrite(text, 1, size, f);
-    free(text);
-    return st;
-}
-
 static clm_status run_export(const clm_args *args, clm_err *err)
 {
-    const char *path = clm_args_get(args, "tune_output"),
-               *format = clm_args_get(args, "tune_format");
+    const char *format = clm_args_get(args, "tune_format");
     clm_tune_results r;
-    FILE *f;
     clm_status st;
 
     if (format == NULL) format = "yaml";
@@ -152,14 +155,7 @@ static clm_status run_export(const clm_args *args, clm_err *err)
         return clm_fail(err, CLM_E_USAGE, "--format: yaml and t4 are known, not '%.40s'", format);
     st = load(args, &r, err);
     if (st != CLM_OK) return st;
-    st = open_output(path, &f, err);
-    if (st == CLM_OK) {
-        clm_err ignored;
-        const clm_status written = write_export(f, &r, format, err);
-
-        st = close_output(path, f, written == CLM_OK ? err : &ignored);
-        if (written != CLM_OK) st = written;
-    }
+    st = write_results(&r, format, clm_args_get(args, "tune_output"), err);
     clear(&r);
     return st;
 }
@@ -217,9 +213,10 @@ static clm_status run_merge(const clm_args *args, clm_err *err)
 {
     const char *path = clm_args_get(args, "tune_output");
     clm_tune_results all = {0};
-    FILE *f;
-    clm_status st = read_named(args->words[0], &all.db, err);
+    int lock = -1;
+    clm_status st = path != NULL ? clm_tune_lock(path, &lock, err) : CLM_OK;
 
+    if (st == CLM_OK) st = read_named(args->words[0], &all.db, err);
     for (size_t i = 1; i < args->n_words && st == CLM_OK; i++) {
         clm_tune_db one;
 
@@ -230,12 +227,8 @@ static clm_status run_merge(const clm_args *args, clm_err *err)
         if (st == CLM_OK) st = clm_tune_db_merge(&all.db, &one, err);
         clm_tune_db_clear(&one);
     }
-    if (st == CLM_OK && path != NULL) {
-        st = clm_tune_db_write(&all.db, path, err);
-    } else if (st == CLM_OK) {
-        f = stdout;
-        st = write_export(f, &all, "yaml", err);
-    }
+    if (st == CLM_OK) st = write_results(&all, "yaml", path, err);
+    clm_tune_unlock(lock);
     clear(&all);
     return st;
 }

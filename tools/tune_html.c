@@ -43,6 +43,16 @@ static void put_text(FILE *f, const char *text)
     }
 }
 
+/* clm_tune_print_params, escaped: the names come from a file. */
+static void put_params(FILE *f, const clm_tune_param *params, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0) fputc(' ', f);
+        put_text(f, params[i].name);
+        fprintf(f, "=%d", params[i].value);
+    }
+}
+
 /* Milliseconds at the device's limit; 0: not known. */
 static double limit_ms(const clm_tune_device *d, const clm_tune_entry *e)
 {
@@ -108,12 +118,6 @@ static void put_bars(FILE *f, const clm_tune_device *d, const clm_tune_entry *e)
     fputs("</svg>\n", f);
 }
 
-static bool belongs(const clm_tune_try *t, const clm_tune_entry *e)
-{
-    return strcmp(t->key.op, e->key.op) == 0 && strcmp(t->key.shape, e->key.shape) == 0 &&
-           strcmp(t->key.source, e->key.source) == 0;
-}
-
 /* Each candidate that ran is a dot, on a logarithmic axis of times over the fastest one's: those that the
  * log has are on the scale of the search, not of the race that decided. */
 static void put_spread(FILE *f, const clm_tune_results *r, const clm_tune_entry *e)
@@ -124,7 +128,7 @@ static void put_spread(FILE *f, const clm_tune_results *r, const clm_tune_entry 
     for (size_t i = 0; i < r->n_tries; i++) {
         const double ms = r->tries[i].ms;
 
-        if (!belongs(&r->tries[i], e) || ms <= 0.0) continue;
+        if (!clm_tune_key_same(&r->tries[i].key, &e->key) || ms <= 0.0) continue;
         if (n++ == 0 || ms < least) least = ms;
         most = fmax(most, ms);
     }
@@ -138,11 +142,11 @@ static void put_spread(FILE *f, const clm_tune_results *r, const clm_tune_entry 
         const clm_tune_try *t = &r->tries[i];
         double x;
 
-        if (!belongs(t, e) || t->ms <= 0.0) continue;
+        if (!clm_tune_key_same(&t->key, &e->key) || t->ms <= 0.0) continue;
         x = LEFT + (RIGHT - LEFT) * log(t->ms / least) / log(most / least);
         fprintf(f, "<circle class=\"%s\" cx=\"%.1f\" cy=\"%d\" r=\"4\"><title>%.2f times: ",
                 t->reason == CLM_TUNE_OK ? "dot" : "slow", x, 8 + (int)(i % 5) * 5, t->ms / least);
-        clm_tune_print_params(f, t->params, t->n_params);
+        put_params(f, t->params, t->n_params);
         fputs("</title></circle>\n", f);
     }
     fprintf(f,
@@ -156,7 +160,7 @@ static void put_failures(FILE *f, const clm_tune_results *r, const clm_tune_entr
     size_t counts[CLM_TUNE_REASONS] = {0}, n = 0;
 
     for (size_t i = 0; i < r->n_tries; i++)
-        if (belongs(&r->tries[i], e) && r->tries[i].reason < CLM_TUNE_REASONS)
+        if (clm_tune_key_same(&r->tries[i].key, &e->key) && r->tries[i].reason < CLM_TUNE_REASONS)
             counts[r->tries[i].reason]++;
     for (int i = CLM_TUNE_CONSTRAINT; i < CLM_TUNE_REASONS; i++) {
         if (counts[i] == 0) continue;
@@ -179,7 +183,7 @@ static void put_entry(FILE *f, const clm_tune_results *r, size_t i)
     put_spread(f, r, e);
     put_failures(f, r, e);
     fputs("<code class=\"dim\">", f);
-    clm_tune_print_params(f, e->params, e->n_params);
+    put_params(f, e->params, e->n_params);
     fputs("</code></section>\n", f);
 }
 

@@ -91,12 +91,15 @@ const char *clm_tune_entry_check(const clm_op_table *table, const clm_tune_entry
     return NULL;
 }
 
-static void write_text(FILE *f, const char *name, const char *text)
+static clm_status write_text(FILE *f, const char *name, const char *text, clm_err *err)
 {
     char *quoted = NULL;
+    const clm_status st = clm_yaml_quote(text, &quoted, err);
 
-    if (clm_yaml_quote(text, &quoted, NULL) == CLM_OK) fprintf(f, "%s: %s", name, quoted);
+    if (st != CLM_OK) return clm_fail_context(err, st, "tuning database: %s", name);
+    fprintf(f, "%s: %s", name, quoted);
     free(quoted);
+    return CLM_OK;
 }
 
 static void write_number(FILE *f, const char *name, double value)
@@ -109,7 +112,7 @@ static void write_number(FILE *f, const char *name, double value)
     fprintf(f, "%s: %s", name, number);
 }
 
-static void write_device(FILE *f, const clm_tune_device *d)
+static clm_status write_device(FILE *f, const clm_tune_device *d, clm_err *err)
 {
     const struct {
         const char *name, *text;
@@ -123,8 +126,11 @@ static void write_device(FILE *f, const clm_tune_device *d)
 
     fputs("device:\n", f);
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        clm_status st;
+
         fputs("  ", f);
-        write_text(f, texts[i].name, texts[i].text);
+        st = write_text(f, texts[i].name, texts[i].text, err);
+        if (st != CLM_OK) return st;
         fputc('\n', f);
     }
     fprintf(f, "  units: %u\n", (unsigned)d->units);
@@ -134,19 +140,22 @@ static void write_device(FILE *f, const clm_tune_device *d)
         write_number(f, numbers[i].name, numbers[i].value);
         fputc('\n', f);
     }
+    return CLM_OK;
 }
 
 /* One line, so that a file that was cut loses one entry. */
-static void write_entry(FILE *f, const clm_tune_entry *e)
+static clm_status write_entry(FILE *f, const clm_tune_entry *e, clm_err *err)
 {
     const struct {
         const char *name;
         double value;
     } numbers[] = {{"ms", e->ms},       {"median_ms", e->median_ms}, {"default_ms", e->default_ms},
                    {"error", e->error}, {"bytes", e->bytes},         {"flops", e->flops}};
+    clm_status st;
 
     fprintf(f, "  - {op: %s, ", e->key.op);
-    write_text(f, "shape", e->key.shape);
+    st = write_text(f, "shape", e->key.shape, err);
+    if (st != CLM_OK) return st;
     fputs(", params: {", f);
     for (size_t i = 0; i < e->n_params; i++)
         fprintf(f, "%s%s: %d", i > 0 ? ", " : "", e->params[i].name, e->params[i].value);
@@ -158,10 +167,12 @@ static void write_entry(FILE *f, const clm_tune_entry *e)
     fprintf(f, ", tried: %u, failed: %u, ", (unsigned)e->tried, (unsigned)e->failed);
     if (e->date[0] != '\0') fprintf(f, "date: \"%s\", ", e->date);
     fprintf(f, "source: \"%s\"}\n", e->key.source);
+    return CLM_OK;
 }
 
 clm_status clm_tune_db_text(const clm_tune_db *db, char **text, size_t *size, clm_err *err)
 {
+    clm_status st;
     FILE *f;
 
     *text = NULL;
@@ -170,13 +181,15 @@ clm_status clm_tune_db_text(const clm_tune_db *db, char **text, size_t *size, cl
     if (f == NULL) return clm_fail(err, CLM_E_NOMEM, "tuning database: no memory");
     fputs("# What clm measured on this device; docs/tuning.md explains the fields.\n", f);
     fprintf(f, "schema: %d\n", (int)CLM_TUNE_SCHEMA);
-    write_device(f, &db->device);
+    st = write_device(f, &db->device, err);
     fputs(db->n > 0 ? "entries:\n" : "entries: []\n", f);
-    for (size_t i = 0; i < db->n; i++) write_entry(f, &db->entries[i]);
-    if (fclose(f) == 0) return CLM_OK;
+    for (size_t i = 0; i < db->n && st == CLM_OK; i++) st = write_entry(f, &db->entries[i], err);
+    if (fclose(f) != 0 && st == CLM_OK)
+        st = clm_fail(err, CLM_E_NOMEM, "tuning database: no memory");
+    if (st == CLM_OK) return CLM_OK;
     free(*text);
     *text = NULL;
-    return clm_fail(err, CLM_E_NOMEM, "tuning database: no memory");
+    return st;
 }
 
 clm_status clm_tune_db_write(const clm_tune_db *db, const char *path, clm_err *err)

@@ -7,17 +7,13 @@
 #include <string.h>
 
 #include "host/file.h"
+#include "host/utf8.h"
 #include "host/yaml.h"
-
-static bool is_word(const char *text, const char *allowed)
-{
-    return *text != '\0' && text[strspn(text, allowed)] == '\0';
-}
 
 #define DIGITS  "0123456789"
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-/* A text of fewer than `room` bytes; `allowed` NULL: any. */
+/* A text of fewer than `room` bytes; `allowed` NULL: any, made printable as the device's own texts are. */
 static clm_status read_text(const clm_yaml_node *node, const char *allowed, char *out, size_t room,
                             clm_err *err)
 {
@@ -26,12 +22,12 @@ static clm_status read_text(const clm_yaml_node *node, const char *allowed, char
 
     if (st != CLM_OK) return st;
     if (strlen(text) >= room) return clm_yaml_fail(node, err, "the text is too long");
-    if (allowed != NULL && !is_word(text, allowed)) {
+    if (allowed != NULL && !clm_tune_is_word(text, allowed)) {
         char excerpt[CLM_YAML_EXCERPT];
         return clm_yaml_fail(node, err, "'%s' cannot be a name here",
                              clm_yaml_excerpt(excerpt, text));
     }
-    snprintf(out, room, "%s", text);
+    clm_utf8_clean(out, room, text, strlen(text));
     return CLM_OK;
 }
 
@@ -122,7 +118,7 @@ static clm_status read_params(const clm_yaml_node *map, clm_tune_entry *e, clm_e
          v = clm_yaml_next(v)) {
         clm_tune_param *p = &e->params[e->n_params++];
 
-        st = read_text(clm_yaml_key(v), LETTERS DIGITS "_", p->name, sizeof p->name, err);
+        st = read_text(clm_yaml_key(v), CLM_TUNE_NAME_LETTERS, p->name, sizeof p->name, err);
         if (st == CLM_OK) st = read_int(v, &p->value, err);
     }
     return st;
@@ -133,16 +129,18 @@ static clm_status read_value(const clm_yaml_node *v, clm_tune_entry *e, clm_err 
     const struct {
         const char *name;
         double *to, max;
-    } numbers[] = {{"ms", &e->ms, 1e9},
-                   {"median_ms", &e->median_ms, 1e9},
-                   {"default_ms", &e->default_ms, 1e9},
+    } numbers[] = {{"median_ms", &e->median_ms, CLM_TUNE_MAX_MS},
+                   {"default_ms", &e->default_ms, CLM_TUNE_MAX_MS},
                    {"error", &e->error, 1.0},
-                   {"bytes", &e->bytes, 1e18},
-                   {"flops", &e->flops, 1e18}};
+                   {"bytes", &e->bytes, CLM_TUNE_MAX_AMOUNT},
+                   {"flops", &e->flops, CLM_TUNE_MAX_AMOUNT}};
 
+    if (key_is(v, "ms")) /* what is compared, and divided by */
+        return clm_yaml_get_f64(v, (clm_yaml_range){0.0, CLM_TUNE_MAX_MS, true}, &e->ms, err);
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         if (key_is(v, numbers[i].name)) return read_number(v, numbers[i].max, numbers[i].to, err);
-    if (key_is(v, "op")) return read_text(v, LETTERS DIGITS "_", e->key.op, sizeof e->key.op, err);
+    if (key_is(v, "op"))
+        return read_text(v, CLM_TUNE_NAME_LETTERS, e->key.op, sizeof e->key.op, err);
     if (key_is(v, "shape"))
         return read_text(v, LETTERS DIGITS "_=+-. ", e->key.shape, sizeof e->key.shape, err);
     if (key_is(v, "source"))

@@ -59,6 +59,16 @@ static int64_t arithmetic(parser *p, char op, int64_t a, int64_t b)
     return over && p->skip == 0 ? fail(p, "too large a number") : r;
 }
 
+/* Rounded up. */
+static int64_t ceil_div(parser *p, int64_t a, int64_t b)
+{
+    const int64_t q = divide(p, a, b, false);
+    /* Without a rest, or without a result: no % that the processor refuses, as of INT64_MIN and -1. */
+    const bool whole = b == 0 || b == -1 || a % b == 0;
+
+    return !whole && (a > 0) == (b > 0) ? q + 1 : q;
+}
+
 static int64_t function(parser *p, const char *name, size_t size)
 {
     int64_t a, b;
@@ -69,10 +79,7 @@ static int64_t function(parser *p, const char *name, size_t size)
     if (!take(p, ")")) return fail(p, "a ')' is missing");
     if (size == 3 && memcmp(name, "min", 3) == 0) return a < b ? a : b;
     if (size == 3 && memcmp(name, "max", 3) == 0) return a > b ? a : b;
-    if (size == 8 && memcmp(name, "ceil_div", 8) == 0) {
-        const int64_t q = divide(p, a, b, false);
-        return b != 0 && a % b != 0 && (a > 0) == (b > 0) ? q + 1 : q;
-    }
+    if (size == 8 && memcmp(name, "ceil_div", 8) == 0) return ceil_div(p, a, b);
     return fail(p, "there is no such function: min, max and ceil_div are known");
 }
 

@@ -40,6 +40,11 @@ const clm_op_desc *clm_op_find(const clm_op_table *table, const char *name)
     return NULL;
 }
 
+bool clm_tune_is_word(const char *text, const char *allowed)
+{
+    return *text != '\0' && text[strspn(text, allowed)] == '\0';
+}
+
 size_t clm_op_tokens_dim(const clm_op_desc *op)
 {
     size_t i = 0;

@@ -18,6 +18,11 @@ typedef struct clm_op_table {
 /* NULL: there is no such operator. */
 const clm_op_desc *clm_op_find(const clm_op_table *table, const char *name);
 
+/* Whether `text` is not empty and holds nothing but characters of `allowed`; those of operators' and
+ * parameters' names. */
+#define CLM_TUNE_NAME_LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789"
+bool clm_tune_is_word(const char *text, const char *allowed);
+
 /* Index of the dimension called M, which counts tokens (rows that are independent of each other);
  * n_dims: there is none. */
 size_t clm_op_tokens_dim(const clm_op_desc *op);

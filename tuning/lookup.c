@@ -25,6 +25,13 @@ struct clm_tuning {
     bool known;
 };
 
+/* What reading needs to know, and who hears of it. */
+typedef struct reader {
+    const clm_op_table *table;
+    clm_tune_device here;
+    const clm_observer *damage, *rest;
+} reader;
+
 /* What was ignored, for one line at the end. */
 typedef struct ignored {
     size_t stale, other;
@@ -58,7 +65,7 @@ clm_tuning_level clm_tuning_match(const clm_tune_device *file, const clm_tune_de
     return vendor ? CLM_TUNING_VENDOR : CLM_TUNING_TYPE;
 }
 
-void clm_tune_set_aside(const char *path, const char *why, const clm_observer *obs)
+static void set_aside(const char *path, const char *why, const clm_observer *obs)
 {
     char *to = NULL;
 
@@ -68,6 +75,16 @@ void clm_tune_set_aside(const char *path, const char *why, const clm_observer *o
     else
         clm_log(obs, CLM_LOG_WARN, "%s", why);
     free(to);
+}
+
+bool clm_tune_repair(const char *path, const char *why, const clm_observer *obs, clm_tune_db *db)
+{
+    const bool rest = clm_tune_db_salvage(path, db, NULL) == CLM_OK;
+
+    set_aside(path, why, obs);
+    if (rest && clm_tune_db_write(db, path, NULL) == CLM_OK)
+        clm_log(obs, CLM_LOG_WARN, "%zu entries of it could be kept", db->n);
+    return rest;
 }
 
 static bool add(clm_tuning *t, const choice *c)
@@ -117,8 +134,8 @@ static void say_ignored(const char *path, clm_tuning_level level, const ignored 
 }
 
 /* One file. `own`: it is the user's, and may be set aside. */
-static clm_status take_file(clm_tuning *t, const clm_op_table *table, const clm_tune_device *here,
-                            const char *path, bool own, const clm_observer *obs, clm_err *err)
+static clm_status take_file(clm_tuning *t, const reader *r, const char *path, bool own,
+                            clm_err *err)
 {
     clm_tune_db db;
     clm_err why = {""};
@@ -128,25 +145,20 @@ static clm_status take_file(clm_tuning *t, const clm_op_table *table, const clm_
 
     if (st == CLM_E_NOMEM) return clm_fail(err, st, "%s", why.text);
     if (st == CLM_E_CONFIG && own) {
-        const bool rest = clm_tune_db_salvage(path, &db, NULL) == CLM_OK;
-
-        clm_tune_set_aside(path, why.text, obs);
-        if (rest && clm_tune_db_write(&db, path, NULL) == CLM_OK)
-            clm_log(obs, CLM_LOG_WARN, "%zu entries of it could be kept", db.n);
-        if (!rest) return CLM_OK;
+        if (!clm_tune_repair(path, why.text, r->damage, &db)) return CLM_OK;
     } else if (st != CLM_OK) {
-        clm_log(obs, CLM_LOG_WARN, "%s", why.text);
+        clm_log(r->rest, CLM_LOG_WARN, "%s", why.text);
         return CLM_OK;
     }
-    level = clm_tuning_match(&db.device, here);
+    level = clm_tuning_match(&db.device, &r->here);
     st = CLM_OK;
     if (level != CLM_TUNING_NONE) {
         const size_t before = t->n;
 
-        st = take_entries(t, table, &db, level, &ig, err);
+        st = take_entries(t, r->table, &db, level, &ig, err);
         if (level == CLM_TUNING_EXACT) t->known = true;
-        say_ignored(path, level, &ig, obs);
-        clm_log(obs, CLM_LOG_DEBUG, "%s: %zu tuned values, of %s", path, t->n - before,
+        say_ignored(path, level, &ig, r->rest);
+        clm_log(r->rest, CLM_LOG_DEBUG, "%s: %zu tuned values, of %s", path, t->n - before,
                 clm_tuning_level_text(level));
     }
     clm_tune_db_clear(&db);
@@ -160,8 +172,7 @@ static int is_yaml(const struct dirent *e)
     return n > 5 && e->d_name[0] != '.' && strcmp(e->d_name + n - 5, ".yaml") == 0;
 }
 
-static clm_status take_dir(clm_tuning *t, const clm_op_table *table, const clm_tune_device *here,
-                           const char *dir, bool own, const clm_observer *obs, clm_err *err)
+static clm_status take_dir(clm_tuning *t, const reader *r, const char *dir, bool own, clm_err *err)
 {
     struct dirent **files = NULL;
     int n = dir != NULL ? scandir(dir, &files, is_yaml, alphasort) : 0;
@@ -170,8 +181,7 @@ static clm_status take_dir(clm_tuning *t, const clm_op_table *table, const clm_t
     for (int i = 0; i < n; i++) {
         char *path = clm_path_join(dir, files[i]->d_name);
 
-        if (path != NULL && i < MAX_FILES && st == CLM_OK)
-            st = take_file(t, table, here, path, own, obs, err);
+        if (path != NULL && i < MAX_FILES && st == CLM_OK) st = take_file(t, r, path, own, err);
         free(path);
         free(files[i]);
     }
@@ -179,25 +189,47 @@ static clm_status take_dir(clm_tuning *t, const clm_op_table *table, const clm_t
     return st;
 }
 
-clm_status clm_tuning_open(const clm_op_table *table, const clm_caps *caps, const char *user_dir,
-                           const char *shipped_dir, const clm_observer *obs, clm_tuning **out,
-                           clm_err *err)
+static clm_status read_dirs(const reader *r, const char *user_dir, const char *shipped_dir,
+                            clm_tuning **out, clm_err *err)
 {
     clm_tuning *t = calloc(1, sizeof *t);
-    clm_tune_device here;
     clm_status st;
 
     *out = NULL;
     if (t == NULL) return clm_fail(err, CLM_E_NOMEM, "tuning: no memory");
-    clm_tune_device_describe(caps, &here);
-    st = take_dir(t, table, &here, user_dir, true, obs, err);
-    if (st == CLM_OK) st = take_dir(t, table, &here, shipped_dir, false, obs, err);
+    st = take_dir(t, r, user_dir, true, err);
+    if (st == CLM_OK) st = take_dir(t, r, shipped_dir, false, err);
     if (st != CLM_OK) {
         clm_tuning_close(t);
         return st;
     }
     *out = t;
     return CLM_OK;
+}
+
+clm_status clm_tuning_open(const clm_op_table *table, const clm_caps *caps, const char *user_dir,
+                           const char *shipped_dir, const clm_observer *obs, clm_tuning **out,
+                           clm_err *err)
+{
+    reader r = {.table = table, .damage = obs, .rest = obs};
+
+    clm_tune_device_describe(caps, &r.here);
+    return read_dirs(&r, user_dir, shipped_dir, out, err);
+}
+
+clm_status clm_tuning_look(const clm_op_table *table, const clm_caps *caps, const char *user_dir,
+                           const char *shipped_dir, const clm_observer *obs, bool *known,
+                           clm_err *err)
+{
+    reader r = {.table = table, .damage = obs};
+    clm_tuning *t;
+    clm_status st;
+
+    clm_tune_device_describe(caps, &r.here);
+    st = read_dirs(&r, user_dir, shipped_dir, &t, err);
+    *known = clm_tuning_known(t);
+    clm_tuning_close(t);
+    return st;
 }
 
 void clm_tuning_close(clm_tuning *t)
@@ -210,19 +242,6 @@ void clm_tuning_close(clm_tuning *t)
 bool clm_tuning_known(const clm_tuning *t)
 {
     return t != NULL && t->known;
-}
-
-/* Whether builds for both shapes differ in tunables only. */
-static bool same_class(const clm_op_desc *op, const int *params, const clm_shape *a,
-                       const clm_shape *b)
-{
-    clm_define x[CLM_MAX_DEFINES], y[CLM_MAX_DEFINES];
-    const size_t n = op->defines(a, params, x);
-
-    if (op->defines(b, params, y) != n) return false;
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(x[i].name, y[i].name) != 0 || x[i].value != y[i].value) return false;
-    return true;
 }
 
 /* Sizes matter by their ratio. */
@@ -249,7 +268,8 @@ clm_tuning_level clm_tuning_params(const clm_tuning *t, const clm_op_desc *op,
         if (c->op != op || (best != NULL && c->level > best->level)) continue;
         d = distance(op, &c->shape, shape);
         if (best != NULL && c->level == best->level && d >= best_distance) continue;
-        if (!same_class(op, c->params, &c->shape, shape) || !op->valid(c->params, shape, caps))
+        if (!clm_op_same_program(op, c->params, &c->shape, shape) ||
+            !op->valid(c->params, shape, caps))
             continue;
         best = c;
         best_distance = d;

@@ -41,6 +41,11 @@ void clm_tuning_close(clm_tuning *t);
 
 /* Whether there is a database for exactly this device and driver. */
 bool clm_tuning_known(const clm_tuning *t);
+/* The same, for a look before clm_tuning_open: `obs` hears of damaged files, which are set aside as there,
+ * and of nothing that clm_tuning_open will say. */
+clm_status clm_tuning_look(const clm_op_table *table, const clm_caps *caps, const char *user_dir,
+                           const char *shipped_dir, const clm_observer *obs, bool *known,
+                           clm_err *err);
 
 /* The parameters of `op` at `shape`; the operator's defaults when `t` is NULL or has nothing that is
  * legal there. Returns the level that they are from. */
@@ -48,7 +53,8 @@ clm_tuning_level clm_tuning_params(const clm_tuning *t, const clm_op_desc *op,
                                    const clm_shape *shape, const clm_caps *caps,
                                    int params[CLM_MAX_AXES]);
 
-/* Sets a damaged file aside: "x.yaml" becomes "x.yaml.damaged". */
-void clm_tune_set_aside(const char *path, const char *why, const clm_observer *obs);
+/* Sets a damaged file aside ("x.yaml" becomes "x.yaml.damaged"), and writes what can be read of it in its
+ * place. True: `db` is that, and the caller's. */
+bool clm_tune_repair(const char *path, const char *why, const clm_observer *obs, clm_tune_db *db);
 
 #endif

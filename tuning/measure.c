@@ -103,26 +103,13 @@ void clm_trial_case_destroy(clm_trial_case *b)
     free(b);
 }
 
-/* Whether one build serves both shapes. */
-static bool same_program(const clm_op_desc *op, const int *params, const clm_shape *a,
-                         const clm_shape *b)
-{
-    clm_define x[CLM_MAX_DEFINES], y[CLM_MAX_DEFINES];
-    const size_t n = op->defines(a, params, x);
-
-    if (op->defines(b, params, y) != n) return false;
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(x[i].name, y[i].name) != 0 || x[i].value != y[i].value) return false;
-    return true;
-}
-
 /* Results on the checked shape; guards with the full one too, which also warms up. */
 static clm_status check_candidate(clm_trial_case *b, built *p, clm_err *err)
 {
     const clm_op_runner runner = {p->params, p->kernel};
     clm_status st;
 
-    if (same_program(b->op, p->params, &b->shape, &b->check.shape))
+    if (clm_op_same_program(b->op, p->params, &b->shape, &b->check.shape))
         st = clm_op_check_kernel(b->op, b->dev, p->kernel, &b->check, p->params, &p->error, err);
     else
         st = clm_op_check(b->op, b->dev, &b->check, p->params, &p->error, err);

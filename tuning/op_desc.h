@@ -55,6 +55,7 @@ typedef struct clm_op_desc {
     const char *name;  /* "gemv_q4": stem of cl/<name>.cl and tests/ops/test_op_<name>.c */
     const char *entry; /* kernel entry point; usually the name */
     const char *text;  /* source of a kernel that is no file of cl/; NULL: cl/<name>.cl */
+    const char *space; /* description that goes with `text`, part of the hash; may be NULL */
     const char *const *dims;
     size_t n_dims;
     const clm_axis *axes;
@@ -111,6 +112,10 @@ void *clm_case_add(clm_case *c, const char *name, clm_elem type, size_t count, c
 clm_status clm_op_build(const clm_op_desc *op, clm_device *dev, const clm_shape *shape,
                         const int *params, clm_program **prog, clm_kernel **kernel, clm_err *err);
 
+/* Whether builds for both shapes differ in tunables only: one program serves both. */
+bool clm_op_same_program(const clm_op_desc *op, const int *params, const clm_shape *a,
+                         const clm_shape *b);
+
 /* Binds and enqueues: one launch. `kernel` as clm_op_build gave it. */
 clm_status clm_op_launch(const clm_op_desc *op, clm_kernel *kernel, const clm_shape *shape,
                          const int *params, clm_buffer *const *bufs, clm_err *err);
@@ -130,7 +135,7 @@ clm_status clm_case_stage(clm_device *dev, const clm_case_buffer *b, clm_buffer 
 clm_status clm_case_guards(const clm_op_desc *op, const clm_case_buffer *b, const clm_buffer *buf,
                            clm_err *err);
 
-/* Hash of all source text that decides the speed of `op`. */
+/* Hash of all text that decides what `op` computes, how it is checked, and its speed. */
 clm_status clm_op_hash(const clm_op_desc *op, char out[33], clm_err *err);
 
 /* clm_op_check with a kernel from clm_op_build whose defines are those of shape and params, so that

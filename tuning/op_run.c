@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/hash.h"
+
 /* Elements behind each output that a kernel must leave alone, and what stands there. */
 enum { GUARD_ELEMS = 64, GUARD_BYTE = 0xA5, UNWRITTEN_BYTE = 0xFF };
 
@@ -73,6 +75,18 @@ clm_status clm_op_build(const clm_op_desc *op, clm_device *dev, const clm_shape 
     return st;
 }
 
+bool clm_op_same_program(const clm_op_desc *op, const int *params, const clm_shape *a,
+                         const clm_shape *b)
+{
+    clm_define x[CLM_MAX_DEFINES], y[CLM_MAX_DEFINES];
+    const size_t n = op->defines(a, params, x);
+
+    if (op->defines(b, params, y) != n) return false;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(x[i].name, y[i].name) != 0 || x[i].value != y[i].value) return false;
+    return true;
+}
+
 clm_status clm_op_launch(const clm_op_desc *op, clm_kernel *kernel, const clm_shape *shape,
                          const int *params, clm_buffer *const *bufs, clm_err *err)
 {
@@ -84,11 +98,26 @@ clm_status clm_op_launch(const clm_op_desc *op, clm_kernel *kernel, const clm_sh
     return st != CLM_OK ? st : clm_kernel_enqueue(kernel, &range, err);
 }
 
+/* What was refused under a wrong description (its tolerance, its arguments) may be right under another. */
+static clm_status hash_described(const clm_op_desc *op, char out[33], clm_err *err)
+{
+    clm_hash *h = NULL;
+    clm_status st = clm_hash_create(&h, err);
+
+    if (st != CLM_OK) return st;
+    clm_hash_add_text(h, op->text);
+    clm_hash_add_text(h, op->space);
+    clm_hash_hex(h, out);
+    clm_hash_destroy(h);
+    return CLM_OK;
+}
+
 clm_status clm_op_hash(const clm_op_desc *op, char out[33], clm_err *err)
 {
     if (op->run != NULL) return clm_program_hash_text(op->name, out, err);
-    return op->text != NULL ? clm_program_hash_text(op->text, out, err)
-                            : clm_program_hash(op->name, out, err);
+    if (op->text == NULL) return clm_program_hash(op->name, out, err);
+    if (op->space == NULL) return clm_program_hash_text(op->text, out, err);
+    return hash_described(op, out, err);
 }
 
 /* Inputs get exactly their size, so that a checker of memory accesses sees reads behind them. */

@@ -13,6 +13,10 @@
 
 enum { CLM_TUNE_MAX_PARAMS = 16, CLM_TUNE_SHAPE_TEXT = 320 };
 
+/* What files may hold: milliseconds; bytes or operations of a launch. */
+#define CLM_TUNE_MAX_MS     1e9
+#define CLM_TUNE_MAX_AMOUNT 1e18
+
 /* Why a candidate is usable or not. X(name, word in files) */
 #define CLM_TUNE_REASON_LIST(X)                                                                    \
     X(OK, "ok")                                                                                    \
@@ -130,6 +134,9 @@ clm_status clm_tune_db_put(clm_tune_db *db, const clm_tune_entry *e, clm_err *er
  * stays (the faster one, where the default does not work). */
 clm_status clm_tune_db_merge(clm_tune_db *into, const clm_tune_db *from, clm_err *err);
 bool clm_tune_device_same(const clm_tune_device *a, const clm_tune_device *b);
+
+/* The log beside a database (x.yaml, x.log), malloc'd. NULL: it has another ending, or no memory. */
+char *clm_tune_log_beside(const char *db_path);
 
 /* All results of a log file, oldest first, malloc'd; a file that does not exist has none. */
 clm_status clm_tune_log_read(const char *path, clm_tune_try **out, size_t *n, clm_err *err);

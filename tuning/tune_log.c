@@ -16,7 +16,10 @@
 
 enum { MAX_BYTES = 64 << 20 };
 
-/* A line of the file: a result, or only a beginning. */
+/* What a line says of its candidate. */
+typedef enum line_kind { BEGIN, STOPPED, RESULT } line_kind;
+
+/* What all lines say of a candidate. */
 typedef struct record {
     clm_tune_try t;
     unsigned lost; /* beginnings without an end, before the machine's present start */
@@ -67,7 +70,7 @@ static record *find(const records *all, const clm_tune_key *key, const clm_tune_
 }
 
 /* Takes a line into account; `boot` is the present start. False: no memory. */
-static bool note(records *all, const clm_tune_try *t, bool begin, const char *boot)
+static bool note(records *all, const clm_tune_try *t, line_kind kind, const char *boot)
 {
     record *r = find(all, &t->key, t->params, t->n_params);
 
@@ -84,17 +87,22 @@ static bool note(records *all, const clm_tune_try *t, bool begin, const char *bo
         memset(r, 0, sizeof *r);
         r->t = *t;
     }
-    if (begin) {
+    if (kind == BEGIN) {
         r->lost += strcmp(t->text, boot) != 0;
-    } else {
+        return true;
+    }
+    r->lost = 0; /* the machine was there at the end */
+    if (kind == RESULT) {
         r->t = *t;
-        r->lost = 0;
         r->done = true;
     }
     return true;
 }
 
 /* ---- Lines ----------------------------------------------------------------------------------- */
+
+/* What stands in the place of a reason. */
+static const char k_begin[] = "begin", k_stopped[] = "stopped";
 
 static bool get_text(const clm_yaml_node *map, const char *name, char *out, size_t room)
 {
@@ -106,19 +114,28 @@ static bool get_text(const clm_yaml_node *map, const char *name, char *out, size
     return true;
 }
 
-static double get_number(const clm_yaml_node *map, const char *name)
+/* 0: it is not there, or out of range. */
+static double get_number(const clm_yaml_node *map, const char *name, double max)
 {
     const clm_yaml_node *node = clm_yaml_find(map, name);
     double value = 0.0;
 
     if (node == NULL ||
-        clm_yaml_get_f64(node, (clm_yaml_range){-1e18, 1e18, false}, &value, NULL) != CLM_OK)
+        clm_yaml_get_f64(node, (clm_yaml_range){0.0, max, false}, &value, NULL) != CLM_OK)
         return 0.0;
     return value;
 }
 
+/* Whether the result can go into a database. */
+static bool is_sound(const clm_tune_try *t)
+{
+    const bool timed = t->reason == CLM_TUNE_OK || t->reason == CLM_TUNE_SLOW;
+
+    return !timed || (t->ms > 0.0 && t->error <= 1.0);
+}
+
 /* False: not a line of ours. */
-static bool read_map(const clm_yaml_node *map, clm_tune_try *t, bool *begin)
+static bool read_map(const clm_yaml_node *map, clm_tune_try *t, line_kind *kind)
 {
     const clm_yaml_node *params = clm_yaml_find(map, "params");
     char word[16];
@@ -128,6 +145,7 @@ static bool read_map(const clm_yaml_node *map, clm_tune_try *t, bool *begin)
         !get_text(map, "shape", t->key.shape, sizeof t->key.shape) ||
         !get_text(map, "source", t->key.source, sizeof t->key.source) ||
         !get_text(map, "result", word, sizeof word) || params == NULL ||
+        !clm_tune_is_word(t->key.op, CLM_TUNE_NAME_LETTERS) ||
         clm_yaml_kind_of(params) != CLM_YAML_MAP || clm_yaml_count(params) > CLM_TUNE_MAX_PARAMS)
         return false;
     for (const clm_yaml_node *v = clm_yaml_first(params); v != NULL; v = clm_yaml_next(v)) {
@@ -136,27 +154,27 @@ static bool read_map(const clm_yaml_node *map, clm_tune_try *t, bool *begin)
         double value;
 
         if (clm_yaml_get_f64(v, (clm_yaml_range){-1e9, 1e9, false}, &value, NULL) != CLM_OK ||
-            strlen(name) >= sizeof p->name)
+            strlen(name) >= sizeof p->name || !clm_tune_is_word(name, CLM_TUNE_NAME_LETTERS))
             return false;
         snprintf(p->name, sizeof p->name, "%s", name);
         p->value = (int)value;
     }
-    t->ms = get_number(map, "ms");
-    t->median_ms = get_number(map, "median_ms");
-    t->error = get_number(map, "error");
-    t->build_s = get_number(map, "build_s");
-    t->when = (int64_t)get_number(map, "when");
+    t->ms = get_number(map, "ms", CLM_TUNE_MAX_MS);
+    t->median_ms = get_number(map, "median_ms", CLM_TUNE_MAX_MS);
+    t->error = get_number(map, "error", 1e18);
+    t->build_s = get_number(map, "build_s", 1e9);
+    t->when = (int64_t)get_number(map, "when", 1e18);
     (void)get_text(map, "text", t->text, sizeof t->text);
-    *begin = strcmp(word, "begin") == 0;
+    *kind = strcmp(word, k_begin) == 0 ? BEGIN : strcmp(word, k_stopped) == 0 ? STOPPED : RESULT;
     for (int i = 0; i < CLM_TUNE_REASONS; i++)
         if (strcmp(word, clm_tune_reason_text((clm_tune_reason)i)) == 0) {
             t->reason = (clm_tune_reason)i;
-            return true;
+            return is_sound(t);
         }
-    return *begin;
+    return *kind != RESULT;
 }
 
-static bool read_line(const char *line, size_t size, clm_tune_try *t, bool *begin)
+static bool read_line(const char *line, size_t size, clm_tune_try *t, line_kind *kind)
 {
     clm_yaml *doc = NULL;
     const clm_yaml_node *root;
@@ -165,7 +183,7 @@ static bool read_line(const char *line, size_t size, clm_tune_try *t, bool *begi
     if (clm_yaml_parse("log", line, size, &doc, NULL) != CLM_OK) return false;
     root = clm_yaml_root(doc);
     if (root != NULL && clm_yaml_kind_of(root) == CLM_YAML_LIST && clm_yaml_count(root) == 1)
-        good = read_map(clm_yaml_first(root), t, begin);
+        good = read_map(clm_yaml_first(root), t, kind);
     clm_yaml_destroy(doc);
     return good;
 }
@@ -179,10 +197,10 @@ static clm_status read_all(const char *path, records *all, const char *boot, clm
     for (char *at = text; st == CLM_OK && at < text + size;) {
         char *end = memchr(at, '\n', (size_t)(text + size - at));
         clm_tune_try t;
-        bool begin;
+        line_kind kind;
 
         if (end == NULL) break; /* not whole */
-        if (read_line(at, (size_t)(end - at), &t, &begin) && !note(all, &t, begin, boot))
+        if (read_line(at, (size_t)(end - at), &t, &kind) && !note(all, &t, kind, boot))
             st = clm_fail(err, CLM_E_NOMEM, "%s: no memory", path);
         at = end + 1;
     }
@@ -190,9 +208,11 @@ static clm_status read_all(const char *path, records *all, const char *boot, clm
     return st;
 }
 
-/* `word`: "begin", or the reason. */
-static char *format_line(const clm_tune_try *t, const char *word, size_t *size)
+static char *format_line(const clm_tune_try *t, line_kind kind, size_t *size)
 {
+    const char *word = kind == BEGIN     ? k_begin
+                       : kind == STOPPED ? k_stopped
+                                         : clm_tune_reason_text(t->reason);
     char *line = NULL, *shape = NULL, *text = NULL;
     FILE *f = open_memstream(&line, size);
 
@@ -204,7 +224,7 @@ static char *format_line(const clm_tune_try *t, const char *word, size_t *size)
     for (size_t i = 0; i < t->n_params; i++)
         fprintf(f, "%s%s: %d", i > 0 ? ", " : "", t->params[i].name, t->params[i].value);
     fprintf(f, "}, result: %s, when: %lld", word, (long long)t->when);
-    if (strcmp(word, "begin") != 0) {
+    if (kind == RESULT) {
         const struct {
             const char *name;
             double value;
@@ -232,29 +252,45 @@ static char *format_line(const clm_tune_try *t, const char *word, size_t *size)
 
 /* ---- The file -------------------------------------------------------------------------------- */
 
+clm_status clm_tune_log_lock(const char *path, int *fd, clm_err *err)
+{
+    clm_status st = CLM_OK;
+
+    *fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    if (*fd < 0) return clm_fail(err, CLM_E_IO, "%s: %s", path, strerror(errno));
+    if (flock(*fd, LOCK_EX | LOCK_NB) == 0) return CLM_OK;
+    if (errno == EWOULDBLOCK)
+        st = clm_fail(err, CLM_E_LIMIT, "%s: another clm is tuning this device", path);
+    else
+        st = clm_fail(err, CLM_E_IO, "%s: it cannot be locked: %s", path, strerror(errno));
+    close(*fd);
+    *fd = -1;
+    return st;
+}
+
+/* After half a line the next one begins on its own. */
+static clm_status end_last_line(int fd, const char *path, clm_err *err)
+{
+    const off_t size = lseek(fd, 0, SEEK_END);
+    char last;
+
+    if (size <= 0 || pread(fd, &last, 1, size - 1) != 1 || last == '\n') return CLM_OK;
+    return clm_fd_write(fd, path, "\n", 1, err);
+}
+
 clm_status clm_tune_log_open(const char *path, clm_tune_log **out, clm_err *err)
 {
     clm_tune_log *j = calloc(1, sizeof *j);
-    off_t size;
-    char last = '\n';
-    clm_status st = CLM_OK;
+    clm_status st;
 
     *out = NULL;
     if (j == NULL) return clm_fail(err, CLM_E_NOMEM, "%s: no memory", path);
-    j->fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-    if (j->fd < 0) {
-        st = clm_fail(err, CLM_E_IO, "%s: %s", path, strerror(errno));
-    } else if (flock(j->fd, LOCK_EX | LOCK_NB) != 0) {
-        st = clm_fail(err, CLM_E_LIMIT, "%s: another clm is tuning this device", path);
-    } else {
+    st = clm_tune_log_lock(path, &j->fd, err);
+    if (st == CLM_OK) {
         read_boot(j->boot);
         st = read_all(path, &j->all, j->boot, err);
-        size = lseek(j->fd, 0, SEEK_END);
-        /* After half a line the next one begins on its own. */
-        if (size > 0 && pread(j->fd, &last, 1, size - 1) == 1 && last != '\n' &&
-            write(j->fd, "\n", 1) != 1)
-            st = clm_fail(err, CLM_E_IO, "%s: %s", path, strerror(errno));
     }
+    if (st == CLM_OK) st = end_last_line(j->fd, path, err);
     if (st != CLM_OK) {
         clm_tune_log_close(j);
         return st;
@@ -290,16 +326,16 @@ const clm_tune_try *clm_tune_log_find(const clm_tune_log *j, const clm_tune_key 
     return r != NULL && settle(r) ? &r->t : NULL;
 }
 
-static clm_status append(clm_tune_log *j, const clm_tune_try *t, const char *word, clm_err *err)
+static clm_status append(clm_tune_log *j, const clm_tune_try *t, line_kind kind, clm_err *err)
 {
     size_t size;
-    char *line = format_line(t, word, &size);
+    char *line = format_line(t, kind, &size);
     clm_status st = CLM_OK;
 
-    if (line == NULL || !note(&j->all, t, strcmp(word, "begin") == 0, j->boot))
+    if (line == NULL || !note(&j->all, t, kind, j->boot))
         st = clm_fail(err, CLM_E_NOMEM, "tuning log: no memory");
-    else if (write(j->fd, line, size) != (ssize_t)size)
-        st = clm_fail(err, CLM_E_IO, "tuning log: %s", strerror(errno));
+    else
+        st = clm_fd_write(j->fd, "tuning log", line, size, err);
     free(line);
     return st;
 }
@@ -310,7 +346,7 @@ clm_status clm_tune_log_begin(clm_tune_log *j, const clm_tune_try *t, clm_err *e
     clm_status st;
 
     snprintf(begun.text, sizeof begun.text, "%s", j->boot);
-    st = append(j, &begun, "begin", err);
+    st = append(j, &begun, BEGIN, err);
 
     /* The candidate may take the machine down with it. */
     if (st == CLM_OK && fdatasync(j->fd) != 0 && errno != EINVAL)
@@ -320,7 +356,21 @@ clm_status clm_tune_log_begin(clm_tune_log *j, const clm_tune_try *t, clm_err *e
 
 clm_status clm_tune_log_end(clm_tune_log *j, const clm_tune_try *t, clm_err *err)
 {
-    return append(j, t, clm_tune_reason_text(t->reason), err);
+    return append(j, t, RESULT, err);
+}
+
+clm_status clm_tune_log_stop(clm_tune_log *j, const clm_tune_try *t, clm_err *err)
+{
+    return append(j, t, STOPPED, err);
+}
+
+char *clm_tune_log_beside(const char *db_path)
+{
+    const size_t n = strlen(db_path);
+    char *path = NULL;
+
+    if (n < 5 || strcmp(db_path + n - 5, ".yaml") != 0) return NULL;
+    return asprintf(&path, "%.*s.log", (int)(n - 5), db_path) < 0 ? NULL : path;
 }
 
 clm_status clm_tune_log_read(const char *path, clm_tune_try **out, size_t *n, clm_err *err)

@@ -247,7 +247,11 @@ static bool eval(void *user, clm_candidate *c)
         return false;
     line = make_try(t, c->params);
     t->st = clm_tune_log_begin(t->log, &line, t->err);
-    if (t->st != CLM_OK || !try_candidate(t, c)) return false;
+    if (t->st != CLM_OK) return false;
+    if (!try_candidate(t, c)) {
+        t->st = clm_tune_log_stop(t->log, &line, t->err);
+        return false;
+    }
     t->n_tried++;
     show_progress(t);
     return t->st == CLM_OK;
@@ -375,7 +379,7 @@ static clm_status store(tuner *t)
     struct tm day;
     clm_status st;
 
-    if (t->choice >= s->n_seen) return CLM_OK;
+    if (t->choice >= s->n_seen || !(kept->ms > 0.0)) return CLM_OK;
     if (t->first < s->n_seen) e.default_ms = s->seen[t->first].ms;
     e.n_params = clm_params_name(t->subject->op, kept->params, e.params);
     e.ms = kept->ms;
@@ -458,14 +462,17 @@ static void measure_limits(tuner *t)
     const double left = t->deadline - clm_clock_seconds();
     clm_device_limits l;
     clm_err err = {""};
+    clm_worker_end end;
     clm_status st;
 
     if (left < 10.0) return;
-    if (clm_worker_limits(t->worker, fmin(30.0, left / 3.0), &l, &st, &err) !=
-            CLM_WORKER_ANSWERED ||
-        st != CLM_OK) {
+    end = clm_worker_limits(t->worker, fmin(30.0, left / 3.0), &l, &st, &err);
+    if (end == CLM_WORKER_STOPPED) return;
+    if (end != CLM_WORKER_ANSWERED || st != CLM_OK) {
         clm_log(t->c->obs, CLM_LOG_WARN, "the device's limits are not known: %s",
-                err.text[0] != '\0' ? err.text : "measuring them took too long");
+                end == CLM_WORKER_TIMEOUT ? "measuring them took too long"
+                : end == CLM_WORKER_DIED  ? "the process that measured them died"
+                                          : err.text);
         return;
     }
     t->db.device.read_gbps = fmax(t->db.device.read_gbps, l.read_gbps);
@@ -511,6 +518,7 @@ static clm_status plan_work(const tuner *t, const clm_subject *from, size_t n, w
         st = clm_space_all(&space, 1 << 14, &all, err);
         if (clm_space_size(&space) <= 1 << 14) w.n_legal = all.n;
         clm_point_set_clear(&all);
+        if (st == CLM_OK && w.n_legal == 0) t->sum->illegal++;
         if (st != CLM_OK || w.n_legal < 2) continue;
         w.weight = weight_of(t, &w);
         to[(*n_to)++] = w;
@@ -575,8 +583,8 @@ clm_status clm_tuner_run(const clm_tuner_config *config, const clm_subject *subj
 
     memset(out, 0, sizeof *out);
     t.deadline = t.start + config->budget_s;
-    st = open_db(&t);
-    if (st == CLM_OK) st = clm_tune_log_open(config->log_path, &t.log, err);
+    st = clm_tune_log_open(config->log_path, &t.log, err);
+    if (st == CLM_OK) st = open_db(&t); /* locked: nobody else writes it from here on */
     if (st == CLM_OK) st = clm_worker_create(config->worker_argv, config->stop, &t.worker, err);
     if (st == CLM_OK) {
         measure_limits(&t);

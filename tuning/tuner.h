@@ -39,6 +39,7 @@ typedef struct clm_tuner_config {
 
 typedef struct clm_tuner_summary {
     size_t subjects; /* those that leave a choice */
+    size_t illegal;  /* those without any legal candidate, not among `subjects` */
     size_t tuned;    /* subjects with an entry now */
     size_t gained;   /* of these, faster than the default */
     size_t skipped;  /* no time was left */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "host/file.h"
+#include "tuning/report.h"
 #include "tuning/space.h"
 #include "tuning/user_kernel_impl.h"
 
@@ -262,9 +263,24 @@ static clm_status check_expressions(const clm_user_kernel *k, clm_err *err)
     }
     for (size_t i = 0; i < k->n_args && st == CLM_OK; i++)
         if (k->args[i].value != NULL) st = clm__user_eval(k, k->args[i].value, params, &value, err);
-    if (st == CLM_OK && k->bytes != NULL) st = clm__user_eval(k, k->bytes, params, &value, err);
-    if (st == CLM_OK && k->flops != NULL) st = clm__user_eval(k, k->flops, params, &value, err);
     return st;
+}
+
+/* `bytes` or `flops`: what a database can hold. */
+static clm_status check_amount(const clm_user_kernel *k, const char *key, clm_err *err)
+{
+    const clm_yaml_node *node = clm_yaml_find(clm_yaml_root(k->doc), key);
+    int params[CLM_MAX_AXES] = {0};
+    int64_t value;
+    clm_err why;
+
+    if (node == NULL) return CLM_OK;
+    defaults(&k->shape, NULL, params);
+    if (clm__user_eval(k, clm_yaml_text(node, NULL), params, &value, &why) != CLM_OK)
+        return clm_yaml_fail(node, err, "%s", why.text);
+    if (value >= 0 && (double)value <= CLM_TUNE_MAX_AMOUNT) return CLM_OK;
+    return clm_yaml_fail(node, err, "it is %lld; 0 to %g are expected", (long long)value,
+                         CLM_TUNE_MAX_AMOUNT);
 }
 
 static void set_op(clm_user_kernel *k)
@@ -272,6 +288,7 @@ static void set_op(clm_user_kernel *k)
     k->shape.user = k;
     k->op.name = k->op.entry = k->launch.entry;
     k->op.text = k->text;
+    k->op.space = k->space;
     k->op.dims = k->sizes;
     k->op.axes = k->axes;
     k->op.valid = valid;
@@ -298,13 +315,16 @@ clm_status clm_user_kernel_load(const char *kernel_path, const char *space_path,
     st = clm_file_read(kernel_path, MAX_FILE, &k->text, &size, err);
     if (st == CLM_OK && strlen(k->text) != size)
         st = clm_fail(err, CLM_E_CONFIG, "%s: no text, it holds a NUL", kernel_path);
-    if (st == CLM_OK) st = clm_yaml_load(space_path, MAX_FILE, &k->doc, err);
+    if (st == CLM_OK) st = clm_file_read(space_path, MAX_FILE, &k->space, &size, err);
+    if (st == CLM_OK) st = clm_yaml_parse(space_path, k->space, size, &k->doc, err);
     if (st == CLM_OK) st = clm__user_kernel_read(k, err);
     if (st == CLM_OK) {
         set_op(k);
         st = check_expressions(k, err);
         if (st != CLM_OK) clm_fail_context(err, st, "%s", space_path);
     }
+    if (st == CLM_OK) st = check_amount(k, "bytes", err);
+    if (st == CLM_OK) st = check_amount(k, "flops", err);
     if (st != CLM_OK) {
         clm_user_kernel_destroy(k);
         return st;
@@ -318,6 +338,7 @@ void clm_user_kernel_destroy(clm_user_kernel *k)
     if (k == NULL) return;
     clm_yaml_destroy(k->doc);
     free(k->text);
+    free(k->space);
     free(k);
 }
 

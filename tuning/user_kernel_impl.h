@@ -29,8 +29,9 @@ struct clm_user_kernel {
     clm_op_desc op;
     clm_shape shape;
     clm_device *dev; /* may be NULL */
-    clm_yaml *doc;   /* owns all texts below */
+    clm_yaml *doc;   /* owns all texts below, but: */
     char *text;      /* of the kernel file */
+    char *space;     /* of the description */
     const char *sizes[CLM_MAX_DIMS];
     clm_axis axes[CLM_MAX_AXES];
     int values[CLM_MAX_AXES][CLM_USER_MAX_VALUES];

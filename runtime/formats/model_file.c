@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/utf8.h"
 #include "runtime/formats/model_file_impl.h"
 
 clm_status clm_model_file_open(const char *path, clm_model_file **out, clm_err *err)
@@ -94,18 +95,9 @@ void clm_model_file_drop_pages(const clm_model_file *mf)
     for (size_t i = 0; i < mf->n_maps; i++) clm_map_drop(&mf->maps[i]);
 }
 
-/* clm_fail makes text printable, and its limit leaves the last character whole. */
 void clm__model_set_name(clm_hparams *hp, const char *name, size_t size)
 {
-    clm_err text;
-
-    clm_fail(&text, CLM_OK, "%.*s", size < 500 ? (int)size : 500, name);
-    size = strnlen(text.text, sizeof hp->name);
-    if (size == sizeof hp->name) {
-        for (size--; size > 0 && ((unsigned char)text.text[size] & 0xc0) == 0x80;) size--;
-    }
-    memcpy(hp->name, text.text, size);
-    hp->name[size] = '\0';
+    clm_utf8_clean(hp->name, sizeof hp->name, name, size);
 }
 
 void clm__model_warn(clm_model_file *mf, const char *text)

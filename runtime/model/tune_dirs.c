@@ -50,3 +50,15 @@ clm_status clm__tuning_load(const clm_caps *caps, const clm_observer *obs, clm_t
     free(shipped);
     return st;
 }
+
+clm_status clm__tuning_look(const clm_caps *caps, const clm_observer *obs, bool *known,
+                            clm_err *err)
+{
+    const clm_op_table table = clm__op_table();
+    char *user = clm__tuning_user_dir(), *shipped = clm__tuning_shipped_dir();
+    clm_status st = clm_tuning_look(&table, caps, user, shipped, obs, known, err);
+
+    free(user);
+    free(shipped);
+    return st;
+}

@@ -18,5 +18,8 @@ char *clm__tuning_shipped_dir(void);
 /* What is known for the device. Only memory can fail. */
 clm_status clm__tuning_load(const clm_caps *caps, const clm_observer *obs, clm_tuning **out,
                             clm_err *err);
+/* Whether there is something for exactly this device and driver: clm_tuning_look. */
+clm_status clm__tuning_look(const clm_caps *caps, const clm_observer *obs, bool *known,
+                            clm_err *err);
 
 #endif

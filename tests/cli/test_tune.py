@@ -2,6 +2,7 @@
 
 Environment: CLM_BIN (the program), CLM_GOLDEN (folder with the golden files).
 """
+import fcntl
 import glob
 import json
 import os
@@ -25,6 +26,12 @@ EXAMPLE = [os.path.join(ROOT, "docs", "examples", "transpose." + end) for end in
 
 def own(files):
     return ["--kernel", files[0], "--space", files[1]]
+
+
+def umask():
+    mask = os.umask(0o77)
+    os.umask(mask)
+    return mask
 
 
 def read(path):
@@ -65,7 +72,7 @@ class Tune(unittest.TestCase):
         for path in glob.glob(self.dir + "/kernels/*.log"):
             for line in read(path).splitlines():
                 found = re.search(r"params: \{([^}]*)\}, result: (\w+)", line)
-                if found and found.group(2) != "begin":
+                if found and found.group(2) not in ("begin", "stopped"):
                     results.setdefault(found.group(1), []).append(found.group(2))
         return results
 
@@ -137,6 +144,11 @@ class Tune(unittest.TestCase):
         out, err = run.communicate(timeout=30)
         self.assertEqual(run.returncode, 0, err)
         self.assertIn(b"Stopped", out)
+        # What was being tried then has an end, so that it does not look like a crash of the machine.
+        last = {}
+        for path in glob.glob(self.dir + "/kernels/*.log"):
+            last.update(re.findall(r"params: \{([^}]*)\}, result: (\w+)", read(path)))
+        self.assertNotIn("begin", last.values())
         self.assertEqual(self.clm("tune", "show", "--own")[0], 0)
 
     # ---- files -------------------------------------------------------------------------------
@@ -159,6 +171,14 @@ class Tune(unittest.TestCase):
         self.assertEqual(read(copy), read(path))
         self.assertIn("the same", self.clm("tune", "diff", path, copy)[1])
         self.assertEqual(self.clm("tune", "merge", path, copy)[1], read(path))
+        link = os.path.join(self.folder, "link.yaml")
+        os.symlink("copy.yaml", link)
+        for args in (("merge", path, path), ("export",)):
+            os.remove(copy)
+            self.assertEqual(self.clm("tune", *args, "-o", link)[0], 0)
+            self.assertEqual((os.path.islink(link), read(copy)), (True, read(path)))
+            self.assertEqual(os.stat(copy).st_mode & 0o777, 0o666 & ~umask())
+            self.assertEqual(self.clm("tune", *args, "-o", "/dev/stdout")[1], read(path))
 
         t4 = json.loads(self.clm("tune", "export", "--format", "t4")[1])
         self.assertEqual(t4["schema_version"], "1.0.0")
@@ -186,6 +206,19 @@ class Tune(unittest.TestCase):
             code, out, err = self.clm("tune", "import", copy + ".bad")
             self.assertEqual((code, out), (2, ""), new)
             self.assertEqual(len(err.strip().splitlines()), 1)
+
+    def test_writing_while_tuning(self):
+        path = self.tuned_file()
+        copy = os.path.join(self.folder, "copy.yaml")
+        shutil.copyfile(path, copy)
+        for args in (("import", copy), ("merge", copy, path, "-o", path)):
+            with open(path[:-len("yaml")] + "log", encoding="utf-8") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)  # as a tuning run does
+                code, out, err = self.clm("tune", *args)
+                self.assertEqual((code, out, read(path)), (1, "", read(copy)), err)
+                self.assertIn("another clm is tuning this device", err)
+            code, _, err = self.clm("tune", *args)
+            self.assertEqual(code, 0, err)
 
     def test_diff_by_time(self):
         path = self.tuned_file()
@@ -239,6 +272,16 @@ class Tune(unittest.TestCase):
             self.assertEqual((code, "set aside" in err), (0, False), err)
         self.assertEqual(self.clm("tune", "--ops", "add", "--synthetic", "7b", "--budget", "60")[0], 0)
 
+    def test_damaged_database_at_first_start(self):
+        path = self.tuned_file()
+        with open(path, "r+", encoding="utf-8") as file:
+            file.truncate(len(file.read()) - 25)
+        model = os.path.join(self.folder, "large.gguf")
+        shutil.copyfile(os.path.join(ROOT, "configs", "demo.gguf"), model)
+        os.truncate(model, 600 << 20)  # a hole: large in name only
+        code, _, err = self.clm("generate", "-m", model, "-p", "春", "-n", "4", "-b", "16", "--budget", "1")
+        self.assertEqual((code, err.count("set aside")), (0, 1), err)
+
     def test_golden_bad_files(self):
         files = sorted(glob.glob(os.path.join(GOLDEN, "bad", "tuning", "*.yaml")))
         if not files:
@@ -281,6 +324,11 @@ class Tune(unittest.TestCase):
         code, _, err = self.clm(*small, env={"CLM_DEBUG": "1"})
         self.assertEqual((code, "too small" in err, os.path.exists(self.dir)), (0, True, False), err)
 
+        folder = os.path.join(GOLDEN, "hf-baichuan13b-tiny")  # a folder counts by its weights
+        if os.path.exists(folder):
+            code, _, err = self.clm("generate", "-m", folder, "-p", "春", "-n", "4", env={"CLM_DEBUG": "1"})
+            self.assertEqual((code, "too small" in err, os.path.exists(self.dir)), (0, True, False), err)
+
         model = os.path.join(self.folder, "large.gguf")
         shutil.copyfile(os.path.join(ROOT, "configs", "demo.gguf"), model)
         os.truncate(model, 600 << 20)  # a hole: large in name only
@@ -301,11 +349,59 @@ class Tune(unittest.TestCase):
                             ("strategy 'magic'", "--strategy", "magic"), ("belong together", "--kernel", EXAMPLE[0]),
                             ("synthetic model '9000b'", "--synthetic", "9000b"), ("seconds are needed", "--budget", "0"),
                             ("--budget", "--budget", "soon"), ("nofile.cl", "--kernel", "nofile.cl", "--space", EXAMPLE[1]),
-                            ("No such file", "-m", "nofile.gguf")):
+                            ("No such file", "-m", "nofile.gguf"), ("--ops", "--ops", ""),
+                            ("is called 'transpose'", *own(EXAMPLE), "--ops", "add")):
             code, out, err = self.clm("tune", *args)
             self.assertIn(code, (1, 2, 3), (word, err))
             self.assertIn(word, err)
             self.assertEqual(out, "")
+
+        for args in ([], ["--kernel", EXAMPLE[0]], ["--device", "0", "--kernel", EXAMPLE[0]]):
+            code, out, err = self.clm("tune-worker", *args)
+            self.assertEqual((code, out, len(err.splitlines())), (2, "", 1), err)
+        self.assertEqual(self.clm("tune", "--ops", "")[0], 2)
+
+    def test_nothing_to_choose(self):
+        space = os.path.join(self.folder, "space.yaml")
+        with open(space, "w", encoding="utf-8") as file:
+            file.write(re.sub(r"(TILE|ROWS|WX|WY): \[1, .*\]", r"\1: [1]", read(EXAMPLE[1])))
+        code, out, err = self.clm("tune", "--kernel", EXAMPLE[0], "--space", space)
+        self.assertEqual((code, err), (0, ""))
+        self.assertIn("nothing leaves a choice", out)
+        with open(space, encoding="utf-8") as file:
+            text = file.read().replace("WX: [1]", "WX: [2048]").replace("WY: [1]", "WY: [2048]")
+        with open(space, "w", encoding="utf-8") as file:
+            file.write(text)  # no device has work-groups of 4 million
+        code, out, err = self.clm("tune", "--kernel", EXAMPLE[0], "--space", space)
+        self.assertEqual((code, "no candidate works" in err), (6, True), err)
+
+    def test_end_while_limits_are_measured(self):
+        """Ctrl+C is no warning; a worker that dies is one, and no long time."""
+        kernel = os.path.join(self.folder, "transpose.cl")  # the mark of this test's workers
+        shutil.copyfile(EXAMPLE[0], kernel)
+
+        def worker(but=None):
+            for _ in range(1000):
+                found = [path for path in workers(kernel) if path != but]
+                if found:
+                    return found[0]
+                time.sleep(0.01)
+            self.fail("no worker was started")
+
+        for dies in (False, True):
+            run = subprocess.Popen([CLM, "tune", "--kernel", kernel, "--space", EXAMPLE[1], "--budget", "100"],
+                                   env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            first = worker()
+            if dies:
+                os.kill(int(first.split("/")[2]), signal.SIGKILL)
+                worker(but=first)
+            run.send_signal(signal.SIGINT)
+            out, err = run.communicate(timeout=30)
+            self.assertEqual((run.returncode, b"Stopped" in out), (0, True), err)
+            if dies:
+                self.assertIn(b"the process that measured them died", err)
+            else:
+                self.assertEqual(err, b"")
 
     def test_bad_descriptions(self):
         space = os.path.join(self.folder, "space.yaml")
@@ -318,6 +414,9 @@ class Tune(unittest.TestCase):
                                ("local: [WX, WY]", "local: [WX]", "same number"),
                                ("output: true", "output: maybe", "output"),
                                ("reference:", "referense:", "no such key"),
+                               ("bytes: 8 * N * N", "bytes: 0 - 1", "space.yaml:20:8: bytes: it is -1; 0 to 1e+18"),
+                               ("bytes: 8 * N * N", "flops: N * N * N * N * 100000", "flops: it is 1759218604441600000"),
+                               ("bytes: 8 * N * N", "bytes: 8 * M", "neither a size nor a parameter"),
                                ("type: f32", "type: f64", "one of f32"),
                                ("global: [N / TILE, N / ROWS]", "global: [N / (TILE - 1), N / ROWS]", "division by zero")):
             self.assertIn(old, good)

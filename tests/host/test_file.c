@@ -1,6 +1,7 @@
 /* tests/host/test_file.c: mapping, reading, atomic replacement, folders; in a scratch folder.
  */
 #include <dirent.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -159,6 +160,22 @@ static void test_read_limit(void **state)
     free(path);
 }
 
+static void test_fd_write(void **state)
+{
+    char *path = in_scratch(state, "written");
+    int fd = open(path, O_WRONLY | O_CREAT, 0600);
+    clm_err err = {""};
+
+    assert_true(fd >= 0);
+    assert_int_equal(clm_fd_write(fd, path, "one", 3, &err), CLM_OK);
+    assert_int_equal(clm_fd_write(fd, path, "", 0, &err), CLM_OK);
+    close(fd);
+    expect_content(path, "one", 3);
+    assert_int_equal(clm_fd_write(fd, "its name", "two", 3, &err), CLM_E_IO);
+    assert_non_null(strstr(err.text, "its name: "));
+    free(path);
+}
+
 static void test_replace(void **state)
 {
     char *dir = in_scratch(state, "replace"), *path = clm_path_join(dir, "f");
@@ -211,6 +228,63 @@ static void test_replace_fails(void **state)
     free(kept);
     free(missing);
     free(below);
+}
+
+static mode_t mode_of(const char *path)
+{
+    struct stat info;
+
+    assert_int_equal(lstat(path, &info), 0);
+    return info.st_mode;
+}
+
+/* Where a user wants it: modes and links as everywhere, and never half a file. */
+static void test_write(void **state)
+{
+    char *dir = in_scratch(state, "write"), *path = clm_path_join(dir, "f");
+    char *link = clm_path_join(dir, "link"), *nothing = clm_path_join(dir, "nothing");
+    const mode_t mask = umask(027);
+    clm_err err = {""};
+
+    assert_int_equal(clm_dir_create(dir, &err), CLM_OK);
+    assert_int_equal(clm_file_write(path, "one", 3, &err), CLM_OK);
+    expect_content(path, "one", 3);
+    assert_int_equal(mode_of(path), S_IFREG | 0640);
+    assert_int_equal(chmod(path, 0604), 0);
+    assert_int_equal(symlink("f", link), 0);
+    assert_int_equal(clm_file_write(link, "two", 3, &err), CLM_OK);
+    assert_true(S_ISLNK(mode_of(link)));
+    expect_content(path, "two", 3);
+    assert_int_equal(mode_of(path), S_IFREG | 0604);
+    assert_int_equal(unlink(link), 0);
+    assert_int_equal(symlink("nothing", link), 0);
+    assert_int_equal(clm_file_write(link, "three", 5, &err), CLM_OK);
+    assert_true(S_ISLNK(mode_of(link)));
+    expect_content(nothing, "three", 5);
+    assert_int_equal(clm_file_write(dir, "x", 1, &err), CLM_E_IO);
+    assert_int_equal(count_entries(dir), 3);
+    umask(mask);
+    free(dir);
+    free(path);
+    free(link);
+    free(nothing);
+}
+
+static void test_write_fifo(void **state)
+{
+    char *path = in_scratch(state, "fifo"), got[8];
+    clm_err err = {""};
+    int fd;
+
+    assert_int_equal(mkfifo(path, 0600), 0);
+    fd = open(path, O_RDONLY | O_NONBLOCK);
+    assert_true(fd >= 0);
+    assert_int_equal(clm_file_write(path, "one", 3, &err), CLM_OK);
+    assert_true(S_ISFIFO(mode_of(path)));
+    assert_int_equal(read(fd, got, sizeof got), 3);
+    assert_memory_equal(got, "one", 3);
+    close(fd);
+    free(path);
 }
 
 /* An existing file stays when its folder takes no new one. */
@@ -344,10 +418,17 @@ static void test_drop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_drop),          cmocka_unit_test(test_map),
-        cmocka_unit_test(test_read_limit),    cmocka_unit_test(test_replace),
-        cmocka_unit_test(test_replace_fails), cmocka_unit_test(test_replace_read_only),
-        cmocka_unit_test(test_dir_create),    cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_drop),
+        cmocka_unit_test(test_map),
+        cmocka_unit_test(test_read_limit),
+        cmocka_unit_test(test_fd_write),
+        cmocka_unit_test(test_replace),
+        cmocka_unit_test(test_replace_fails),
+        cmocka_unit_test(test_replace_read_only),
+        cmocka_unit_test(test_write),
+        cmocka_unit_test(test_write_fifo),
+        cmocka_unit_test(test_dir_create),
+        cmocka_unit_test(test_paths),
         cmocka_unit_test(test_xdg),
     };
     return cmocka_run_group_tests(tests, make_scratch, remove_scratch);

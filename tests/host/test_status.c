@@ -7,6 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include "host/status.h"
+#include "host/utf8.h"
 
 /* Written out once more: a slip in the list of status.h changes what scripts rely on. */
 static void test_exit_codes(void **state)
@@ -166,6 +167,32 @@ static void test_context(void **state)
     assert_string_equal(err.text + sizeof err.text - 5, "y...");
 }
 
+static void test_clean(void **state)
+{
+    static const char text[] = "ab\xe7\x99\xbe\xc3\xbc";
+    static const struct {
+        size_t room;
+        const char *out;
+    } cuts[] = {
+        {1, ""},  {2, "a"}, {3, "ab"}, {5, "ab"}, {6, "ab\xe7\x99\xbe"}, {7, "ab\xe7\x99\xbe"},
+        {8, text}};
+    char out[32] = "\x1b[31m\xff\xc2\x9b.";
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cuts / sizeof cuts[0]; i++) {
+        char cut[9] = "........";
+
+        clm_utf8_clean(cut, cuts[i].room, text, sizeof text);
+        assert_string_equal(cut, cuts[i].out);
+    }
+    clm_utf8_clean(out, sizeof out, out, sizeof out); /* in place */
+    assert_string_equal(out, "?[31m??.");
+    clm_utf8_clean(out, sizeof out, text, 4); /* size ends within a character */
+    assert_string_equal(out, "ab??");
+    clm_utf8_clean(out, sizeof out, "a\0b", 3);
+    assert_string_equal(out, "a");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +202,7 @@ int main(void)
         cmocka_unit_test(test_truncated),
         cmocka_unit_test(test_truncated_characters),
         cmocka_unit_test(test_context),
+        cmocka_unit_test(test_clean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

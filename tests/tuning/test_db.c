@@ -12,6 +12,7 @@
 #include "host/file.h"
 #include "tuning/tune_log.h"
 #include "tuning/lookup.h"
+#include "tuning/user_kernel.h"
 
 static const int k_wg[] = {16, 64, 256};
 static const clm_axis k_axes[] = {{"WG", k_wg, 3}};
@@ -237,6 +238,47 @@ static void cut_files(void **state)
     free(cut);
 }
 
+/* Names from a file cannot harm a terminal; names that no file takes are not left out. */
+static void names_of_devices(void **state)
+{
+    clm_caps caps = make_caps();
+    char *path = in_dir("a.yaml");
+    clm_tune_db db = {0};
+    clm_err err;
+
+    (void)state;
+    snprintf(caps.name, sizeof caps.name, "\x1b[31mred\xc2\x9b");
+    write_db("a.yaml", &caps, NULL, 0);
+    assert_int_equal(clm_tune_db_read(path, &db, &err), CLM_OK);
+    assert_string_equal(db.device.name, "?[31mred?");
+    clm_tune_db_clear(&db);
+    assert_int_equal(clm_file_remove(path, &err), CLM_OK);
+    snprintf(db.device.name, sizeof db.device.name, "\xff");
+    assert_int_equal(clm_tune_db_write(&db, path, &err), CLM_E_CONFIG);
+    assert_false(clm_file_exists(path));
+    free(path);
+}
+
+/* Times are divided by. */
+static void an_entry_needs_a_time(void **state)
+{
+    static const double bad[] = {0.0, -1.0, 2e9};
+    const clm_caps caps = make_caps();
+    clm_tune_entry e = make_entry(1, 64, 0, 64);
+    char *path = in_dir("a.yaml");
+    clm_tune_db db;
+    clm_err err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        e.ms = bad[i];
+        write_db("a.yaml", &caps, &e, 1);
+        assert_int_equal(clm_tune_db_read(path, &db, &err), CLM_E_CONFIG);
+        assert_non_null(strstr(err.text, "ms"));
+    }
+    free(path);
+}
+
 static void golden_bad_files(void **state)
 {
     static const struct {
@@ -272,6 +314,60 @@ static void golden_bad_files(void **state)
         done++;
     }
     if (done == 0) print_message("GOLDEN FILES ABSENT: %s\n", CLM_GOLDEN);
+}
+
+/* ---- A user's kernel --------------------------------------------------------------------------- */
+
+static const char k_space[] = "kernel: copy\n"
+                              "sizes: {N: 64}\n"
+                              "parameters: {WG: [16, 64]}\n"
+                              "global: [N]\n"
+                              "local: [WG]\n"
+                              "arguments:\n"
+                              "  - {buffer: x, count: N}\n"
+                              "  - {buffer: y, count: N, output: true}\n"
+                              "reference: {kernel: simple, global: [1], local: [1]}\n";
+
+/* Loads a kernel with the text of `cl` and k_space followed by `more`. */
+static clm_status load_kernel(const char *cl, const char *more, clm_user_kernel **out, clm_err *err)
+{
+    char *kernel = in_dir("k.cl"), *space = in_dir("k.yaml"), text[1000];
+    clm_status st;
+
+    snprintf(text, sizeof text, "%s%s", k_space, more);
+    assert_int_equal(clm_file_replace(kernel, cl, strlen(cl), err), CLM_OK);
+    assert_int_equal(clm_file_replace(space, text, strlen(text), err), CLM_OK);
+    st = clm_user_kernel_load(kernel, space, out, err);
+    free(kernel);
+    free(space);
+    return st;
+}
+
+static clm_tune_key key_of(const char *cl, const char *more)
+{
+    clm_user_kernel *k;
+    clm_tune_key key;
+    clm_err err;
+
+    if (load_kernel(cl, more, &k, &err) != CLM_OK) fail_msg("%s", err.text);
+    assert_int_equal(clm_tune_key_make(clm_user_kernel_op(k), clm_user_kernel_shape(k), &key, &err),
+                     CLM_OK);
+    clm_user_kernel_destroy(k);
+    return key;
+}
+
+/* What a wrong tolerance refused must not stay refused once it is put right. */
+static void description_is_part_of_the_key(void **state)
+{
+    static const char strict[] = "tolerance: {absolute: 0}\n",
+                      loose[] = "tolerance: {absolute: 1}\n";
+    const clm_tune_key a = key_of("text", strict), again = key_of("text", strict),
+                       other_text = key_of("texts", strict), other_space = key_of("text", loose);
+
+    (void)state;
+    assert_true(clm_tune_key_same(&a, &again));
+    assert_false(clm_tune_key_same(&a, &other_text));
+    assert_false(clm_tune_key_same(&a, &other_space));
 }
 
 /* ---- Lookup ------------------------------------------------------------------------------------ */
@@ -360,6 +456,43 @@ static void damaged_file_is_set_aside(void **state)
     free(aside);
 }
 
+static void count_message(void *user, clm_log_level level, const char *text)
+{
+    size_t *n = user;
+
+    (void)text;
+    *n += level == CLM_LOG_WARN;
+}
+
+/* Whoever looks first warns of damage, and leaves the other warnings to who reads. */
+static void a_look_warns_of_damage_only(void **state)
+{
+    const clm_caps caps = make_caps();
+    clm_tune_entry e[] = {make_entry(1, 1000, 0, 64), make_entry(1, 9000, 0, 256)};
+    char *path = in_dir("a.yaml"), *text;
+    size_t size, warnings = 0;
+    const clm_observer obs = {.user = &warnings, .message = count_message};
+    clm_tuning *t;
+    bool known;
+    clm_err err;
+
+    (void)state;
+    e[0].key.source[0] = e[0].key.source[0] == 'a' ? 'b' : 'a'; /* not of this program */
+    write_db("a.yaml", &caps, e, 2);
+    assert_int_equal(clm_file_read(path, 1 << 20, &text, &size, &err), CLM_OK);
+    assert_int_equal(clm_file_replace(path, text, size - 20, &err), CLM_OK);
+    assert_int_equal(clm_tuning_look(&k_table, &caps, g_dir, NULL, &obs, &known, &err), CLM_OK);
+    assert_true(known);
+    assert_int_equal(warnings, 2); /* set aside; one entry could be kept */
+    assert_int_equal(clm_tuning_look(&k_table, &caps, g_dir, NULL, &obs, &known, &err), CLM_OK);
+    assert_int_equal(warnings, 2);
+    assert_int_equal(clm_tuning_open(&k_table, &caps, g_dir, NULL, &obs, &t, &err), CLM_OK);
+    assert_int_equal(warnings, 3); /* the one entry is not used */
+    clm_tuning_close(t);
+    free(text);
+    free(path);
+}
+
 /* ---- Log --------------------------------------------------------------------------------------- */
 
 static clm_tune_try make_try(int wg, clm_tune_reason reason)
@@ -379,6 +512,8 @@ static void log_comes_back(void **state)
                        lost = make_try(256, CLM_TUNE_OK);
     const clm_tune_try *back;
     clm_tune_log *j, *second;
+    clm_tune_try *list;
+    size_t n;
     clm_err err;
     FILE *f;
 
@@ -392,6 +527,8 @@ static void log_comes_back(void **state)
     assert_int_equal(clm_tune_log_begin(j, &lost, &err), CLM_OK); /* killed here */
     clm_tune_log_close(j);
     f = fopen(path, "a");
+    fprintf(f, "- {op: made, shape: \"%s\", source: \"%s\", params: {\"<b>\": 1}, result: hang}\n",
+            ok.key.shape, ok.key.source);
     fputs("- {op: made, shape: \"M=1", f);
     fclose(f);
 
@@ -409,6 +546,9 @@ static void log_comes_back(void **state)
     assert_int_equal(clm_tune_log_open(path, &j, &err), CLM_OK);
     assert_non_null(clm_tune_log_find(j, &lost.key, lost.params, 1));
     clm_tune_log_close(j);
+    assert_int_equal(clm_tune_log_read(path, &list, &n, &err), CLM_OK);
+    assert_int_equal(n, 3); /* not what has a name like "<b>" */
+    free(list);
     free(path);
 }
 
@@ -439,6 +579,37 @@ static void machine_went_down(void **state)
     free(path);
 }
 
+/* Lost once, then stopped by Ctrl+C: that the machine is started anew later is not its fault. */
+static void stopped_is_no_result(void **state)
+{
+    char *path = in_dir("a.log");
+    const clm_tune_try t = make_try(16, CLM_TUNE_OK);
+    clm_tune_try *list;
+    size_t n;
+    clm_err err;
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        clm_tune_log *j;
+        FILE *f = fopen(path, "a");
+
+        fprintf(f,
+                "- {op: made, shape: \"%s\", source: \"%s\", params: {WG: 16}, result: begin, "
+                "when: 1, text: boot-%d}\n",
+                t.key.shape, t.key.source, i);
+        fclose(f);
+        assert_int_equal(clm_tune_log_open(path, &j, &err), CLM_OK);
+        assert_null(clm_tune_log_find(j, &t.key, t.params, 1));
+        assert_int_equal(clm_tune_log_stop(j, &t, &err), CLM_OK);
+        assert_null(clm_tune_log_find(j, &t.key, t.params, 1));
+        clm_tune_log_close(j);
+    }
+    assert_int_equal(clm_tune_log_read(path, &list, &n, &err), CLM_OK);
+    assert_int_equal(n, 0);
+    free(list);
+    free(path);
+}
+
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -448,13 +619,18 @@ int main(void)
         IN_DIR(written_is_read),
         cmocka_unit_test(merge_keeps_the_larger_gain),
         IN_DIR(cut_files),
+        IN_DIR(names_of_devices),
+        IN_DIR(an_entry_needs_a_time),
         cmocka_unit_test(golden_bad_files),
+        IN_DIR(description_is_part_of_the_key),
         IN_DIR(nearest_shape_of_the_same_build),
         IN_DIR(levels_of_devices),
         IN_DIR(other_source_is_ignored),
         IN_DIR(damaged_file_is_set_aside),
+        IN_DIR(a_look_warns_of_damage_only),
         IN_DIR(log_comes_back),
         IN_DIR(machine_went_down),
+        IN_DIR(stopped_is_no_result),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
