@@ -227,6 +227,8 @@ static void positions(void **state)
         {"BaichuanForCausalLM", "\"max_position_embeddings\":64", false},
         {"BaichuanForCausalLM", "\"max_position_embeddings\":64,\"model_max_length\":64", false},
         {"BaichuanForCausalLM", "\"model_max_length\":64,\"rope_theta\":1e4", false},
+        {"BaichuanForCausalLM", "\"model_max_length\":64,\"rope_parameters\":{\"rope_theta\":1e4}",
+         false},
         {"BaiChuanForCausalLM", "\"model_max_length\":64", false},
         {"BaiChuanForCausalLM", "\"model_max_length\":64,\"alibi\":true", true},
         {"BaichuanForCausalLM", "\"model_max_length\":64,\"alibi\":false", false},
@@ -255,10 +257,43 @@ static void positions(void **state)
     refuse("nothing says how positions enter");
 }
 
-static void refused_configurations(void **state)
-{
 #define WITH(EXTRA)                                                                                \
     "{\"architectures\":[\"LlamaForCausalLM\"],\"max_position_embeddings\":64," EXTRA "," SIZES "}"
+
+/* Beside rope_scaling, or, as transformers has it since version 5, inside rope_parameters. */
+static void rotary_base(void **state)
+{
+#define TIED "\"tie_word_embeddings\":true,"
+    static const struct {
+        const char *text;
+        float base;
+    } cases[] = {
+        {WITH(TIED "\"rope_theta\":5e5"), 5e5f},
+        {WITH(TIED "\"rope_parameters\":{\"rope_theta\":5e5,\"rope_type\":\"default\"}"), 5e5f},
+        {WITH(TIED "\"rope_parameters\":{\"rope_theta\":5e5,\"type\":\"default\"}"), 5e5f},
+        {WITH(TIED "\"rope_parameters\":{\"rope_theta\":5e5}"), 5e5f},
+        {WITH(TIED "\"rope_theta\":1e6,\"rope_parameters\":{\"rope_theta\":5e5}"), 5e5f},
+        {WITH(TIED "\"rope_theta\":1e6,\"rope_parameters\":{\"rope_type\":\"default\"}"), 1e6f},
+        {WITH(TIED "\"rope_parameters\":{\"partial_rotary_factor\":1.0}"), 1e4f},
+        {WITH(TIED "\"rope_parameters\":null,\"rope_scaling\":{\"type\":\"default\"}"), 1e4f},
+    };
+#undef TIED
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        clm_model_file *mf;
+
+        write_text("config.json", cases[i].text);
+        mf = open_sound();
+        if (clm_model_file_hparams(mf)->rope_base != cases[i].base)
+            fail_msg("%s: the base is %g", cases[i].text,
+                     (double)clm_model_file_hparams(mf)->rope_base);
+        clm_model_file_close(mf);
+    }
+}
+
+static void refused_configurations(void **state)
+{
     static const struct {
         const char *text, *says;
     } cases[] = {
@@ -267,6 +302,17 @@ static void refused_configurations(void **state)
         {"{\"model_type\":\"llama\"," SIZES "}", "'max_position_embeddings' is missing"},
         {WITH("\"hidden_act\":\"gelu\""), "activation 'gelu'"},
         {WITH("\"rope_scaling\":{\"type\":\"linear\",\"factor\":2}"), "scaled rotary positions"},
+        {WITH("\"rope_scaling\":{\"factor\":2}"), "scaled rotary positions ('rope_scaling')"},
+        {WITH("\"rope_scaling\":2"), "scaled rotary positions ('rope_scaling')"},
+        {WITH("\"rope_parameters\":{\"rope_theta\":5e5,\"rope_type\":\"llama3\",\"factor\":8}"),
+         "scaled rotary positions ('rope_parameters')"},
+        {WITH("\"rope_parameters\":{\"rope_theta\":5e5,\"factor\":8}"), "scaled rotary positions"},
+        {WITH("\"rope_parameters\":{\"full_attention\":{\"rope_theta\":5e5}}"),
+         "differ by layers ('rope_parameters')"},
+        {WITH("\"rope_parameters\":{\"partial_rotary_factor\":0.5}"), "partial rotation"},
+        {WITH("\"rope_parameters\":{\"rope_theta\":\"x\"}"), "'rope_theta' is a text"},
+        {WITH("\"rope_parameters\":{\"rope_theta\":0}"), "rotary base"},
+        {WITH("\"rope_parameters\":[]"), "scaled rotary positions"},
         {WITH("\"attention_bias\":true"), "bias"},
         {WITH("\"partial_rotary_factor\":0.5"), "partial rotation"},
         {WITH("\"num_key_value_heads\":3"), "3 key/value heads"},
@@ -499,6 +545,7 @@ int main(void)
         TEST(llama),
         TEST(config_cut_anywhere),
         TEST(positions),
+        TEST(rotary_base),
         TEST(refused_configurations),
         TEST(advice_and_ids),
         TEST(index_of_shards),
