@@ -66,7 +66,7 @@ clm_status clm_tensor_read_rows(const clm_tensor *t, size_t row0, size_t n, floa
 bool clm_tensor_split(const clm_tensor *t, clm_qtype_split *split);
 
 /* Splits rows of a quantised tensor: q[n][cols], scale[n][cols / group] and min (also written when
- * has_min is 0). Cheapest for 16 rows at a time, which share cache lines when columns are packed. */
+ * has_min is 0). Of normalised rows, scale and min are divided by the norm. Cheapest for 16 rows at a time, which share cache lines when columns are packed. */
 void clm_tensor_unpack(const clm_tensor *t, size_t row0, size_t n, int8_t *q, float *scale,
                        float *min);
 
