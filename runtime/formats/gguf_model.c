@@ -286,10 +286,16 @@ static clm_status place_weight(const clm_gguf *g, clm_model_file *mf, clm_weight
     clm__gguf_tensor_name(role, layer, name);
     if (clm_gguf_tensor_find(g, name, &i)) {
         used[i] = true;
+        /* Converters write the head as it is. Where one has normalised it, nothing changes. */
+        mf->tensors[i].normalised = role == CLM_W_HEAD && clm__model_norm_head(&mf->hparams);
         return clm__model_set_weight(mf, role, layer, &mf->tensors[i], err);
     }
     if (role != CLM_W_HEAD) {
         return clm_fail(err, CLM_E_MODEL, "%s: tensor '%s' is missing", mf->path, name);
+    }
+    if (clm__model_norm_head(&mf->hparams)) {
+        return clm_fail(err, CLM_E_MODEL, "%s: a head that is normalised and tied as well",
+                        mf->path);
     }
     mf->hparams.tied_head = true;
     return clm__model_set_weight(mf, CLM_W_HEAD, 0, clm_model_file_weight(mf, CLM_W_EMBED, 0), err);

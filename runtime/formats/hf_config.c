@@ -7,8 +7,7 @@
 
 #include "runtime/formats/hf_model.h"
 
-/* Baichuan 2, and nothing else of the family, has this vocabulary. */
-enum { BAICHUAN2_VOCAB = 125696, BAICHUAN_CTX = 4096 };
+enum { BAICHUAN_CTX = 4096 };
 
 /* ---- Architecture -------------------------------------------------------------------------- */
 
@@ -230,7 +229,7 @@ static clm_status read_norm_head(clm__hf *hf, clm_err *err)
     size_t size;
 
     if (strcmp(hf->mf->hparams.arch, "baichuan") != 0) return CLM_OK;
-    hf->norm_head = hf->mf->hparams.vocab == BAICHUAN2_VOCAB;
+    hf->norm_head = clm__model_norm_head(&hf->mf->hparams);
     path = clm__hf_path(hf, "modeling_baichuan.py");
     if (path == NULL) return clm_fail(err, CLM_E_NOMEM, "%s: no memory", hf->mf->path);
     if (hf->norm_head || !clm_file_exists(path)) return CLM_OK;

@@ -144,6 +144,13 @@ const clm_tensor *clm_model_file_tensors(const clm_model_file *mf, size_t *count
     return mf->tensors;
 }
 
+bool clm__model_norm_head(const clm_hparams *hp)
+{
+    enum { BAICHUAN2_VOCAB = 125696 };
+
+    return strcmp(hp->arch, "baichuan") == 0 && hp->vocab == BAICHUAN2_VOCAB;
+}
+
 /* ---- Weights by role ----------------------------------------------------------------------- */
 
 enum { FIRST_LAYER_ROLE = CLM_W_ATTN_NORM, LAYER_ROLES = CLM_W_DOWN - CLM_W_ATTN_NORM + 1 };
