@@ -108,6 +108,16 @@ void clm__model_set_name(clm_hparams *hp, const char *name, size_t size)
     hp->name[size] = '\0';
 }
 
+bool clm__vocab_add_end(clm_vocab *v, int id)
+{
+    if (id == v->eos) return true;
+    for (size_t i = 0; i < v->n_ends; i++)
+        if (v->ends[i] == id) return true;
+    if (v->n_ends == CLM_MAX_ENDS) return false;
+    v->ends[v->n_ends++] = id;
+    return true;
+}
+
 void clm__model_warn(clm_model_file *mf, const char *text)
 {
     if (mf->warning[0] == '\0') snprintf(mf->warning, sizeof mf->warning, "%s", text);

@@ -76,6 +76,9 @@ void clm__model_weight_shape(const clm_hparams *hp, clm_weight_role role, size_t
 clm_status clm__model_set_weight(clm_model_file *mf, clm_weight_role role, size_t layer,
                                  const clm_tensor *tensor, clm_err *err);
 
+/* Has `id` end an answer besides eos, unless it does so already; false: there is no room. */
+bool clm__vocab_add_end(clm_vocab *v, int id);
+
 /* Keeps a warning for clm_model_file_warning; the first one wins. */
 void clm__model_warn(clm_model_file *mf, const char *text);
 

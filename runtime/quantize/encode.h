@@ -15,9 +15,9 @@
 #include <stdint.h>
 #include "runtime/formats/qtype.h"
 
-/* To be raised with every change of what clm_encode or clm_exact_encode gives, so that unfinished
- * and cached files of another version are not gone on with. */
-enum { CLM_ENCODE_VERSION = 2 };
+/* To be raised with every change of what clm_encode or clm_exact_encode gives, and of the keys in a
+ * file's header, so that unfinished and cached files of another version are not gone on with. */
+enum { CLM_ENCODE_VERSION = 3 };
 
 /* Whether clm_encode writes this type: F32, F16, Q4_0, Q4_1, Q8_0, INT4. */
 bool clm_encode_supported(clm_qtype type);

@@ -224,6 +224,33 @@ class Golden(Case):
                         "rms_epsilon", "positions", "rope_base", "tied_head", "bos", "eos", "template", "name"):
                 self.assertEqual(before[key], after[key], key)
 
+    def test_ends_of_answers(self):
+        """All of a list in generation_config.json, in the folder and in what is made of it."""
+        source = self.path("folder")
+        shutil.copytree(os.path.join(GOLDEN, "hf-llama-tiny"), source, copy_function=shutil.copyfile)
+        os.chmod(source, 0o755)
+
+        def answer(ends):
+            with open(os.path.join(source, "generation_config.json"), "w", encoding="utf-8") as file:
+                json.dump({"eos_token_id": ends}, file)
+            self.run_ok("quantize", source, self.path("x.gguf"), "--type", "f32", "--force")
+            texts = [self.run_ok("generate", "-m", model, "-p", "Hello", "-n", "3", "--temp", "0", "--backend", "ref")[0]
+                     for model in (source, self.path("x.gguf"))]
+            self.assertEqual(texts[0], texts[1])
+            return texts[0]
+
+        ids = [1] + json.loads(self.run_ok("tokenize", "-m", source, "--json", "-p", '"Hello"')[0])  # begins with BOS
+        with open(self.path("ids"), "w", encoding="utf-8") as file:
+            file.write(" ".join(str(i) for i in ids))
+        self.run_ok("eval", "logits", "-m", source, "--ids", self.path("ids"), "--from", str(len(ids) - 1), "-o",
+                    self.path("logits"), "--backend", "ref")
+        logits = floats(self.path("logits"))
+        first = max(range(len(logits)), key=logits.__getitem__)
+        self.assertNotEqual(answer(2), answer(first))
+        self.assertNotIn(first, (2, 7, 8, 9))
+        for ends in ([2, first], [2, 7, first], [2, 7, 8, 9, first]):
+            self.assertEqual(answer(ends), answer(first), ends)
+
 
 class Cache(Case):
     """`weights: int4` in a configuration: the first run converts, later ones find it."""

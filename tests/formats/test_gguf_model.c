@@ -60,6 +60,9 @@ typedef struct clm_key {
 typedef struct clm_recipe {
     const char *arch;
     size_t n_layers, vocab;
+    size_t n_ends; /* 0: no list of ids that end an answer */
+    int32_t ends[20];
+    clm_gguf_type ends_type; /* 0: I32 */
     uint32_t version;
     clm_key keys[4];
     const char *without_key, *without_tensor;
@@ -156,6 +159,13 @@ static void put_vocabulary(clm_writer *w)
     if (!changed(w->recipe, "tokenizer.ggml.token_type")) {
         start_array(w, "tokenizer.ggml.token_type", CLM_GGUF_I32, vocab);
         for (size_t i = 0; i < vocab; i++) put_u32(&w->keys, i < VOCAB ? types[i] : 1);
+    }
+    if (w->recipe->n_ends != 0) {
+        const clm_gguf_type type = w->recipe->ends_type;
+
+        start_array(w, "tokenizer.ggml.eos_token_ids", type != 0 ? type : CLM_GGUF_I32,
+                    w->recipe->n_ends);
+        put(&w->keys, w->recipe->ends, 4 * w->recipe->n_ends);
     }
     if (w->recipe->merge != NULL) {
         start_array(w, "tokenizer.ggml.merges", CLM_GGUF_STRING, 1);
@@ -389,6 +399,31 @@ static void test_vocabulary(void **state)
     must_refuse(WITH(.keys = {FLAG("tokenizer.ggml.add_bos_token", 2)}), "neither true nor false");
 }
 
+/* What ends an answer besides eos, which is 2: llama.cpp's keys first, then the list. */
+static void test_ends(void **state)
+{
+    (void)state;
+    clm_model_file *mf = must_open(
+        WITH(.keys = {U32("tokenizer.ggml.eot_token_id", 4), U32("tokenizer.ggml.eom_token_id", 2)},
+             .n_ends = 5, .ends = {2, 5, 4, -1, 1}));
+    const clm_vocab *v = clm_model_file_vocab(mf);
+    assert_true(v->n_ends == 3 && v->ends[0] == 4 && v->ends[1] == 5 && v->ends[2] == 1);
+    assert_null(clm_model_file_warning(mf));
+    clm_model_file_close(mf);
+
+    mf = must_open(WITH(.n_ends = 2, .ends = {6, 3}, .ends_type = CLM_GGUF_U32));
+    v = clm_model_file_vocab(mf);
+    assert_true(v->n_ends == 1 && v->ends[0] == 3);
+    assert_non_null(strstr(clm_model_file_warning(mf), "eos_token_ids is 6"));
+    clm_model_file_close(mf);
+
+    must_refuse(WITH(.n_ends = 1, .ends_type = CLM_GGUF_F32), "no list of token ids");
+    must_refuse(WITH(.keys = {U32("tokenizer.ggml.eos_token_ids", 1)}), "no list of token ids");
+    must_refuse(WITH(.vocab = 32, .n_ends = 20, .ends = {6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
+                                                         16, 17, 18, 19, 20, 21, 22, 23, 24, 25}),
+                "more than 17 ids");
+}
+
 static void test_bpe_vocabulary(void **state)
 {
     clm_model_file *mf;
@@ -603,11 +638,17 @@ static void test_many_layers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_position),       cmocka_unit_test(test_vocabulary),
-        cmocka_unit_test(test_bpe_vocabulary), cmocka_unit_test(test_vocabulary_only),
-        cmocka_unit_test(test_head),           cmocka_unit_test(test_norm_head),
-        cmocka_unit_test(test_shapes),         cmocka_unit_test(test_features),
-        cmocka_unit_test(test_harmless),       cmocka_unit_test(test_name),
+        cmocka_unit_test(test_position),
+        cmocka_unit_test(test_vocabulary),
+        cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_bpe_vocabulary),
+        cmocka_unit_test(test_vocabulary_only),
+        cmocka_unit_test(test_head),
+        cmocka_unit_test(test_norm_head),
+        cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_features),
+        cmocka_unit_test(test_harmless),
+        cmocka_unit_test(test_name),
         cmocka_unit_test(test_many_layers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -356,6 +356,8 @@ static void advice_and_ids(void **state)
     assert_true(isnan(a->top_p) && isnan(a->repetition_penalty));
     assert_non_null(strstr(clm_model_file_warning(mf), "'top_p' is no number from"));
     assert_int_equal(clm_model_file_vocab(mf)->eos, 2);
+    assert_int_equal(clm_model_file_vocab(mf)->n_ends, 1);
+    assert_int_equal(clm_model_file_vocab(mf)->ends[0], 7);
     assert_int_equal(clm_model_file_vocab(mf)->user * 10 + clm_model_file_vocab(mf)->assistant, 56);
     assert_false(clm_model_file_vocab(mf)->add_bos);
     assert_string_equal(clm_model_file_vocab(mf)->chat_template, "[INST]");
@@ -370,6 +372,44 @@ static void advice_and_ids(void **state)
     refuse("eos_token_id is 8, outside the vocabulary of 8");
     write_text("generation_config.json", "{\"eos_token_id\":[]}");
     clm_model_file_close(open_sound());
+}
+
+/* config.json with `first` for eos_token_id, and generation_config.json with `second` unless NULL: eos
+ * and the other ids as a decimal number. */
+static void check_ends(const char *first, const char *second, int eos, int others)
+{
+    char text[512];
+    clm_model_file *mf;
+    int got = 0;
+
+    snprintf(text, sizeof text,
+             "{\"architectures\":[\"LlamaForCausalLM\"],\"max_position_embeddings\":64,"
+             "\"tie_word_embeddings\":true,\"eos_token_id\":%s," SIZES "}",
+             first);
+    write_text("config.json", text);
+    snprintf(text, sizeof text, "{\"eos_token_id\":%s}", second != NULL ? second : "null");
+    write_text("generation_config.json", text);
+    mf = open_sound();
+    const clm_vocab *v = clm_model_file_vocab(mf);
+    for (size_t i = 0; i < v->n_ends; i++) got = 10 * got + v->ends[i];
+    if (v->eos != eos || got != others)
+        fail_msg("%s, %s: eos %d, others %d", first, text, v->eos, got);
+    clm_model_file_close(mf);
+}
+
+static void ends_of_answers(void **state)
+{
+    (void)state;
+    check_ends("[2,7]", NULL, 2, 7);
+    check_ends("[2,7,5,1,3]", NULL, 2, 7513);
+    check_ends("[2,7,2,7,5]", NULL, 2, 75);
+    check_ends("[2,99,7]", NULL, 2, 7); /* outside the vocabulary: a warning */
+    check_ends("[2,7]", "2", 2, 0);
+    check_ends("[2,7]", "[5,2]", 5, 2);
+    check_ends("[2,7]", "[]", 2, 7);
+    check_ends("2", "[2,5]", 2, 5);
+    write_text("generation_config.json", "{\"eos_token_id\":[2,8]}");
+    refuse("eos_token_id is 8, outside the vocabulary of 8");
 }
 
 static void index_of_shards(void **state)
@@ -542,17 +582,10 @@ int main(void)
 {
 #define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(llama),
-        TEST(config_cut_anywhere),
-        TEST(positions),
-        TEST(rotary_base),
-        TEST(refused_configurations),
-        TEST(advice_and_ids),
-        TEST(index_of_shards),
-        TEST(packed_and_rotary),
-        TEST(norm_head),
-        TEST(tensors_that_do_not_fit),
-        TEST(gptq),
+        TEST(llama),           TEST(config_cut_anywhere),     TEST(positions),
+        TEST(rotary_base),     TEST(refused_configurations),  TEST(advice_and_ids),
+        TEST(ends_of_answers), TEST(index_of_shards),         TEST(packed_and_rotary),
+        TEST(norm_head),       TEST(tensors_that_do_not_fit), TEST(gptq),
     };
     int failed;
 
