@@ -23,6 +23,8 @@ clm_weight_layout clm_repack_layout(const clm_tensor *t)
         w.format = split.bits == 4 ? CLM_FORMAT_Q4 : CLM_FORMAT_Q8;
         w.group = split.group;
         w.has_min = split.has_min;
+        /* The integers fit into 8 bits, which have such groups everywhere. */
+        if (!clm_weight_for_all(&w)) w.format = CLM_FORMAT_Q8;
     }
     return w;
 }

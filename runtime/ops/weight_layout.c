@@ -38,6 +38,11 @@ bool clm_weight_legal(const clm_weight_layout *w)
     return common_group(w->group) && w->columns % w->group == 0;
 }
 
+bool clm_weight_for_all(const clm_weight_layout *w)
+{
+    return w->format != CLM_FORMAT_Q4 || w->group != 16;
+}
+
 clm_elem clm_weight_q_type(clm_weight_format format)
 {
     switch (format) {

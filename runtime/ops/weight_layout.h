@@ -26,6 +26,9 @@ typedef struct clm_weight_layout {
 /* Whether the format is known, no size is 0 and the columns fit block and group. */
 bool clm_weight_legal(const clm_weight_layout *w);
 
+/* Whether every kernel takes a legal layout, not only the plain ones: without 4 bits in groups of 16. */
+bool clm_weight_for_all(const clm_weight_layout *w);
+
 /* Whether the format has scales. */
 bool clm_weight_quantised(clm_weight_format format);
 

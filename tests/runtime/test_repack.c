@@ -25,7 +25,7 @@ static void check(const clm_tensor *t, clm_weight_format format, double bound)
 
     assert_true(q != NULL && scale != NULL && min != NULL && values != NULL);
     assert_int_equal(w.format, format);
-    assert_true(clm_weight_legal(&w));
+    assert_true(clm_weight_legal(&w) && clm_weight_for_all(&w));
     assert_true(t->rows <= CLM_TILE_ROWS);
     assert_int_equal(clm_repack_tiles(t, 0, 1, q, scale, min, NULL), CLM_OK);
     for (size_t n = 0; n < t->rows; n++) {
@@ -76,6 +76,33 @@ static void gptq_layers(void **state)
     }
 }
 
+/* Groups of 16, which 4 bits do not have on the device: four in a row, made of the layer's two. */
+static void groups_of_16(void **state)
+{
+    static layer l;
+    static uint16_t scale[4][N];
+    static uint32_t qzeros[4 * N / 4];
+    const size_t zeros = N * 4 / 32; /* words of a group */
+
+    (void)state;
+    for (int zero = 0; zero <= 8; zero += 8) {
+        make_layer(&l, 4, zero);
+        clm_gptq g = gptq_of(&l, false);
+
+        for (size_t group = 0; group < 4; group++) {
+            for (size_t n = 0; n < N; n++)
+                scale[group][n] = (uint16_t)(l.scale[group / 2][n] + group);
+            memcpy(qzeros + group * zeros, l.qzeros + group % 2 * zeros, zeros * 4);
+        }
+        g.group = 16;
+        g.symmetric = zero == 8;
+        g.scales = (const uint8_t *)scale;
+        g.qzeros = (const uint8_t *)qzeros;
+        check(&(const clm_tensor){.name = "t", .rows = N, .cols = K, .gptq = &g}, CLM_FORMAT_Q8,
+              0.0);
+    }
+}
+
 /* Types with and without a minimum. */
 static void normalised_blocks(void **state)
 {
@@ -111,6 +138,7 @@ static void normalised_blocks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(gptq_layers),
+                                       cmocka_unit_test(groups_of_16),
                                        cmocka_unit_test(normalised_blocks)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
