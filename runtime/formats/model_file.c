@@ -251,6 +251,12 @@ clm_status clm__model_set_weight(clm_model_file *mf, clm_weight_role role, size_
                         "%s: tensor '%s' is quantised (%s), which norms must not be",
                         file_of(mf, tensor), tensor->name, clm_tensor_type_name(tensor, type));
     }
+    if (role == CLM_W_EMBED && tensor->column_order != NULL) {
+        return clm_fail(err, CLM_E_MODEL,
+                        "%s: tensor '%s' is packed by GPTQ with desc_act, which an embedding must "
+                        "not be",
+                        file_of(mf, tensor), tensor->name);
+    }
     mf->weights[weight_index(role, layer)] = tensor;
     return CLM_OK;
 }

@@ -101,16 +101,21 @@ static void file_end(void)
         abort();
 }
 
-/* All tensors of one layer but q, k, v and down_proj. */
-static void add_common(void)
+/* All tensors of one layer but q, k, v and down_proj, and no embedding. */
+static void add_inner(void)
 {
-    add_floats("model.embed_tokens.weight", VOCAB, WIDTH, 0);
     add_floats("model.norm.weight", 0, WIDTH, 0);
     add_floats("model.layers.0.input_layernorm.weight", 0, WIDTH, 0);
     add_floats("model.layers.0.post_attention_layernorm.weight", 0, WIDTH, 0);
     add_floats("model.layers.0.self_attn.o_proj.weight", WIDTH, WIDTH, 0);
     add_floats("model.layers.0.mlp.gate_proj.weight", FFN, WIDTH, 0);
     add_floats("model.layers.0.mlp.up_proj.weight", FFN, WIDTH, 0);
+}
+
+static void add_common(void)
+{
+    add_floats("model.embed_tokens.weight", VOCAB, WIDTH, 0);
+    add_inner();
 }
 
 static void add_separate(void)
@@ -578,14 +583,47 @@ static void gptq(void **state)
     refuse("one number (I32) for each column");
 }
 
+/* An embedding that GPTQ has packed is read, but not with its columns out of order: rows of it are
+ * looked up as they are. */
+static void packed_embedding(void **state)
+{
+    (void)state;
+    for (int act = 0; act < 2; act++) {
+        file_begin();
+        add_inner();
+        add_separate();
+        add_down();
+        file_add("model.embed_tokens.qweight", "I32", WIDTH / 4, VOCAB, 4);
+        file_add("model.embed_tokens.qzeros", "I32", 2, VOCAB / 4, 4);
+        file_add("model.embed_tokens.scales", "F16", 2, VOCAB, 2);
+        uint32_t *groups = file_add("model.embed_tokens.g_idx", "I32", 0, WIDTH, 4);
+        for (uint32_t k = 0; k < WIDTH; k++) groups[k] = act ? k % 2 : k / 16;
+        file_end();
+        write_text("quantize_config.json", "{\"bits\":8,\"group_size\":16}");
+        if (act)
+            refuse("'model.embed_tokens.qweight' is packed by GPTQ with desc_act");
+        else
+            clm_model_file_close(open_sound());
+    }
+}
+
 int main(void)
 {
 #define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(llama),           TEST(config_cut_anywhere),     TEST(positions),
-        TEST(rotary_base),     TEST(refused_configurations),  TEST(advice_and_ids),
-        TEST(ends_of_answers), TEST(index_of_shards),         TEST(packed_and_rotary),
-        TEST(norm_head),       TEST(tensors_that_do_not_fit), TEST(gptq),
+        TEST(llama),
+        TEST(config_cut_anywhere),
+        TEST(positions),
+        TEST(rotary_base),
+        TEST(refused_configurations),
+        TEST(advice_and_ids),
+        TEST(ends_of_answers),
+        TEST(index_of_shards),
+        TEST(packed_and_rotary),
+        TEST(norm_head),
+        TEST(tensors_that_do_not_fit),
+        TEST(gptq),
+        TEST(packed_embedding),
     };
     int failed;
 
