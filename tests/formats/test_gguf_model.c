@@ -347,6 +347,10 @@ static void test_position(void **state)
     must_refuse(WITH(.keys = {U32("*.rope.dimension_count", 18)}),
                 "18 rotary dimensions in a head of 16");
     must_refuse(WITH(.keys = {U32("*.rope.dimension_count", 3)}), "3 rotary dimensions");
+    must_refuse(WITH(.keys = {U32("*.rope.dimension_count", 0)}), "rope.dimension_count' is 0");
+    check_position(
+        WITH(.arch = "baichuan", .n_layers = 40, .keys = {U32("*.rope.dimension_count", 0)}),
+        CLM_POSITION_ALIBI, 0, 0);
     must_refuse(WITH(.keys = {F32("*.rope.freq_base", -1)}), "rotary base is -1");
 }
 
