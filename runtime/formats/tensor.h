@@ -47,8 +47,8 @@ typedef struct clm_tensor {
     const clm_gptq *gptq;
     size_t gptq_row0; /* row 0 of this tensor in the stored layer */
 
-    /* Not 0: rows are heads of this many elements, of which the file pairs i with i + half / 2 of
-     * the head for rotary positions; handed out they are pairs (2i, 2i + 1). */
+    /* Not 0: rows are heads of this many elements, of which the file pairs i with
+     * i + rotary_head / 2 for rotary positions; handed out they are pairs (2i, 2i + 1). */
     size_t rotary_head;
     bool normalised; /* rows are divided by their Euclidean norm (Baichuan 2's head) */
 
