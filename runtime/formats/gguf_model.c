@@ -125,7 +125,7 @@ static clm_status read_position(const clm_gguf *g, clm_model_file *mf, bool comp
     clm_hparams *hp = &mf->hparams;
     char key[MAX_KEY];
     double bias = 0, base = 10000;
-    bool bias_found, base_found;
+    bool bias_found, base_found, dims_found;
     clm_status st =
         clm_gguf_get_float(g, arch_key(mf, "rope.freq_base", key), &base, &base_found, err);
 
@@ -133,7 +133,7 @@ static clm_status read_position(const clm_gguf *g, clm_model_file *mf, bool comp
     hp->rope_base = (float)base;
     hp->position = CLM_POSITION_ROPE;
     st = clm_gguf_get_uint(g, arch_key(mf, "rope.dimension_count", key), SIZE_MAX, &hp->rope_dims,
-                           NULL, err);
+                           &dims_found, err);
     if (st != CLM_OK) return st;
     st = clm_gguf_get_float(g, arch_key(mf, "attention.max_alibi_bias", key), &bias, &bias_found,
                             err);
@@ -154,6 +154,11 @@ static clm_status read_position(const clm_gguf *g, clm_model_file *mf, bool comp
                 "'%s' (8, or 0 for rotary positions) is missing",
                 mf->path, hp->n_layers, key);
         }
+    }
+    /* Zero would be taken for "not stated" further on; with ALiBi it is right. */
+    if (hp->position == CLM_POSITION_ROPE && dims_found && hp->rope_dims == 0) {
+        return clm_fail(err, CLM_E_MODEL, "%s: key '%s' is 0", mf->path,
+                        arch_key(mf, "rope.dimension_count", key));
     }
     return CLM_OK;
 }
@@ -286,10 +291,16 @@ static clm_status place_weight(const clm_gguf *g, clm_model_file *mf, clm_weight
     clm__gguf_tensor_name(role, layer, name);
     if (clm_gguf_tensor_find(g, name, &i)) {
         used[i] = true;
+        /* Converters write the head as it is. Where one has normalised it, nothing changes. */
+        mf->tensors[i].normalised = role == CLM_W_HEAD && clm__model_norm_head(&mf->hparams);
         return clm__model_set_weight(mf, role, layer, &mf->tensors[i], err);
     }
     if (role != CLM_W_HEAD) {
         return clm_fail(err, CLM_E_MODEL, "%s: tensor '%s' is missing", mf->path, name);
+    }
+    if (clm__model_norm_head(&mf->hparams)) {
+        return clm_fail(err, CLM_E_MODEL, "%s: a head that is normalised and tied as well",
+                        mf->path);
     }
     mf->hparams.tied_head = true;
     return clm__model_set_weight(mf, CLM_W_HEAD, 0, clm_model_file_weight(mf, CLM_W_EMBED, 0), err);

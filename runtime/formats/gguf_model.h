@@ -19,6 +19,12 @@ void clm__gguf_put_advice(clm_gguf_writer *w, const clm_advice *advice);
 /* Name of the tensor of a role: "token_embd.weight", "blk.3.attn_q.weight". */
 void clm__gguf_tensor_name(clm_weight_role role, size_t layer, char name[CLM_GGUF_MAX_NAME]);
 
+/* Ids that end an answer besides eos: llama.cpp has keys for two, Ollama has one for a list of all, eos
+ * among them. Both are read and written. */
+#define CLM_KEY_EOT  "tokenizer.ggml.eot_token_id"
+#define CLM_KEY_EOM  "tokenizer.ggml.eom_token_id"
+#define CLM_KEY_ENDS "tokenizer.ggml.eos_token_ids"
+
 /* Keys of clm's own. SentencePiece models are kept whole, since GGUF has no place for their rules
  * of normalisation; sums of the tensors' data are 64-bit XXH3, in the order of the table. */
 #define CLM_KEY_PREFIX    "clm."

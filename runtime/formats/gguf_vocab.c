@@ -123,8 +123,21 @@ static int find_piece(const clm_vocab *v, clm_piece_type type, const char *text)
     return -1;
 }
 
-/* The id under `key`; `fallback` when the file has no such key. An id outside the vocabulary is
- * dropped with a warning: it does no harm as long as nobody uses it. */
+/* An id that the file states under `key`. One outside the vocabulary is dropped with a warning: it does
+ * no harm as long as nobody uses it. */
+static int checked_id(const clm_gguf *g, const char *key, clm_model_file *mf, int64_t value)
+{
+    clm_err text;
+
+    if (value >= 0 && (uint64_t)value < mf->vocab.n_pieces) return (int)value;
+    if (value == -1) return -1; /* is written for "none" */
+    clm_fail(&text, CLM_OK, "%s: %s is %lld, outside the vocabulary of %zu: ignored",
+             clm_gguf_path(g), key, (long long)value, mf->vocab.n_pieces);
+    clm__model_warn(mf, text.text);
+    return -1;
+}
+
+/* The id under `key`; `fallback` when the file has no such key. */
 static clm_status read_id(const clm_gguf *g, const char *key, clm_model_file *mf, int fallback,
                           int *id, clm_err *err)
 {
@@ -134,28 +147,37 @@ static clm_status read_id(const clm_gguf *g, const char *key, clm_model_file *mf
 
     *id = -1;
     if (st != CLM_OK) return st;
-    if (!found) {
-        *id = fallback;
-    } else if (value >= 0 && (uint64_t)value < mf->vocab.n_pieces) {
-        *id = (int)value;
-    } else if (value != -1) { /* -1 is written for "none" */
-        clm_err text;
-
-        clm_fail(&text, CLM_OK, "%s: %s is %lld, outside the vocabulary of %zu: ignored",
-                 clm_gguf_path(g), key, (long long)value, mf->vocab.n_pieces);
-        clm__model_warn(mf, text.text);
-    }
+    *id = found ? checked_id(g, key, mf, value) : fallback;
     return CLM_OK;
 }
 
 static clm_status read_end(const clm_gguf *g, const char *key, clm_model_file *mf, clm_err *err)
 {
-    clm_vocab *v = &mf->vocab;
     int id;
     clm_status st = read_id(g, key, mf, -1, &id, err);
 
-    if (st == CLM_OK && id >= 0) v->ends[v->n_ends++] = id;
+    if (st == CLM_OK && id >= 0) clm__vocab_add_end(&mf->vocab, id); /* is one of the first */
     return st;
+}
+
+static clm_status read_end_list(const clm_gguf *g, clm_model_file *mf, clm_err *err)
+{
+    const clm_gguf_kv *kv = clm_gguf_find(g, CLM_KEY_ENDS);
+
+    if (kv == NULL) return CLM_OK;
+    if (!kv->is_array || (kv->type != CLM_GGUF_I32 && kv->type != CLM_GGUF_U32))
+        return clm_fail(err, CLM_E_MODEL, "%s: '%s' is no list of token ids (I32 or U32)",
+                        clm_gguf_path(g), CLM_KEY_ENDS);
+    for (size_t i = 0; i < kv->count; i++) {
+        const uint32_t bits = clm_load_u32(kv->data + 4 * i);
+        const int id = checked_id(g, CLM_KEY_ENDS, mf,
+                                  kv->type == CLM_GGUF_I32 ? (int64_t)(int32_t)bits : bits);
+
+        if (id >= 0 && !clm__vocab_add_end(&mf->vocab, id))
+            return clm_fail(err, CLM_E_MODEL, "%s: '%s' has more than %d ids", clm_gguf_path(g),
+                            CLM_KEY_ENDS, 1 + CLM_MAX_ENDS);
+    }
+    return CLM_OK;
 }
 
 /* Ids that the file does not name are found by their piece: a control piece "<s>" or "</s>", the
@@ -170,8 +192,9 @@ static clm_status read_ids(const clm_gguf *g, clm_model_file *mf, clm_err *err)
         st = read_id(g, "tokenizer.ggml.eos_token_id", mf, find_piece(v, CLM_PIECE_CONTROL, "</s>"),
                      &v->eos, err);
     }
-    if (st == CLM_OK) st = read_end(g, "tokenizer.ggml.eot_token_id", mf, err);
-    if (st == CLM_OK) st = read_end(g, "tokenizer.ggml.eom_token_id", mf, err);
+    if (st == CLM_OK) st = read_end(g, CLM_KEY_EOT, mf, err);
+    if (st == CLM_OK) st = read_end(g, CLM_KEY_EOM, mf, err);
+    if (st == CLM_OK) st = read_end_list(g, mf, err);
     if (st == CLM_OK) {
         st = read_id(g, "tokenizer.ggml.unknown_token_id", mf,
                      find_piece(v, CLM_PIECE_UNKNOWN, NULL), &v->unk, err);

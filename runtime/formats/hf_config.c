@@ -7,8 +7,7 @@
 
 #include "runtime/formats/hf_model.h"
 
-/* Baichuan 2, and nothing else of the family, has this vocabulary. */
-enum { BAICHUAN2_VOCAB = 125696, BAICHUAN_CTX = 4096 };
+enum { BAICHUAN_CTX = 4096 };
 
 /* ---- Architecture -------------------------------------------------------------------------- */
 
@@ -81,6 +80,43 @@ static void read_name(clm__hf *hf)
 
 /* ---- What is computed ---------------------------------------------------------------------- */
 
+static clm_status fail_partial(const clm_json *c, clm_err *err)
+{
+    return clm_fail(err, CLM_E_MODEL, "%s: a partial rotation of heads is not supported", c->path);
+}
+
+/* The object `key` on rotary positions: transformers 4 has `rope_scaling` beside the base, 5 has
+ * `rope_parameters` with the base inside. Positions must not be scaled. An object that does not say how
+ * it scales them must not hold anything to scale by either. */
+static clm_status check_rotation(const clm_json *c, const char *key, clm_err *err)
+{
+    json_t *at = (json_t *)clm__json_get(c, NULL, key), *value;
+    const char *kind = json_string_value(json_object_get(at, "rope_type")), *name;
+    bool plain = at == NULL || json_is_object(at), found;
+    double factor = 1.0;
+    clm_status st;
+
+    if (kind == NULL) kind = json_string_value(json_object_get(at, "type"));
+    json_object_foreach(at, name, value)
+    {
+        if (json_is_object(value)) {
+            return clm_fail(err, CLM_E_MODEL,
+                            "%s: rotary positions that differ by layers ('%s') are not supported",
+                            c->path, key);
+        }
+        if (kind == NULL && strcmp(name, "rope_theta") != 0 &&
+            strcmp(name, "partial_rotary_factor") != 0)
+            plain = false;
+    }
+    if (!plain || (kind != NULL && strcmp(kind, "default") != 0)) {
+        return clm_fail(err, CLM_E_MODEL, "%s: scaled rotary positions ('%s') are not supported",
+                        c->path, key);
+    }
+    if (at == NULL) return CLM_OK;
+    st = clm__json_real(c, at, "partial_rotary_factor", &factor, &found, err);
+    return st == CLM_OK && factor != 1.0 ? fail_partial(c, err) : st;
+}
+
 /* Settings that clm does not implement, and the only value that may stand there. */
 static clm_status check_features(const clm__hf *hf, clm_err *err)
 {
@@ -105,19 +141,9 @@ static clm_status check_features(const clm__hf *hf, clm_err *err)
     }
     if (st == CLM_OK) st = clm__json_real(c, NULL, "partial_rotary_factor", &factor, &found, err);
     if (st != CLM_OK) return st;
-    if (factor != 1.0) {
-        return clm_fail(err, CLM_E_MODEL, "%s: a partial rotation of heads is not supported",
-                        c->path);
-    }
-    const json_t *scaling = clm__json_get(c, NULL, "rope_scaling");
-    const char *kind = json_string_value(json_object_get(scaling, "rope_type"));
-    if (scaling != NULL && (kind == NULL || strcmp(kind, "default") != 0)) {
-        return clm_fail(err, CLM_E_MODEL,
-                        "%s: scaled rotary positions ('rope_scaling') are not "
-                        "supported",
-                        c->path);
-    }
-    return CLM_OK;
+    if (factor != 1.0) return fail_partial(c, err);
+    st = check_rotation(c, "rope_scaling", err);
+    return st == CLM_OK ? check_rotation(c, "rope_parameters", err) : st;
 }
 
 /* Whether the configuration says outright that it is ALiBi (1) or not (0); -1: it does not say. */
@@ -143,6 +169,21 @@ static clm_status stated_alibi(const clm__hf *hf, int *alibi, clm_err *err)
     return st;
 }
 
+/* The base of rotary positions; `rope_parameters` has the last word, as in transformers. */
+static clm_status read_rope_base(clm__hf *hf, bool *found, clm_err *err)
+{
+    const json_t *inside = clm__json_get(&hf->config, NULL, "rope_parameters");
+    double base = 10000.0;
+    bool found_inside = false;
+    clm_status st = clm__json_real(&hf->config, NULL, "rope_theta", &base, found, err);
+
+    if (st == CLM_OK && inside != NULL)
+        st = clm__json_real(&hf->config, inside, "rope_theta", &base, &found_inside, err);
+    *found = *found || found_inside;
+    hf->mf->hparams.rope_base = (float)base;
+    return st;
+}
+
 /* How positions enter. LLaMA is rotary. Of Baichuan, the smaller models are rotary and the larger
  * ones use ALiBi, and few files say so outright. What they do say: the class BaiChuanForCausalLM is
  * the first 7B model's; the rotary ones' configurations have max_position_embeddings, the others'
@@ -152,12 +193,10 @@ static clm_status read_position(clm__hf *hf, bool rotary_length, bool other_leng
     clm_hparams *hp = &hf->mf->hparams;
     const char *name = class_name(hf);
     int alibi = -1;
-    double base = 10000.0;
-    bool has_base;
-    clm_status st = clm__json_real(&hf->config, NULL, "rope_theta", &base, &has_base, err);
+    bool has_base = false;
+    clm_status st = read_rope_base(hf, &has_base, err);
 
     if (st != CLM_OK) return st;
-    hp->rope_base = (float)base;
     hp->position = CLM_POSITION_ROPE;
     if (strcmp(hp->arch, "baichuan") != 0) return CLM_OK;
     st = stated_alibi(hf, &alibi, err);
@@ -190,7 +229,7 @@ static clm_status read_norm_head(clm__hf *hf, clm_err *err)
     size_t size;
 
     if (strcmp(hf->mf->hparams.arch, "baichuan") != 0) return CLM_OK;
-    hf->norm_head = hf->mf->hparams.vocab == BAICHUAN2_VOCAB;
+    hf->norm_head = clm__model_norm_head(&hf->mf->hparams);
     path = clm__hf_path(hf, "modeling_baichuan.py");
     if (path == NULL) return clm_fail(err, CLM_E_NOMEM, "%s: no memory", hf->mf->path);
     if (hf->norm_head || !clm_file_exists(path)) return CLM_OK;

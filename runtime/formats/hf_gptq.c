@@ -78,12 +78,11 @@ static clm_status sort_columns(clm__hf *hf, const parts *p, clm_gptq *g, size_t 
     if (consecutive) return CLM_OK;
     g->g_idx = p->g_idx->data;
     next = malloc(groups * sizeof *next);
-    mf->column_orders[mf->n_column_orders] = sorted = malloc(cols * sizeof *sorted);
+    mf->column_orders[mf->n_column_orders++] = sorted = malloc(cols * sizeof *sorted);
     if (next == NULL || sorted == NULL) {
         free(next);
         return clm_fail(err, CLM_E_NOMEM, "%s: no memory", mf->path);
     }
-    mf->n_column_orders++;
     for (size_t i = 0; i < groups; i++) next[i] = i * g->group;
     for (size_t k = 0; k < cols; k++) {
         const uint32_t group = clm_load_u32(g->g_idx + 4 * k);

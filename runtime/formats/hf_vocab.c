@@ -40,6 +40,29 @@ static clm_status read_id(clm__hf *hf, const clm_json *j, const char *key, bool 
     return CLM_OK;
 }
 
+/* Of a list the first id is eos, and the others end an answer as well. What a file says replaces what
+ * an earlier one did. */
+static clm_status read_eos(clm__hf *hf, const clm_json *j, bool strict, clm_err *err)
+{
+    static const char key[] = "eos_token_id";
+    const json_t *value = clm__json_get(j, NULL, key);
+    clm_vocab *v = &hf->mf->vocab;
+    clm_status st = read_id(hf, j, key, strict, &v->eos, err);
+
+    if (st != CLM_OK || value == NULL || (json_is_array(value) && json_array_size(value) == 0))
+        return st;
+    v->n_ends = 0;
+    for (size_t i = 1; i < json_array_size(value); i++) {
+        const double id = json_number_value(json_array_get(value, i));
+
+        if (!(id >= 0 && id < (double)hf->mf->hparams.vocab)) continue; /* read_id has said so */
+        if (!clm__vocab_add_end(v, (int)id))
+            return clm_fail(err, CLM_E_MODEL, "%s: '%s' has more than %d ids", j->path, key,
+                            1 + CLM_MAX_ENDS);
+    }
+    return CLM_OK;
+}
+
 /* ---- generation_config.json ---------------------------------------------------------------- */
 
 /* A number within bounds, for use as a default; anything else is ignored with a warning. */
@@ -80,7 +103,7 @@ static clm_status read_generation(clm__hf *hf, clm_err *err)
     read_default(hf, &j, "max_new_tokens", true, 1.0, 1048576.0, &g->max_new_tokens);
     if (json_is_false(clm__json_get(&j, NULL, "do_sample"))) g->temperature = 0.0;
     st = read_id(hf, &j, "bos_token_id", true, &v->bos, err);
-    if (st == CLM_OK) st = read_id(hf, &j, "eos_token_id", true, &v->eos, err);
+    if (st == CLM_OK) st = read_eos(hf, &j, true, err);
     if (st == CLM_OK) st = read_id(hf, &j, "pad_token_id", true, &v->pad, err);
     if (st == CLM_OK) st = read_id(hf, &j, "user_token_id", true, &v->user, err);
     if (st == CLM_OK) st = read_id(hf, &j, "assistant_token_id", true, &v->assistant, err);
@@ -153,7 +176,7 @@ clm_status clm__hf_read_vocab(clm__hf *hf, clm_err *err)
     v->sp_model_bytes = map->size;
     v->sp_path = path;
     st = read_id(hf, &hf->config, "bos_token_id", false, &v->bos, err);
-    if (st == CLM_OK) st = read_id(hf, &hf->config, "eos_token_id", false, &v->eos, err);
+    if (st == CLM_OK) st = read_eos(hf, &hf->config, false, err);
     if (st == CLM_OK) st = read_id(hf, &hf->config, "pad_token_id", false, &v->pad, err);
     if (st == CLM_OK) st = read_generation(hf, err);
     if (st == CLM_OK) st = read_flags(hf, err);

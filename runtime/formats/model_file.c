@@ -100,6 +100,16 @@ void clm__model_set_name(clm_hparams *hp, const char *name, size_t size)
     clm_utf8_clean(hp->name, sizeof hp->name, name, size);
 }
 
+bool clm__vocab_add_end(clm_vocab *v, int id)
+{
+    if (id == v->eos) return true;
+    for (size_t i = 0; i < v->n_ends; i++)
+        if (v->ends[i] == id) return true;
+    if (v->n_ends == CLM_MAX_ENDS) return false;
+    v->ends[v->n_ends++] = id;
+    return true;
+}
+
 void clm__model_warn(clm_model_file *mf, const char *text)
 {
     if (mf->warning[0] == '\0') snprintf(mf->warning, sizeof mf->warning, "%s", text);
@@ -134,6 +144,13 @@ const clm_tensor *clm_model_file_tensors(const clm_model_file *mf, size_t *count
 {
     *count = mf->n_tensors;
     return mf->tensors;
+}
+
+bool clm__model_norm_head(const clm_hparams *hp)
+{
+    enum { BAICHUAN2_VOCAB = 125696 };
+
+    return strcmp(hp->arch, "baichuan") == 0 && hp->vocab == BAICHUAN2_VOCAB;
 }
 
 /* ---- Weights by role ----------------------------------------------------------------------- */
@@ -225,6 +242,12 @@ clm_status clm__model_set_weight(clm_model_file *mf, clm_weight_role role, size_
         return clm_fail(err, CLM_E_MODEL,
                         "%s: tensor '%s' is quantised (%s), which norms must not be",
                         file_of(mf, tensor), tensor->name, clm_tensor_type_name(tensor, type));
+    }
+    if (role == CLM_W_EMBED && tensor->column_order != NULL) {
+        return clm_fail(err, CLM_E_MODEL,
+                        "%s: tensor '%s' is packed by GPTQ with desc_act, which an embedding must "
+                        "not be",
+                        file_of(mf, tensor), tensor->name);
     }
     mf->weights[weight_index(role, layer)] = tensor;
     return CLM_OK;

@@ -21,7 +21,8 @@ enum {
     CLM_MAX_LAYERS = 1024,
     CLM_MAX_HEADS = 1024,
     CLM_MAX_HEAD_DIM = 512,
-    CLM_MAX_VOCAB = 1 << 20
+    CLM_MAX_VOCAB = 1 << 20,
+    CLM_MAX_ENDS = 16 /* ids that end an answer besides eos */
 };
 
 typedef struct clm_hparams {
@@ -93,7 +94,8 @@ typedef struct clm_vocab {
     bool add_space_prefix, add_bos, add_eos;
     int bos, eos, unk, pad;
     int user, assistant; /* ids that stand before what each says; 0: not stated */
-    int ends[2];         /* what ends an answer besides eos: end of turn, end of message */
+    int ends
+        [CLM_MAX_ENDS]; /* what ends an answer besides eos: end of turn, end of message, and others */
     size_t n_ends;
     const char *chat_template; /* as stated, or NULL */
 } clm_vocab;

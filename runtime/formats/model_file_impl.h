@@ -61,6 +61,10 @@ void clm__model_set_name(clm_hparams *hp, const char *name, size_t size);
  * that the file says nothing, and is accepted. */
 clm_status clm__model_check_hparams(clm_model_file *mf, bool complete, clm_err *err);
 
+/* Whether rows of the head are to be normalised, as far as the vocabulary tells: Baichuan 2, and nothing
+ * else of the family, has that of 125,696. */
+bool clm__model_norm_head(const clm_hparams *hp);
+
 /* Makes room for the weights of mf->hparams.n_layers layers. */
 clm_status clm__model_alloc_weights(clm_model_file *mf, clm_err *err);
 
@@ -71,6 +75,9 @@ void clm__model_weight_shape(const clm_hparams *hp, clm_weight_role role, size_t
 /* Gives `tensor` a role after checking its shape and type against the hyperparameters. */
 clm_status clm__model_set_weight(clm_model_file *mf, clm_weight_role role, size_t layer,
                                  const clm_tensor *tensor, clm_err *err);
+
+/* Has `id` end an answer besides eos, unless it does so already; false: there is no room. */
+bool clm__vocab_add_end(clm_vocab *v, int id);
 
 /* Keeps a warning for clm_model_file_warning; the first one wins. */
 void clm__model_warn(clm_model_file *mf, const char *text);

@@ -58,9 +58,9 @@ uint16_t clm_float_to_half(float f); /* round to nearest even; overflow gives in
  * Q5_0: q -16..15, group 32, min 0.  Q5_1, Q5_K: q 0..31, group 32.  Q6_K: q -32..31, group 16,
  * min 0.  Q8_0: q -128..127, group 32, min 0.  INT4: q -8..7, group 64. */
 typedef struct clm_qtype_split {
-    int bits;     /* 4 (q in 0..15) or 8 */
+    int bits;     /* 4 (q - centre in -8..7) or 8 */
     size_t group; /* elements per scale */
-    int has_min;  /* 0: min is always 0 (8 bits) or -8 * scale (4 bits);
+    int has_min;  /* 0: min is always 0 (8 bits) or -8 * scale (4 bits); 1: groups have their own;
                    * 2: it is a whole number of scales (GPTQ) */
     int centre;   /* what must be taken from q for its range to lie around 0 */
 } clm_qtype_split;

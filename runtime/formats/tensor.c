@@ -30,12 +30,14 @@ const uint8_t *clm_tensor_row_bytes(const clm_tensor *t, size_t row)
 }
 
 /* As torch.nn.functional.normalize does it, in double. */
+static const double least_norm = 1e-12;
+
 static void normalise(float *row, size_t cols)
 {
     double sum = 0.0;
 
     for (size_t k = 0; k < cols; k++) sum += (double)row[k] * (double)row[k];
-    const double norm = fmax(sqrt(sum), 1e-12);
+    const double norm = fmax(sqrt(sum), least_norm);
     for (size_t k = 0; k < cols; k++) row[k] = (float)(row[k] / norm);
 }
 
@@ -166,21 +168,51 @@ bool clm_tensor_split(const clm_tensor *t, clm_qtype_split *split)
     return true;
 }
 
+static double group_squares(const int8_t *q, size_t n, float scale, float min)
+{
+    double sum = 0.0;
+
+    for (size_t k = 0; k < n; k++) {
+        const double value = (double)scale * q[k] + (double)min;
+
+        sum += value * value;
+    }
+    return sum;
+}
+
+/* Divides the scales and minima of a row by its norm, which is as good as dividing its elements. A
+ * group of zeros gets the scale 0: after the division any other might be out of range. */
+static void normalise_split(const int8_t *q, size_t groups, size_t group, float *scale, float *min)
+{
+    double sum = 0.0;
+
+    for (size_t g = 0; g < groups; g++) {
+        const double squares = group_squares(q + g * group, group, scale[g], min[g]);
+
+        if (squares == 0.0) scale[g] = min[g] = 0.0f;
+        sum += squares;
+    }
+    const double norm = fmax(sqrt(sum), least_norm);
+    for (size_t g = 0; g < groups; g++) {
+        scale[g] = (float)(scale[g] / norm);
+        min[g] = (float)(min[g] / norm);
+    }
+}
+
 void clm_tensor_unpack(const clm_tensor *t, size_t row0, size_t n, int8_t *q, float *scale,
                        float *min)
 {
     clm_qtype_split split;
 
-    if (t->gptq != NULL) {
-        gptq_unpack(t, row0, n, q, scale, min);
-        return;
-    }
     if (!clm_tensor_split(t, &split)) return;
     const size_t groups = t->cols / split.group;
-    for (size_t i = 0; i < n; i++) {
+    if (t->gptq != NULL) gptq_unpack(t, row0, n, q, scale, min);
+    for (size_t i = 0; i < n && t->gptq == NULL; i++) {
         clm_qtype_unpack(t->type, row_at(t, row0 + i), t->cols, q + i * t->cols, scale + i * groups,
                          min + i * groups);
     }
+    for (size_t i = 0; i < n && t->normalised; i++)
+        normalise_split(q + i * t->cols, groups, split.group, scale + i * groups, min + i * groups);
 }
 
 const char *clm_tensor_type_name(const clm_tensor *t, char out[CLM_TENSOR_TYPE_ROOM])

@@ -47,8 +47,8 @@ typedef struct clm_tensor {
     const clm_gptq *gptq;
     size_t gptq_row0; /* row 0 of this tensor in the stored layer */
 
-    /* Not 0: rows are heads of this many elements, of which the file pairs i with i + half / 2 of
-     * the head for rotary positions; handed out they are pairs (2i, 2i + 1). */
+    /* Not 0: rows are heads of this many elements, of which the file pairs i with
+     * i + rotary_head / 2 for rotary positions; handed out they are pairs (2i, 2i + 1). */
     size_t rotary_head;
     bool normalised; /* rows are divided by their Euclidean norm (Baichuan 2's head) */
 
@@ -66,7 +66,7 @@ clm_status clm_tensor_read_rows(const clm_tensor *t, size_t row0, size_t n, floa
 bool clm_tensor_split(const clm_tensor *t, clm_qtype_split *split);
 
 /* Splits rows of a quantised tensor: q[n][cols], scale[n][cols / group] and min (also written when
- * has_min is 0). Cheapest for 16 rows at a time, which share cache lines when columns are packed. */
+ * has_min is 0). Of normalised rows, scale and min are divided by the norm. Cheapest for 16 rows at a time, which share cache lines when columns are packed. */
 void clm_tensor_unpack(const clm_tensor *t, size_t row0, size_t n, int8_t *q, float *scale,
                        float *min);
 

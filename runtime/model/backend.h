@@ -29,10 +29,6 @@ typedef struct clm_qkv {
     size_t ld, k_off, v_off;
 } clm_qkv;
 
-/* How the transformer packs them: one behind the other, each filled up to whole tiles of rows, as the
- * stacked matrix that they come from is. x is NULL. */
-clm_qkv clm_qkv_layout(const clm_hparams *hp);
-
 /* The key-value cache that a backend makes for a model. */
 typedef struct clm_kv_shape {
     size_t n_layers, n_heads, n_kv_heads, head_dim, ctx;

@@ -35,7 +35,7 @@ typedef struct staging {
 
 static clm_status staging_create(const clm_weight_layout *w, staging *s, clm_err *err)
 {
-    size_t n_tiles = clm_repack_tiles_count(w);
+    size_t n_tiles = clm_weight_tiles(w->rows);
 
     s->size = clm_repack_tile(w);
     s->tiles = STAGING_BYTES / s->size.q_bytes;
@@ -226,7 +226,7 @@ clm_status clm__cl_weight_create_by(clm_device *dev, const clm_stack *stack, boo
     if (w == NULL) return clm_fail(err, CLM_E_NOMEM, "weights: no memory");
     w->layout = clm_stack_layout(stack);
     w->bytes = clm_repack_bytes(&w->layout);
-    n_tiles = clm_repack_tiles_count(&w->layout);
+    n_tiles = clm_weight_tiles(w->layout.rows);
     size = clm_repack_tile(&w->layout);
     tiles_per_part = (size_t)(clm_device_caps(dev)->max_alloc / size.q_bytes);
     tiles_per_part -= tiles_per_part % PART_TILES;

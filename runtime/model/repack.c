@@ -23,6 +23,8 @@ clm_weight_layout clm_repack_layout(const clm_tensor *t)
         w.format = split.bits == 4 ? CLM_FORMAT_Q4 : CLM_FORMAT_Q8;
         w.group = split.group;
         w.has_min = split.has_min;
+        /* The integers fit into 8 bits, which have such groups everywhere. */
+        if (!clm_weight_for_all(&w)) w.format = CLM_FORMAT_Q8;
     }
     return w;
 }
@@ -39,15 +41,10 @@ clm_tile_size clm_repack_tile(const clm_weight_layout *w)
     return size;
 }
 
-size_t clm_repack_tiles_count(const clm_weight_layout *w)
-{
-    return (w->rows + CLM_TILE_ROWS - 1) / CLM_TILE_ROWS;
-}
-
 uint64_t clm_repack_bytes(const clm_weight_layout *w)
 {
     clm_tile_size tile = clm_repack_tile(w);
-    return (uint64_t)clm_repack_tiles_count(w) *
+    return (uint64_t)clm_weight_tiles(w->rows) *
            (tile.q_bytes + (tile.scales + tile.mins) * sizeof(uint16_t));
 }
 

@@ -25,9 +25,6 @@ typedef struct clm_tile_size {
 
 clm_tile_size clm_repack_tile(const clm_weight_layout *w);
 
-/* Number of tiles. */
-size_t clm_repack_tiles_count(const clm_weight_layout *w);
-
 /* Bytes on the device: q, scales and minima together. */
 uint64_t clm_repack_bytes(const clm_weight_layout *w);
 

@@ -10,6 +10,15 @@
 #include "runtime/ops/op_rmsnorm.h"
 #include "runtime/ops/op_rope.h"
 #include "runtime/ops/op_swiglu.h"
+#include "runtime/ops/weight_layout.h"
+
+clm_qkv clm_qkv_layout(const clm_hparams *hp)
+{
+    const size_t q_room = clm_weight_padded(hp->n_heads * hp->head_dim);
+    const size_t kv_room = clm_weight_padded(hp->n_kv_heads * hp->head_dim);
+
+    return (clm_qkv){.ld = q_room + 2 * kv_room, .k_off = q_room, .v_off = q_room + kv_room};
+}
 
 clm_shape clm_shape_rmsnorm(size_t m, size_t dim, size_t x_row0, float eps)
 {
@@ -98,9 +107,9 @@ clm_shape clm_shape_swiglu(size_t m, size_t ffn, bool tiled)
     clm_shape s = {.v = {0}};
 
     s.v[CLM_SWIGLU_M] = (int)m;
-    s.v[CLM_SWIGLU_LD] = (int)(tiled ? (ffn + 15) / 16 * 32 : 2 * ffn);
+    s.v[CLM_SWIGLU_LD] = (int)(2 * (tiled ? clm_weight_padded(ffn) : ffn));
     s.v[CLM_SWIGLU_GATE_OFF] = 0;
-    s.v[CLM_SWIGLU_UP_OFF] = (int)(tiled ? 16 : ffn);
+    s.v[CLM_SWIGLU_UP_OFF] = (int)(tiled ? CLM_TILE_ROWS : ffn);
     s.v[CLM_SWIGLU_FFN] = (int)ffn;
     s.v[CLM_SWIGLU_TILED] = tiled;
     return s;

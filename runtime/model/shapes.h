@@ -9,6 +9,10 @@
 #include "runtime/model/backend.h"
 #include "tuning/op_desc.h"
 
+/* How query, key and value rows are packed: one behind the other, each filled up to whole tiles of
+ * rows, as the stacked matrix that they come from is. x is NULL. */
+clm_qkv clm_qkv_layout(const clm_hparams *hp);
+
 /* Row r of the result comes from row x_row0 + r. */
 clm_shape clm_shape_rmsnorm(size_t m, size_t dim, size_t x_row0, float eps);
 /* The `n_heads` heads from column `off` of packed rows on, at positions pos0.. */

@@ -1,11 +1,6 @@
 /* runtime/model/stack.c: see runtime/model/stack.h. */
 #include "runtime/model/stack.h"
 
-static size_t tiles_of(const clm_tensor *t)
-{
-    return (t->rows + CLM_TILE_ROWS - 1) / CLM_TILE_ROWS;
-}
-
 bool clm_stack_possible(const clm_stack *s)
 {
     const clm_weight_layout first = clm_repack_layout(s->parts[0]);
@@ -24,11 +19,10 @@ bool clm_stack_possible(const clm_stack *s)
 clm_weight_layout clm_stack_layout(const clm_stack *s)
 {
     clm_weight_layout w = clm_repack_layout(s->parts[0]);
-    size_t tiles = 0;
 
     if (s->n == 1) return w;
-    for (size_t i = 0; i < s->n; i++) tiles += tiles_of(s->parts[i]);
-    w.rows = tiles * CLM_TILE_ROWS;
+    w.rows = 0;
+    for (size_t i = 0; i < s->n; i++) w.rows += clm_weight_padded(s->parts[i]->rows);
     return w;
 }
 
@@ -42,7 +36,7 @@ static const clm_tensor *find_tile(const clm_stack *s, size_t at, size_t *tile, 
         return s->parts[at % s->n];
     }
     for (size_t i = 0; i + 1 < s->n; i++) {
-        const size_t count = tiles_of(s->parts[i]);
+        const size_t count = clm_weight_tiles(s->parts[i]->rows);
 
         if (at < count) {
             *tile = at;
@@ -52,7 +46,7 @@ static const clm_tensor *find_tile(const clm_stack *s, size_t at, size_t *tile, 
         at -= count;
     }
     *tile = at;
-    *run = tiles_of(s->parts[s->n - 1]) - at;
+    *run = clm_weight_tiles(s->parts[s->n - 1]->rows) - at;
     return s->parts[s->n - 1];
 }
 

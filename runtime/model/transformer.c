@@ -4,14 +4,8 @@
 #include <stdlib.h>
 
 #include "host/clock.h"
-
-/* Rows of stacked matrices are filled up to this multiple. */
-enum { STACK_ROWS = 16 };
-
-static size_t round_up(size_t n, size_t unit)
-{
-    return (n + unit - 1) / unit * unit;
-}
+#include "runtime/model/shapes.h"
+#include "runtime/ops/weight_layout.h"
 
 struct clm_transformer {
     clm_backend *b;
@@ -27,11 +21,11 @@ struct clm_transformer {
     clm_vec *h;       /* [batch][width] normalised */
     clm_vec *y;       /* [batch][width] what is added to the stream */
     clm_vec *att;     /* [batch][n_heads * head_dim] */
-    clm_vec *gate_up; /* [batch][2 * ffn] */
+    clm_vec *gate_up; /* [batch][2 * ffn, or stacked: ffn filled up to whole tiles] */
     clm_vec *act;     /* [batch][ffn] */
     clm_vec *logits;  /* [CLM_LOGIT_ROWS][vocab] */
     clm_vec *best;    /* [1] id */
-    clm_qkv qkv;      /* [batch][(n_heads + 2 n_kv_heads) * head_dim] */
+    clm_qkv qkv;      /* [batch][ld], see clm_qkv_layout() */
 };
 
 /* ---- loading --------------------------------------------------------------------------------- */
@@ -114,19 +108,10 @@ static clm_status load_weights(clm_transformer *t, const clm_model_file *mf,
     return l.st;
 }
 
-clm_qkv clm_qkv_layout(const clm_hparams *hp)
-{
-    const size_t q_room = round_up(hp->n_heads * hp->head_dim, STACK_ROWS);
-    const size_t kv_room = round_up(hp->n_kv_heads * hp->head_dim, STACK_ROWS);
-
-    return (clm_qkv){.ld = q_room + 2 * kv_room, .k_off = q_room, .v_off = q_room + kv_room};
-}
-
 static clm_status create_activations(clm_transformer *t, clm_err *err)
 {
     const clm_hparams *hp = t->hp;
     const clm_qkv qkv = clm_qkv_layout(hp);
-    size_t ffn_room = round_up(hp->ffn, STACK_ROWS);
     struct {
         clm_vec **vec;
         size_t count;
@@ -138,7 +123,7 @@ static clm_status create_activations(clm_transformer *t, clm_err *err)
         {&t->y, t->batch * hp->width, false},
         {&t->qkv.x, t->batch * qkv.ld, false},
         {&t->att, t->batch * hp->n_heads * hp->head_dim, false},
-        {&t->gate_up, t->batch * 2 * ffn_room, false},
+        {&t->gate_up, t->batch * 2 * clm_weight_padded(hp->ffn), false},
         {&t->act, t->batch * hp->ffn, false},
         {&t->logits, CLM_LOGIT_ROWS * hp->vocab, false},
         {&t->best, 1, true},
@@ -263,8 +248,8 @@ static clm_status run_ffn(clm_transformer *t, size_t layer, size_t m, clm_err *e
 
     STEP(ops->rmsnorm(t->b, t->x, 0, m, t->hp->width, w->ffn_norm, t->hp->rms_eps, t->h, err));
     if (w->gate_up != NULL) {
-        STEP(ops->matmul(t->b, w->gate_up, t->h, m, t->gate_up, 2 * round_up(ffn, STACK_ROWS), 0,
-                         err));
+        STEP(
+            ops->matmul(t->b, w->gate_up, t->h, m, t->gate_up, 2 * clm_weight_padded(ffn), 0, err));
     } else {
         STEP(ops->matmul(t->b, w->gate, t->h, m, t->gate_up, 2 * ffn, 0, err));
         STEP(ops->matmul(t->b, w->up, t->h, m, t->gate_up, 2 * ffn, ffn, err));

@@ -11,7 +11,8 @@
  *                    k = 4j..4j+3 as int8, byte b has k = 4j + b. value = scale * q (+ min).
  *   scale, min       fp16 [n_tiles][K/group][16]; group 16, 32, 64, 128 or K. The minimum is that of
  *                    centred q, so it is small beside the values, and rounding it to fp16 costs little.
- *                    With CLM_MIN_STEPS it is a whole number, and value = scale * (q + min).
+ *                    With CLM_MIN_STEPS it is a whole number, and value = scale * (q + min). Q4 in
+ *                    groups of 16 is for the plain kernels only, and no model is packed so.
  *
  * Layer    runtime.
  */

@@ -43,7 +43,7 @@ static void fill_float(const clm_weight_layout *w, void *q, float size, clm_rand
 static void fill_blocks(const clm_weight_layout *w, unsigned char *q, clm_random *r)
 {
     const size_t words = clm_weight_q_count(w) / 4;
-    const size_t per_tile = words / ((w->rows + CLM_TILE_ROWS - 1) / CLM_TILE_ROWS);
+    const size_t per_tile = words / clm_weight_tiles(w->rows);
 
     for (size_t i = 0; i < words; i++) {
         const uint32_t word = clm_random_bits(r);

@@ -4,9 +4,14 @@
  */
 #include "runtime/ops/weight_layout.h"
 
-static size_t tiles(const clm_weight_layout *w)
+size_t clm_weight_tiles(size_t rows)
 {
-    return (w->rows + CLM_TILE_ROWS - 1) / CLM_TILE_ROWS;
+    return (rows + CLM_TILE_ROWS - 1) / CLM_TILE_ROWS;
+}
+
+size_t clm_weight_padded(size_t rows)
+{
+    return clm_weight_tiles(rows) * CLM_TILE_ROWS;
 }
 
 static bool common_group(size_t group)
@@ -38,6 +43,11 @@ bool clm_weight_legal(const clm_weight_layout *w)
     return common_group(w->group) && w->columns % w->group == 0;
 }
 
+bool clm_weight_for_all(const clm_weight_layout *w)
+{
+    return w->format != CLM_FORMAT_Q4 || w->group != 16;
+}
+
 clm_elem clm_weight_q_type(clm_weight_format format)
 {
     switch (format) {
@@ -57,10 +67,10 @@ clm_elem clm_weight_q_type(clm_weight_format format)
 size_t clm_weight_q_count(const clm_weight_layout *w)
 {
     if (w->format == CLM_FORMAT_Q4)
-        return tiles(w) * (w->columns / CLM_BLOCK_K) * CLM_Q4_BLOCK_BYTES;
+        return clm_weight_tiles(w->rows) * (w->columns / CLM_BLOCK_K) * CLM_Q4_BLOCK_BYTES;
     if (w->format == CLM_FORMAT_Q8)
-        return tiles(w) * (w->columns / CLM_BLOCK_K) * CLM_Q8_BLOCK_BYTES;
-    return tiles(w) * w->columns * CLM_TILE_ROWS;
+        return clm_weight_tiles(w->rows) * (w->columns / CLM_BLOCK_K) * CLM_Q8_BLOCK_BYTES;
+    return clm_weight_padded(w->rows) * w->columns;
 }
 
 size_t clm_weight_group(const clm_weight_layout *w)
@@ -71,7 +81,7 @@ size_t clm_weight_group(const clm_weight_layout *w)
 size_t clm_weight_scale_count(const clm_weight_layout *w)
 {
     if (!clm_weight_quantised(w->format)) return 1;
-    return tiles(w) * (w->columns / clm_weight_group(w)) * CLM_TILE_ROWS;
+    return clm_weight_padded(w->rows) * (w->columns / clm_weight_group(w));
 }
 
 size_t clm_weight_min_count(const clm_weight_layout *w)

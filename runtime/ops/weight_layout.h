@@ -23,8 +23,15 @@ typedef struct clm_weight_layout {
     int has_min; /* clm_min_kind */
 } clm_weight_layout;
 
+/* Tiles that hold `rows` rows, and the rows that they have. */
+size_t clm_weight_tiles(size_t rows);
+size_t clm_weight_padded(size_t rows);
+
 /* Whether the format is known, no size is 0 and the columns fit block and group. */
 bool clm_weight_legal(const clm_weight_layout *w);
+
+/* Whether every kernel takes a legal layout, not only the plain ones: without 4 bits in groups of 16. */
+bool clm_weight_for_all(const clm_weight_layout *w);
 
 /* Whether the format has scales. */
 bool clm_weight_quantised(clm_weight_format format);

@@ -8,6 +8,7 @@
 #include "runtime/quantize/encode.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "host/vectorise.h"
@@ -371,21 +372,6 @@ static double encode_f32(const float *x, size_t count, uint8_t *out)
         clm_store_u16(out + 4 * i + 2, (uint16_t)(bits >> 16));
     }
     return 0.0;
-}
-
-bool clm_encode_supported(clm_qtype type)
-{
-    switch (type) {
-    case CLM_QTYPE_F32:
-    case CLM_QTYPE_F16:
-    case CLM_QTYPE_Q4_0:
-    case CLM_QTYPE_Q4_1:
-    case CLM_QTYPE_Q8_0:
-    case CLM_QTYPE_INT4:
-        return true;
-    default:
-        return false;
-    }
 }
 
 double clm_encode(clm_qtype type, const float *x, size_t count, uint8_t *out)

@@ -34,6 +34,7 @@ bool clm_exact_possible(const clm_tensor *t, clm_qtype type)
     const range held = range_of(type);
 
     if (t->gptq == NULL || t->column_order != NULL || t->gptq->group % BLOCK != 0) return false;
+    if (t->normalised) return false; /* divided by a norm, scales are no halves any more */
     const range steps = steps_of(t->gptq);
     return steps.low >= held.low && steps.high <= held.high;
 }

@@ -14,7 +14,8 @@
 #include "runtime/formats/tensor.h"
 
 /* Whether blocks of `type` hold all that `t` could: t is packed by GPTQ, its groups are whole blocks
- * of consecutive columns, and each q - zero that its bits and zeros allow fits. */
+ * of consecutive columns, its rows are not normalised, and each q - zero that its bits and zeros
+ * allow fits. */
 bool clm_exact_possible(const clm_tensor *t, clm_qtype type);
 
 /* Encodes rows row0 .. row0 + n - 1, whose values are x[n][cols], into whole rows of `type`.

@@ -133,6 +133,20 @@ static void put_id(clm_gguf_writer *w, const char *key, int id)
     if (id >= 0) clm_gguf_put_u32(w, key, (uint32_t)id);
 }
 
+/* What ends an answer besides eos, for every reader. */
+static void put_ends(clm_gguf_writer *w, const clm_vocab *v)
+{
+    int32_t ids[1 + CLM_MAX_ENDS];
+    size_t n = 0;
+
+    if (v->n_ends == 0) return;
+    if (v->eos >= 0) ids[n++] = v->eos;
+    for (size_t i = 0; i < v->n_ends; i++) ids[n++] = v->ends[i];
+    put_id(w, CLM_KEY_EOT, v->ends[0]);
+    if (v->n_ends > 1) put_id(w, CLM_KEY_EOM, v->ends[1]);
+    clm_gguf_put_i32s(w, CLM_KEY_ENDS, ids, n);
+}
+
 static clm_status put_vocab(const clm_model_file *mf, clm_gguf_writer *w, clm_err *err)
 {
     const clm_vocab *v = clm_model_file_vocab(mf);
@@ -156,6 +170,7 @@ static clm_status put_vocab(const clm_model_file *mf, clm_gguf_writer *w, clm_er
     st = put_pieces(w, m, rows, err);
     put_id(w, "tokenizer.ggml.bos_token_id", v->bos);
     put_id(w, "tokenizer.ggml.eos_token_id", v->eos);
+    put_ends(w, v);
     put_id(w, "tokenizer.ggml.unknown_token_id", v->unk >= 0 ? v->unk : find_unknown(m));
     put_id(w, "tokenizer.ggml.padding_token_id", v->pad);
     clm_gguf_put_bool(w, "tokenizer.ggml.add_bos_token", v->add_bos);

@@ -73,8 +73,7 @@ static void tell_kept_exact(const clm_plan *plan, const clm_observer *obs)
     if (n_f32 > 0)
         clm_log(obs, CLM_LOG_INFO,
                 "F16 would round %zu matrices packed by GPTQ, and so would Q8_0 (desc_act, groups "
-                "of 16, "
-                "or 8 bits with zeros): stored as F32",
+                "of 16, 8 bits with zeros, or a normalised head): stored as F32",
                 n_f32);
 }
 

@@ -76,26 +76,21 @@ def in_8_bits(qweight, qzeros, shape, group, symmetric):
     return new.tobytes(), new_zeros.tobytes()
 
 
-def write_in_8_bits(source, target, symmetric):
-    """Copies a GPTQ folder of 4 bits to one of 8 bits with the same weights; symmetric(name) says it of a tensor."""
+def rewrite(source, target, settings, change):
+    """Copies a GPTQ folder with other settings; change(header, parts, old settings) makes the tensors fit them."""
     shutil.copytree(source, target, copy_function=shutil.copyfile)
     os.chmod(target, 0o755)
     with open(os.path.join(target, "quantize_config.json"), encoding="utf-8") as file:
-        settings = json.load(file)
-    settings.update(bits=8)
+        old = json.load(file)
     with open(os.path.join(target, "quantize_config.json"), "w", encoding="utf-8") as file:
-        json.dump(settings, file)
+        json.dump({**old, **settings}, file)
     path, = glob.glob(os.path.join(target, "*.safetensors"))
     data = read(path)
     size, = struct.unpack_from("<Q", data)
     header = json.loads(data[8:8 + size])
     header.pop("__metadata__")
     parts = {name: data[8 + size + t["data_offsets"][0]:8 + size + t["data_offsets"][1]] for name, t in header.items()}
-    for name in [name for name in header if name.endswith(".qweight")]:
-        zeros = name.replace(".qweight", ".qzeros")
-        parts[name], parts[zeros] = in_8_bits(parts[name], parts[zeros], header[name]["shape"], settings["group_size"], symmetric(name))
-        header[name]["shape"][0] *= 2
-        header[zeros]["shape"][1] *= 2
+    change(header, parts, old)
     at = 0
     for name, part in parts.items():
         header[name]["data_offsets"] = [at, at + len(part)]
@@ -103,6 +98,34 @@ def write_in_8_bits(source, target, symmetric):
     text = json.dumps(header).encode()
     with open(path, "wb") as file:
         file.write(struct.pack("<Q", len(text)) + text + b"".join(parts.values()))
+
+
+def write_in_8_bits(source, target, symmetric):
+    """From 4 bits, with the same weights; symmetric(name) says it of a tensor."""
+    def change(header, parts, old):
+        for name in [name for name in header if name.endswith(".qweight")]:
+            zeros = name.replace(".qweight", ".qzeros")
+            parts[name], parts[zeros] = in_8_bits(parts[name], parts[zeros], header[name]["shape"], old["group_size"],
+                                                  symmetric(name))
+            header[name]["shape"][0] *= 2
+            header[zeros]["shape"][1] *= 2
+    rewrite(source, target, {"bits": 8}, change)
+
+
+def write_in_groups_of_16(source, target):
+    """The same weights: what a group has is repeated for each of those that it becomes."""
+    def change(header, parts, old):
+        times = old["group_size"] // 16
+        for name in header:
+            if name.endswith((".scales", ".qzeros")):
+                groups = header[name]["shape"][0]
+                row = len(parts[name]) // groups
+                parts[name] = b"".join(parts[name][g * row:(g + 1) * row] * times for g in range(groups))
+                header[name]["shape"][0] *= times
+            elif name.endswith(".g_idx"):
+                parts[name] = struct.pack("<%di" % header[name]["shape"][0],
+                                          *(k // 16 for k in range(header[name]["shape"][0])))
+    rewrite(source, target, {"group_size": 16}, change)
 
 
 class Case(unittest.TestCase):
@@ -189,6 +212,13 @@ class Golden(Case):
         self.check_logits(source, name)
         self.check_logits(target, name)
 
+    def test_groups_of_16(self):
+        """Of 4 bits, for which devices have no kernels."""
+        name, source = "gptq-llama-tiny", self.path("16")
+        write_in_groups_of_16(os.path.join(GOLDEN, name), source)
+        self.assertIn("GPTQ4 g16", self.run_ok("inspect", source)[0])
+        self.check_logits(source, name)
+
     def test_int8_of_gptq(self):
         """Exact where Q8_0 can be, else as near as Q8_0 comes."""
         for name in GPTQ:
@@ -223,6 +253,33 @@ class Golden(Case):
             for key in ("architecture", "layers", "width", "heads", "kv_heads", "head_dim", "ffn", "vocabulary", "context",
                         "rms_epsilon", "positions", "rope_base", "tied_head", "bos", "eos", "template", "name"):
                 self.assertEqual(before[key], after[key], key)
+
+    def test_ends_of_answers(self):
+        """All of a list in generation_config.json, in the folder and in what is made of it."""
+        source = self.path("folder")
+        shutil.copytree(os.path.join(GOLDEN, "hf-llama-tiny"), source, copy_function=shutil.copyfile)
+        os.chmod(source, 0o755)
+
+        def answer(ends):
+            with open(os.path.join(source, "generation_config.json"), "w", encoding="utf-8") as file:
+                json.dump({"eos_token_id": ends}, file)
+            self.run_ok("quantize", source, self.path("x.gguf"), "--type", "f32", "--force")
+            texts = [self.run_ok("generate", "-m", model, "-p", "Hello", "-n", "3", "--temp", "0", "--backend", "ref")[0]
+                     for model in (source, self.path("x.gguf"))]
+            self.assertEqual(texts[0], texts[1])
+            return texts[0]
+
+        ids = [1] + json.loads(self.run_ok("tokenize", "-m", source, "--json", "-p", '"Hello"')[0])  # begins with BOS
+        with open(self.path("ids"), "w", encoding="utf-8") as file:
+            file.write(" ".join(str(i) for i in ids))
+        self.run_ok("eval", "logits", "-m", source, "--ids", self.path("ids"), "--from", str(len(ids) - 1), "-o",
+                    self.path("logits"), "--backend", "ref")
+        logits = floats(self.path("logits"))
+        first = max(range(len(logits)), key=logits.__getitem__)
+        self.assertNotEqual(answer(2), answer(first))
+        self.assertNotIn(first, (2, 7, 8, 9))
+        for ends in ([2, first], [2, 7, first], [2, 7, 8, 9, first]):
+            self.assertEqual(answer(ends), answer(first), ends)
 
 
 class Cache(Case):

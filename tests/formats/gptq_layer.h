@@ -58,8 +58,18 @@ static clm_gptq gptq_of(const layer *l, bool act)
                       .g_idx = act ? (const uint8_t *)l->g_idx : NULL};
 }
 
+/* Columns sorted by g_idx, as a reader keeps them. */
+static inline void sort_columns(const layer *l, uint32_t order[K])
+{
+    size_t at = 0;
+
+    for (uint32_t group = 0; group < 2; group++)
+        for (uint32_t k = 0; k < K; k++)
+            if (l->g_idx[k] == group) order[at++] = k;
+}
+
 /* As it is meant, from the parts before they were packed. */
-static double element(const layer *l, bool act, size_t n, size_t k)
+static inline double element(const layer *l, bool act, size_t n, size_t k)
 {
     const size_t g = act ? l->g_idx[k] : k / GROUP;
 

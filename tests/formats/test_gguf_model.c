@@ -59,7 +59,10 @@ typedef struct clm_key {
 /* What a test file is made of. Zero means the usual. */
 typedef struct clm_recipe {
     const char *arch;
-    size_t n_layers;
+    size_t n_layers, vocab;
+    size_t n_ends; /* 0: no list of ids that end an answer */
+    int32_t ends[20];
+    clm_gguf_type ends_type; /* 0: I32 */
     uint32_t version;
     clm_key keys[4];
     const char *without_key, *without_tensor;
@@ -142,18 +145,27 @@ static void put_vocabulary(clm_writer *w)
                                               "<0x41>", "\xe2\x96\x81", "a"};
     static const uint32_t types[VOCAB] = {2, 3, 3, 6, 1, 1};
 
+    const size_t vocab = w->recipe->vocab;
+
     usual_key(w, "tokenizer.ggml.model", CLM_GGUF_STRING, 0, "llama");
     if (!changed(w->recipe, "tokenizer.ggml.tokens")) {
-        start_array(w, "tokenizer.ggml.tokens", CLM_GGUF_STRING, VOCAB);
-        for (size_t i = 0; i < VOCAB; i++) put_string(&w->keys, tokens[i]);
+        start_array(w, "tokenizer.ggml.tokens", CLM_GGUF_STRING, vocab);
+        for (size_t i = 0; i < vocab; i++) put_string(&w->keys, i < VOCAB ? tokens[i] : "more");
     }
     if (!changed(w->recipe, "tokenizer.ggml.scores")) {
-        start_array(w, "tokenizer.ggml.scores", CLM_GGUF_F32, VOCAB);
-        for (size_t i = 0; i < VOCAB; i++) put(&w->keys, &(float){-(float)i}, 4);
+        start_array(w, "tokenizer.ggml.scores", CLM_GGUF_F32, vocab);
+        for (size_t i = 0; i < vocab; i++) put(&w->keys, &(float){-(float)i}, 4);
     }
     if (!changed(w->recipe, "tokenizer.ggml.token_type")) {
-        start_array(w, "tokenizer.ggml.token_type", CLM_GGUF_I32, VOCAB);
-        put(&w->keys, types, sizeof types);
+        start_array(w, "tokenizer.ggml.token_type", CLM_GGUF_I32, vocab);
+        for (size_t i = 0; i < vocab; i++) put_u32(&w->keys, i < VOCAB ? types[i] : 1);
+    }
+    if (w->recipe->n_ends != 0) {
+        const clm_gguf_type type = w->recipe->ends_type;
+
+        start_array(w, "tokenizer.ggml.eos_token_ids", type != 0 ? type : CLM_GGUF_I32,
+                    w->recipe->n_ends);
+        put(&w->keys, w->recipe->ends, 4 * w->recipe->n_ends);
     }
     if (w->recipe->merge != NULL) {
         start_array(w, "tokenizer.ggml.merges", CLM_GGUF_STRING, 1);
@@ -208,10 +220,10 @@ static void put_content(clm_writer *w)
     }
     put_vocabulary(w);
     if (r->vocabulary_only) return;
-    put_tensor(w, "token_embd.weight", WIDTH, VOCAB, CLM_QTYPE_F32);
+    put_tensor(w, "token_embd.weight", WIDTH, r->vocab, CLM_QTYPE_F32);
     for (size_t i = 0; i < r->n_layers; i++) put_layer(w, i);
     put_tensor(w, "output_norm.weight", WIDTH, 0, r->norm_type);
-    put_tensor(w, "output.weight", WIDTH, VOCAB, CLM_QTYPE_F32);
+    put_tensor(w, "output.weight", WIDTH, r->vocab, CLM_QTYPE_F32);
     if (r->extra_tensor != NULL) put_tensor(w, r->extra_tensor, WIDTH, 0, r->extra_type);
 }
 
@@ -225,6 +237,7 @@ static clm_status open_recipe(const clm_recipe *recipe, clm_model_file **mf, clm
 
     if (r.arch == NULL) r.arch = "llama";
     if (r.n_layers == 0) r.n_layers = 1;
+    if (r.vocab == 0) r.vocab = VOCAB;
     put_content(&w);
     put(&file, "GGUF", 4);
     put_u32(&file, r.version != 0 ? r.version : 3);
@@ -334,6 +347,10 @@ static void test_position(void **state)
     must_refuse(WITH(.keys = {U32("*.rope.dimension_count", 18)}),
                 "18 rotary dimensions in a head of 16");
     must_refuse(WITH(.keys = {U32("*.rope.dimension_count", 3)}), "3 rotary dimensions");
+    must_refuse(WITH(.keys = {U32("*.rope.dimension_count", 0)}), "rope.dimension_count' is 0");
+    check_position(
+        WITH(.arch = "baichuan", .n_layers = 40, .keys = {U32("*.rope.dimension_count", 0)}),
+        CLM_POSITION_ALIBI, 0, 0);
     must_refuse(WITH(.keys = {F32("*.rope.freq_base", -1)}), "rotary base is -1");
 }
 
@@ -384,6 +401,31 @@ static void test_vocabulary(void **state)
     must_refuse(WITH(.keys = {U32("*.vocab_size", 7)}),
                 "vocabulary of 7 is declared, but there are 6");
     must_refuse(WITH(.keys = {FLAG("tokenizer.ggml.add_bos_token", 2)}), "neither true nor false");
+}
+
+/* What ends an answer besides eos, which is 2: llama.cpp's keys first, then the list. */
+static void test_ends(void **state)
+{
+    (void)state;
+    clm_model_file *mf = must_open(
+        WITH(.keys = {U32("tokenizer.ggml.eot_token_id", 4), U32("tokenizer.ggml.eom_token_id", 2)},
+             .n_ends = 5, .ends = {2, 5, 4, -1, 1}));
+    const clm_vocab *v = clm_model_file_vocab(mf);
+    assert_true(v->n_ends == 3 && v->ends[0] == 4 && v->ends[1] == 5 && v->ends[2] == 1);
+    assert_null(clm_model_file_warning(mf));
+    clm_model_file_close(mf);
+
+    mf = must_open(WITH(.n_ends = 2, .ends = {6, 3}, .ends_type = CLM_GGUF_U32));
+    v = clm_model_file_vocab(mf);
+    assert_true(v->n_ends == 1 && v->ends[0] == 3);
+    assert_non_null(strstr(clm_model_file_warning(mf), "eos_token_ids is 6"));
+    clm_model_file_close(mf);
+
+    must_refuse(WITH(.n_ends = 1, .ends_type = CLM_GGUF_F32), "no list of token ids");
+    must_refuse(WITH(.keys = {U32("tokenizer.ggml.eos_token_ids", 1)}), "no list of token ids");
+    must_refuse(WITH(.vocab = 32, .n_ends = 20, .ends = {6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
+                                                         16, 17, 18, 19, 20, 21, 22, 23, 24, 25}),
+                "more than 17 ids");
 }
 
 static void test_bpe_vocabulary(void **state)
@@ -463,6 +505,43 @@ static void test_head(void **state)
                 "'blk.2.attn_v.weight' is missing");
     must_refuse(WITH(.n_layers = 2, .keys = {U32("*.block_count", 1)}),
                 "blk.1.attn_norm.weight' has no place");
+}
+
+/* The first element of the last row, of WIDTH that are all 0.5. */
+static float last_of(const clm_model_file *mf, clm_weight_role role)
+{
+    const clm_tensor *t = clm_model_file_weight(mf, role, 0);
+    float row[WIDTH];
+
+    assert_int_equal(clm_tensor_read_rows(t, t->rows - 1, 1, row, NULL), CLM_OK);
+    return row[0];
+}
+
+/* Baichuan 2 is known by its vocabulary, and has its head normalised. */
+static void test_norm_head(void **state)
+{
+    enum { BAICHUAN2 = 125696 };
+    static const struct {
+        const char *arch;
+        size_t vocab;
+        bool normalised;
+    } cases[] = {{"baichuan", BAICHUAN2, true},
+                 {"baichuan", BAICHUAN2 / 2, false},
+                 {"llama", BAICHUAN2, false}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        clm_model_file *mf = must_open(WITH(.arch = cases[i].arch, .vocab = cases[i].vocab,
+                                            .keys = {F32("*.rope.freq_base", 1e4)}));
+        const float want = cases[i].normalised ? 0.176776695f : 0.5f; /* 1 / sqrt(WIDTH) */
+
+        assert_true(last_of(mf, CLM_W_HEAD) == want);
+        assert_true(last_of(mf, CLM_W_EMBED) == 0.5f);
+        clm_model_file_close(mf);
+    }
+    must_refuse(WITH(.arch = "baichuan", .vocab = BAICHUAN2, .without_tensor = "output.weight",
+                     .keys = {F32("*.rope.freq_base", 1e4)}),
+                "normalised and tied");
 }
 
 static void test_shapes(void **state)
@@ -563,11 +642,18 @@ static void test_many_layers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_position),       cmocka_unit_test(test_vocabulary),
-        cmocka_unit_test(test_bpe_vocabulary), cmocka_unit_test(test_vocabulary_only),
-        cmocka_unit_test(test_head),           cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_features),       cmocka_unit_test(test_harmless),
-        cmocka_unit_test(test_name),           cmocka_unit_test(test_many_layers),
+        cmocka_unit_test(test_position),
+        cmocka_unit_test(test_vocabulary),
+        cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_bpe_vocabulary),
+        cmocka_unit_test(test_vocabulary_only),
+        cmocka_unit_test(test_head),
+        cmocka_unit_test(test_norm_head),
+        cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_features),
+        cmocka_unit_test(test_harmless),
+        cmocka_unit_test(test_name),
+        cmocka_unit_test(test_many_layers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -101,16 +101,21 @@ static void file_end(void)
         abort();
 }
 
-/* All tensors of one layer but q, k, v and down_proj. */
-static void add_common(void)
+/* All tensors of one layer but q, k, v and down_proj, and no embedding. */
+static void add_inner(void)
 {
-    add_floats("model.embed_tokens.weight", VOCAB, WIDTH, 0);
     add_floats("model.norm.weight", 0, WIDTH, 0);
     add_floats("model.layers.0.input_layernorm.weight", 0, WIDTH, 0);
     add_floats("model.layers.0.post_attention_layernorm.weight", 0, WIDTH, 0);
     add_floats("model.layers.0.self_attn.o_proj.weight", WIDTH, WIDTH, 0);
     add_floats("model.layers.0.mlp.gate_proj.weight", FFN, WIDTH, 0);
     add_floats("model.layers.0.mlp.up_proj.weight", FFN, WIDTH, 0);
+}
+
+static void add_common(void)
+{
+    add_floats("model.embed_tokens.weight", VOCAB, WIDTH, 0);
+    add_inner();
 }
 
 static void add_separate(void)
@@ -227,6 +232,8 @@ static void positions(void **state)
         {"BaichuanForCausalLM", "\"max_position_embeddings\":64", false},
         {"BaichuanForCausalLM", "\"max_position_embeddings\":64,\"model_max_length\":64", false},
         {"BaichuanForCausalLM", "\"model_max_length\":64,\"rope_theta\":1e4", false},
+        {"BaichuanForCausalLM", "\"model_max_length\":64,\"rope_parameters\":{\"rope_theta\":1e4}",
+         false},
         {"BaiChuanForCausalLM", "\"model_max_length\":64", false},
         {"BaiChuanForCausalLM", "\"model_max_length\":64,\"alibi\":true", true},
         {"BaichuanForCausalLM", "\"model_max_length\":64,\"alibi\":false", false},
@@ -255,10 +262,43 @@ static void positions(void **state)
     refuse("nothing says how positions enter");
 }
 
-static void refused_configurations(void **state)
-{
 #define WITH(EXTRA)                                                                                \
     "{\"architectures\":[\"LlamaForCausalLM\"],\"max_position_embeddings\":64," EXTRA "," SIZES "}"
+
+/* Beside rope_scaling, or, as transformers has it since version 5, inside rope_parameters. */
+static void rotary_base(void **state)
+{
+#define TIED "\"tie_word_embeddings\":true,"
+    static const struct {
+        const char *text;
+        float base;
+    } cases[] = {
+        {WITH(TIED "\"rope_theta\":5e5"), 5e5f},
+        {WITH(TIED "\"rope_parameters\":{\"rope_theta\":5e5,\"rope_type\":\"default\"}"), 5e5f},
+        {WITH(TIED "\"rope_parameters\":{\"rope_theta\":5e5,\"type\":\"default\"}"), 5e5f},
+        {WITH(TIED "\"rope_parameters\":{\"rope_theta\":5e5}"), 5e5f},
+        {WITH(TIED "\"rope_theta\":1e6,\"rope_parameters\":{\"rope_theta\":5e5}"), 5e5f},
+        {WITH(TIED "\"rope_theta\":1e6,\"rope_parameters\":{\"rope_type\":\"default\"}"), 1e6f},
+        {WITH(TIED "\"rope_parameters\":{\"partial_rotary_factor\":1.0}"), 1e4f},
+        {WITH(TIED "\"rope_parameters\":null,\"rope_scaling\":{\"type\":\"default\"}"), 1e4f},
+    };
+#undef TIED
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        clm_model_file *mf;
+
+        write_text("config.json", cases[i].text);
+        mf = open_sound();
+        if (clm_model_file_hparams(mf)->rope_base != cases[i].base)
+            fail_msg("%s: the base is %g", cases[i].text,
+                     (double)clm_model_file_hparams(mf)->rope_base);
+        clm_model_file_close(mf);
+    }
+}
+
+static void refused_configurations(void **state)
+{
     static const struct {
         const char *text, *says;
     } cases[] = {
@@ -267,6 +307,17 @@ static void refused_configurations(void **state)
         {"{\"model_type\":\"llama\"," SIZES "}", "'max_position_embeddings' is missing"},
         {WITH("\"hidden_act\":\"gelu\""), "activation 'gelu'"},
         {WITH("\"rope_scaling\":{\"type\":\"linear\",\"factor\":2}"), "scaled rotary positions"},
+        {WITH("\"rope_scaling\":{\"factor\":2}"), "scaled rotary positions ('rope_scaling')"},
+        {WITH("\"rope_scaling\":2"), "scaled rotary positions ('rope_scaling')"},
+        {WITH("\"rope_parameters\":{\"rope_theta\":5e5,\"rope_type\":\"llama3\",\"factor\":8}"),
+         "scaled rotary positions ('rope_parameters')"},
+        {WITH("\"rope_parameters\":{\"rope_theta\":5e5,\"factor\":8}"), "scaled rotary positions"},
+        {WITH("\"rope_parameters\":{\"full_attention\":{\"rope_theta\":5e5}}"),
+         "differ by layers ('rope_parameters')"},
+        {WITH("\"rope_parameters\":{\"partial_rotary_factor\":0.5}"), "partial rotation"},
+        {WITH("\"rope_parameters\":{\"rope_theta\":\"x\"}"), "'rope_theta' is a text"},
+        {WITH("\"rope_parameters\":{\"rope_theta\":0}"), "rotary base"},
+        {WITH("\"rope_parameters\":[]"), "scaled rotary positions"},
         {WITH("\"attention_bias\":true"), "bias"},
         {WITH("\"partial_rotary_factor\":0.5"), "partial rotation"},
         {WITH("\"num_key_value_heads\":3"), "3 key/value heads"},
@@ -310,6 +361,8 @@ static void advice_and_ids(void **state)
     assert_true(isnan(a->top_p) && isnan(a->repetition_penalty));
     assert_non_null(strstr(clm_model_file_warning(mf), "'top_p' is no number from"));
     assert_int_equal(clm_model_file_vocab(mf)->eos, 2);
+    assert_int_equal(clm_model_file_vocab(mf)->n_ends, 1);
+    assert_int_equal(clm_model_file_vocab(mf)->ends[0], 7);
     assert_int_equal(clm_model_file_vocab(mf)->user * 10 + clm_model_file_vocab(mf)->assistant, 56);
     assert_false(clm_model_file_vocab(mf)->add_bos);
     assert_string_equal(clm_model_file_vocab(mf)->chat_template, "[INST]");
@@ -324,6 +377,44 @@ static void advice_and_ids(void **state)
     refuse("eos_token_id is 8, outside the vocabulary of 8");
     write_text("generation_config.json", "{\"eos_token_id\":[]}");
     clm_model_file_close(open_sound());
+}
+
+/* config.json with `first` for eos_token_id, and generation_config.json with `second` unless NULL: eos
+ * and the other ids as a decimal number. */
+static void check_ends(const char *first, const char *second, int eos, int others)
+{
+    char text[512];
+    clm_model_file *mf;
+    int got = 0;
+
+    snprintf(text, sizeof text,
+             "{\"architectures\":[\"LlamaForCausalLM\"],\"max_position_embeddings\":64,"
+             "\"tie_word_embeddings\":true,\"eos_token_id\":%s," SIZES "}",
+             first);
+    write_text("config.json", text);
+    snprintf(text, sizeof text, "{\"eos_token_id\":%s}", second != NULL ? second : "null");
+    write_text("generation_config.json", text);
+    mf = open_sound();
+    const clm_vocab *v = clm_model_file_vocab(mf);
+    for (size_t i = 0; i < v->n_ends; i++) got = 10 * got + v->ends[i];
+    if (v->eos != eos || got != others)
+        fail_msg("%s, %s: eos %d, others %d", first, text, v->eos, got);
+    clm_model_file_close(mf);
+}
+
+static void ends_of_answers(void **state)
+{
+    (void)state;
+    check_ends("[2,7]", NULL, 2, 7);
+    check_ends("[2,7,5,1,3]", NULL, 2, 7513);
+    check_ends("[2,7,2,7,5]", NULL, 2, 75);
+    check_ends("[2,99,7]", NULL, 2, 7); /* outside the vocabulary: a warning */
+    check_ends("[2,7]", "2", 2, 0);
+    check_ends("[2,7]", "[5,2]", 5, 2);
+    check_ends("[2,7]", "[]", 2, 7);
+    check_ends("2", "[2,5]", 2, 5);
+    write_text("generation_config.json", "{\"eos_token_id\":[2,8]}");
+    refuse("eos_token_id is 8, outside the vocabulary of 8");
 }
 
 static void index_of_shards(void **state)
@@ -492,6 +583,30 @@ static void gptq(void **state)
     refuse("one number (I32) for each column");
 }
 
+/* An embedding that GPTQ has packed is read, but not with its columns out of order: rows of it are
+ * looked up as they are. */
+static void packed_embedding(void **state)
+{
+    (void)state;
+    for (int act = 0; act < 2; act++) {
+        file_begin();
+        add_inner();
+        add_separate();
+        add_down();
+        file_add("model.embed_tokens.qweight", "I32", WIDTH / 4, VOCAB, 4);
+        file_add("model.embed_tokens.qzeros", "I32", 2, VOCAB / 4, 4);
+        file_add("model.embed_tokens.scales", "F16", 2, VOCAB, 2);
+        uint32_t *groups = file_add("model.embed_tokens.g_idx", "I32", 0, WIDTH, 4);
+        for (uint32_t k = 0; k < WIDTH; k++) groups[k] = act ? k % 2 : k / 16;
+        file_end();
+        write_text("quantize_config.json", "{\"bits\":8,\"group_size\":16}");
+        if (act)
+            refuse("'model.embed_tokens.qweight' is packed by GPTQ with desc_act");
+        else
+            clm_model_file_close(open_sound());
+    }
+}
+
 int main(void)
 {
 #define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, set_up, tear_down)
@@ -499,13 +614,16 @@ int main(void)
         TEST(llama),
         TEST(config_cut_anywhere),
         TEST(positions),
+        TEST(rotary_base),
         TEST(refused_configurations),
         TEST(advice_and_ids),
+        TEST(ends_of_answers),
         TEST(index_of_shards),
         TEST(packed_and_rotary),
         TEST(norm_head),
         TEST(tensors_that_do_not_fit),
         TEST(gptq),
+        TEST(packed_embedding),
     };
     int failed;
 

@@ -106,15 +106,12 @@ static void check_gptq(int bits, bool act)
     static float values[COUNT][K], scale[COUNT][2], min[COUNT][2];
     static int8_t q[COUNT][K];
     uint32_t order[K];
-    size_t at = 0;
     clm_gptq g;
     clm_qtype_split split;
 
     make_layer(&l, bits, 0);
     g = gptq_of(&l, act);
-    for (uint32_t group = 0; group < 2; group++)
-        for (uint32_t k = 0; k < K; k++)
-            if (l.g_idx[k] == group) order[at++] = k;
+    sort_columns(&l, order);
     const clm_tensor t = {.name = "t",
                           .rows = COUNT,
                           .cols = K,
@@ -145,6 +142,70 @@ static void gptq_layers(void **state)
     check_gptq(8, true);
 }
 
+/* Quantised rows that are to be normalised: the split adds up to what is read, also where a row or a
+ * group of it is zero and its scale is large. */
+static void check_normalised(clm_tensor t)
+{
+    static float values[N][K], scale[N][2], min[N][2];
+    static int8_t q[N][K];
+    clm_qtype_split split;
+
+    t.normalised = true;
+    assert_true(clm_tensor_split(&t, &split));
+    assert_int_equal(split.group, GROUP);
+    assert_int_equal(clm_tensor_read_rows(&t, 0, N, values[0], NULL), CLM_OK);
+    clm_tensor_unpack(&t, 0, N, q[0], scale[0], min[0]);
+    for (size_t n = 0; n < N; n++) {
+        double sum = 0.0;
+
+        for (size_t j = 0; j < K; j++) {
+            const size_t k = t.column_order != NULL ? t.column_order[j] : j;
+            const double got = (double)scale[n][j / GROUP] * q[n][j] + (double)min[n][j / GROUP];
+
+            assert_true(fabs(got - (double)values[n][k]) < 1e-6);
+            assert_true(fabsf(scale[n][j / GROUP]) <= 1.0f);
+            sum += got * got;
+        }
+        assert_true(fabs(sum - (n == 0 ? 0.0 : 1.0)) < 1e-6);
+    }
+}
+
+static void normalised_quantised_rows(void **state)
+{
+    static layer l;
+    static uint8_t q8_0[N][K / GROUP][34], q4_1[N][K / GROUP][20];
+    uint32_t order[K];
+    clm_gptq g;
+
+    (void)state;
+    for (int act = 0; act < 2; act++) {
+        make_layer(&l, 4, 0);
+        memset(l.scale[0], 0, sizeof l.scale[0][0]); /* row 0 */
+        l.scale[1][0] = 0;
+        sort_columns(&l, order);
+        g = gptq_of(&l, act);
+        check_normalised((clm_tensor){
+            .name = "t", .rows = N, .cols = K, .gptq = &g, .column_order = act ? order : NULL});
+    }
+    for (size_t n = 0; n < N; n++) {
+        for (size_t b = 0; b < K / GROUP; b++) {
+            const bool zero = n == 0 || (n == 1 && b == 0);
+            const uint16_t one = clm_float_to_half(1.0f), large = clm_float_to_half(60000.0f);
+
+            for (size_t i = 2; i < 34; i++)
+                q8_0[n][b][i] = (uint8_t)(zero ? 0 : 37 * i + 11 * n + b);
+            for (size_t i = 4; i < 20; i++)
+                q4_1[n][b][i] = (uint8_t)(zero ? 0 : 53 * i + 7 * n + b);
+            memcpy(q8_0[n][b], zero ? &large : &one, sizeof one);
+            memcpy(q4_1[n][b], zero ? &large : &one, sizeof one);
+        }
+    }
+    check_normalised((clm_tensor){
+        .name = "t", .rows = N, .cols = K, .type = CLM_QTYPE_Q8_0, .data = q8_0[0][0]});
+    check_normalised((clm_tensor){
+        .name = "t", .rows = N, .cols = K, .type = CLM_QTYPE_Q4_1, .data = q4_1[0][0]});
+}
+
 static void type_names(void **state)
 {
     char name[CLM_TENSOR_TYPE_ROOM];
@@ -165,7 +226,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_in_order), cmocka_unit_test(rows_that_do_not_exist),
         cmocka_unit_test(rotary_pairs),  cmocka_unit_test(normalised_rows),
-        cmocka_unit_test(gptq_layers),   cmocka_unit_test(type_names),
+        cmocka_unit_test(gptq_layers),   cmocka_unit_test(normalised_quantised_rows),
+        cmocka_unit_test(type_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

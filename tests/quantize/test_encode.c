@@ -396,14 +396,6 @@ static void not_finite_is_found(void **state)
     assert_int_equal(clm_find_not_finite(x, 0), 0);
 }
 
-static void only_some_types(void **state)
-{
-    (void)state;
-    for (size_t t = 0; t < N_TYPES; t++) assert_true(clm_encode_supported(types[t]));
-    assert_false(clm_encode_supported(CLM_QTYPE_Q4_K));
-    assert_false(clm_encode_supported(CLM_QTYPE_BF16));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -415,7 +407,6 @@ int main(void)
         cmocka_unit_test(tiny_and_huge),
         cmocka_unit_test(blocks_do_not_depend_on_neighbours),
         cmocka_unit_test(not_finite_is_found),
-        cmocka_unit_test(only_some_types),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

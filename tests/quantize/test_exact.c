@@ -49,6 +49,8 @@ static void other_types_and_orders_do_not(void **state)
     assert_false(possible(4, 16, true, CLM_QTYPE_Q4_0));
     assert_false(clm_exact_possible(
         &(clm_tensor){.rows = N, .cols = K, .gptq = &g, .column_order = order}, CLM_QTYPE_Q8_0));
+    assert_false(clm_exact_possible(
+        &(clm_tensor){.rows = N, .cols = K, .gptq = &g, .normalised = true}, CLM_QTYPE_Q8_0));
     assert_false(clm_exact_possible(&(clm_tensor){.rows = N, .cols = K, .type = CLM_QTYPE_Q8_0},
                                     CLM_QTYPE_Q8_0));
 }

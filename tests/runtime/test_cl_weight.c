@@ -30,7 +30,7 @@ static void expect(const clm_stack *stack, const clm_tile_size *size, uint8_t *q
     size_t at = 0;
 
     for (size_t i = 0; i < stack->n; i++) {
-        const size_t tiles = (stack->parts[i]->rows + 15) / 16;
+        const size_t tiles = clm_weight_tiles(stack->parts[i]->rows);
 
         for (size_t tile = 0; tile < tiles; tile++) {
             const size_t to = stack->tiled ? tile * stack->n + i : at++;
@@ -47,7 +47,7 @@ static void check(clm_device *dev, const clm_stack *stack, bool in_place)
 {
     const clm_weight_layout layout = clm_stack_layout(stack);
     const clm_tile_size size = clm_repack_tile(&layout);
-    const size_t n = clm_repack_tiles_count(&layout);
+    const size_t n = clm_weight_tiles(layout.rows);
     uint8_t *q = malloc(n * size.q_bytes);
     uint16_t *scale = malloc((n * size.scales + 1) * 2), *min = malloc((n * size.mins + 1) * 2);
     clm_weight *w;
