@@ -243,7 +243,8 @@ const clm_command clm_cmd_chat = {
     .name = "chat",
     .synopsis = "[--config FILE.yaml] [-m MODEL] [-p TEXT]",
     .summary = "have a conversation; with -p, or standard input not a terminal, give one answer",
-    .groups = CLM_FLAGS_CONFIG | CLM_FLAGS_MODEL | CLM_FLAGS_WEIGHTS | CLM_FLAGS_DEVICE | CLM_FLAGS_CONTEXT |
-              CLM_FLAGS_PROMPT | CLM_FLAGS_CHAT | CLM_FLAGS_SAMPLING | CLM_FLAGS_TUNING,
+    .groups = CLM_FLAGS_CONFIG | CLM_FLAGS_MODEL | CLM_FLAGS_WEIGHTS | CLM_FLAGS_DEVICE |
+              CLM_FLAGS_CONTEXT | CLM_FLAGS_PROMPT | CLM_FLAGS_CHAT | CLM_FLAGS_SAMPLING |
+              CLM_FLAGS_TUNING,
     .run = run,
 };

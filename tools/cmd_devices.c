@@ -118,7 +118,8 @@ static clm_status run(const clm_args *args, clm_err *err)
 
     if (st != CLM_OK) return st;
     select = clm_config_settings(config)->devices[0].select;
-    st = print_devices(strcmp(select, "ref") == 0 ? "auto" : select, clm_args_has(args, "json"), err);
+    st = print_devices(strcmp(select, "ref") == 0 ? "auto" : select, clm_args_has(args, "json"),
+                       err);
     clm_config_destroy(config);
     return st;
 }

@@ -117,7 +117,8 @@ const clm_command clm_cmd_eval_logits = {
     .summary = "write the logits of a sequence of token ids to a file",
     .details = "Exact unless told otherwise: float activations, f32 cache. -b sets how many tokens "
                "are processed at once.",
-    .groups = CLM_FLAGS_CONFIG | CLM_FLAGS_MODEL | CLM_FLAGS_WEIGHTS | CLM_FLAGS_DEVICE | CLM_FLAGS_CONTEXT,
+    .groups = CLM_FLAGS_CONFIG | CLM_FLAGS_MODEL | CLM_FLAGS_WEIGHTS | CLM_FLAGS_DEVICE |
+              CLM_FLAGS_CONTEXT,
     .flags = flags,
     .presets = presets,
     .run = run_logits,

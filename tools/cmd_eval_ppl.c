@@ -103,8 +103,8 @@ const clm_command clm_cmd_eval_ppl = {
         "nll is the mean of -log p over the counted tokens, perplexity its exponential, +- the "
         "standard error.\n"
         "Exact unless told otherwise: float activations, f32 cache.",
-    .groups = CLM_FLAGS_CONFIG | CLM_FLAGS_MODEL | CLM_FLAGS_WEIGHTS | CLM_FLAGS_DEVICE | CLM_FLAGS_CONTEXT |
-              CLM_FLAGS_PROMPT | CLM_FLAGS_JSON,
+    .groups = CLM_FLAGS_CONFIG | CLM_FLAGS_MODEL | CLM_FLAGS_WEIGHTS | CLM_FLAGS_DEVICE |
+              CLM_FLAGS_CONTEXT | CLM_FLAGS_PROMPT | CLM_FLAGS_JSON,
     .flags = flags,
     .presets = presets,
     .run = run,

@@ -48,7 +48,7 @@ const clm_command clm_cmd_generate = {
     .name = "generate",
     .synopsis = "-m MODEL -p TEXT [-n N] [--temp 0]",
     .summary = "continue a text, without a template",
-    .groups = CLM_FLAGS_CONFIG | CLM_FLAGS_MODEL | CLM_FLAGS_WEIGHTS | CLM_FLAGS_DEVICE | CLM_FLAGS_CONTEXT |
-              CLM_FLAGS_PROMPT | CLM_FLAGS_SAMPLING | CLM_FLAGS_TUNING,
+    .groups = CLM_FLAGS_CONFIG | CLM_FLAGS_MODEL | CLM_FLAGS_WEIGHTS | CLM_FLAGS_DEVICE |
+              CLM_FLAGS_CONTEXT | CLM_FLAGS_PROMPT | CLM_FLAGS_SAMPLING | CLM_FLAGS_TUNING,
     .run = run,
 };

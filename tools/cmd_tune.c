@@ -158,7 +158,8 @@ const clm_command clm_cmd_tune = {
         "where it was. What is found is used from the next start on: `clm tune show` prints it,\n"
         "`clm tune diff default FOLDER --time` times it again beside the built-in values. Other\n"
         "busy programs make the choice worthless.",
-    .groups = CLM_FLAGS_CONFIG | CLM_FLAGS_MODEL | CLM_FLAGS_WEIGHTS | CLM_FLAGS_DEVICE | CLM_FLAGS_CONTEXT,
+    .groups = CLM_FLAGS_CONFIG | CLM_FLAGS_MODEL | CLM_FLAGS_WEIGHTS | CLM_FLAGS_DEVICE |
+              CLM_FLAGS_CONTEXT,
     .flags = flags,
     .run = run,
 };
