@@ -72,7 +72,7 @@ static bool shape_legal(const clm_shape *shape)
     if (v[CLM_GEMM_T] < 1 || v[CLM_GEMM_T] > MAX_PANEL || v[CLM_GEMM_HAS_MIN] < CLM_MIN_NONE ||
         v[CLM_GEMM_HAS_MIN] > CLM_MIN_STEPS || v[CLM_GEMM_GROUP] < 0)
         return false;
-    if (w.format == CLM_FORMAT_Q4 && w.group == 16) return false;
+    if (!clm_weight_for_all(&w)) return false;
     return clm_weight_quantised(w.format) && clm_weight_legal(&w);
 }
 

@@ -55,7 +55,7 @@ static bool shape_legal(const clm_shape *shape)
     if (v[CLM_GEMM_AMX_HAS_MIN] < CLM_MIN_NONE || v[CLM_GEMM_AMX_HAS_MIN] > CLM_MIN_STEPS ||
         v[CLM_GEMM_AMX_GROUP] < 0)
         return false;
-    if (w.format == CLM_FORMAT_Q4 && w.group == 16) return false;
+    if (!clm_weight_for_all(&w)) return false;
     return clm_weight_quantised(w.format) && clm_weight_legal(&w);
 }
 

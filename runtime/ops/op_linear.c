@@ -72,7 +72,7 @@ static bool shape_legal(const clm_shape *shape)
     if (v[CLM_LINEAR_NORM] && (v[CLM_LINEAR_N_PART] < 1 || v[CLM_LINEAR_N_PART] > SIZE_LIMIT))
         return false;
     if (v[CLM_LINEAR_ACT] && !clm_weight_quantised(w.format)) return false;
-    if (w.format == CLM_FORMAT_Q4 && w.group == 16) return false;
+    if (!clm_weight_for_all(&w)) return false;
     if (v[CLM_LINEAR_EPILOGUE] == CLM_LINEAR_STORE) return v[CLM_LINEAR_OUT_ACT] == 0;
     if (v[CLM_LINEAR_EPILOGUE] == CLM_LINEAR_SWIGLU)
         return v[CLM_LINEAR_N] % (v[CLM_LINEAR_OUT_ACT] ? 64 : 32) == 0 &&
