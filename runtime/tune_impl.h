@@ -1,6 +1,6 @@
-/* runtime/tune_impl.h: what tune.c and tune_compare.c share.
+/* runtime/tune_impl.h: how a worker process is started, for tune.c, tune_compare.c and doctor_device.c.
  *
- * Layer    runtime; for these two.
+ * Layer    runtime; for these.
  */
 #ifndef CLM_RUNTIME_TUNE_IMPL_H
 #define CLM_RUNTIME_TUNE_IMPL_H

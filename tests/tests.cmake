@@ -39,6 +39,8 @@ clm_tests(cli unit clm_args)
 add_test(NAME cli COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_clm.py)
 set_tests_properties(cli PROPERTIES LABELS e2e TIMEOUT 1200
     ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>;CLM_GOLDEN=${CLM_GOLDEN}")
+add_test(NAME doctor COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_doctor.py)
+set_tests_properties(doctor PROPERTIES LABELS e2e TIMEOUT 1200 ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>")
 add_test(NAME cli_bad_files COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_bad_files.py)
 set_tests_properties(cli_bad_files PROPERTIES LABELS e2e TIMEOUT 1200
     ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>;CLM_GOLDEN=${CLM_GOLDEN}")

@@ -10,6 +10,7 @@
 extern const clm_command clm_cmd_chat;
 extern const clm_command clm_cmd_generate;
 extern const clm_command clm_cmd_devices;
+extern const clm_command clm_cmd_doctor;
 extern const clm_command clm_cmd_inspect;
 extern const clm_command clm_cmd_quantize;
 extern const clm_command clm_cmd_tokenize;
