@@ -2,6 +2,7 @@
  * is doctor_device.c's. */
 #include "runtime/doctor.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,6 +97,16 @@ static clm_status check_devices(clm__doctor *d, const clm_device_info *list, siz
 
 /* ---- The model ------------------------------------------------------------------------------- */
 
+/* Bytes of the weights on the device; about, where the key `weights` has them converted. */
+static double weight_bytes(const clm_model_report *r, clm_weights mode)
+{
+    static const double bits[] = {
+        [CLM_WEIGHTS_F16] = 16.0, [CLM_WEIGHTS_INT8] = 8.5, [CLM_WEIGHTS_INT4] = 4.7};
+    const double now = (double)r->device_weight_bytes;
+
+    return mode == CLM_WEIGHTS_KEEP ? now : fmin(now, bits[mode] / 8.0 * (double)r->n_params);
+}
+
 /* Whether it fits the device, roughly: drivers keep some of the memory for themselves. */
 static void check_model(clm__doctor *d, const clm_device_info *device)
 {
@@ -109,7 +120,7 @@ static void check_model(clm__doctor *d, const clm_device_info *device)
         clm__doctor_say(d, CLM_FINDING_FAILURE, st, NULL, "%s", err.text);
         return;
     }
-    need = 1e-9 * (double)(r->device_weight_bytes + r->device_kv_bytes);
+    need = 1e-9 * (weight_bytes(r, d->s->weights) + (double)r->device_kv_bytes);
     have = device != NULL ? 1e-9 * (double)device->caps.global_mem : 0.0;
     if (!r->has_weights)
         clm__doctor_say(d, CLM_FINDING_FAILURE, CLM_E_MODEL, NULL,
