@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 clm_status clm_map_open(const char *path, clm_map *out, clm_err *err)
@@ -290,6 +291,27 @@ clm_status clm_dir_find(const char *path, const char *ending, size_t *count, cha
     }
     closedir(dir);
     return st;
+}
+
+void clm_file_touch(const char *path)
+{
+    (void)utimensat(AT_FDCWD, path, NULL, 0);
+}
+
+void clm_dir_prune(const char *path, unsigned days)
+{
+    const time_t oldest = time(NULL) - (time_t)days * 24 * 60 * 60;
+    DIR *dir = opendir(path);
+
+    if (dir == NULL) return;
+    for (const struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+        struct stat info;
+
+        if (fstatat(dirfd(dir), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISREG(info.st_mode) && info.st_mtime < oldest)
+            (void)unlinkat(dirfd(dir), entry->d_name, 0);
+    }
+    closedir(dir);
 }
 
 clm_status clm_dir_create(const char *path, clm_err *err)

@@ -62,6 +62,11 @@ clm_status clm_file_remove(const char *path, clm_err *err);
 clm_status clm_dir_find(const char *path, const char *ending, size_t *count, char **name,
                         clm_err *err);
 
+/* Sets a file's time of modification to now; removes the regular files of folder `path` that were not
+ * modified for `days`. What cannot be done is left as it is: for caches. */
+void clm_file_touch(const char *path);
+void clm_dir_prune(const char *path, unsigned days);
+
 /* Creates `path` and its missing parents with mode 0700. */
 clm_status clm_dir_create(const char *path, clm_err *err);
 

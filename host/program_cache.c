@@ -21,7 +21,8 @@ typedef struct entry_header {
     uint64_t warm; /* 0 or 1 */
 } entry_header;
 
-enum { MAX_BINARY = 256 << 20 };
+/* Entries that no start has used for so long are of another version, driver or model. */
+enum { MAX_BINARY = 256 << 20, MAX_DAYS = 60 };
 
 static char *entry_path(const char *key)
 {
@@ -73,6 +74,7 @@ unsigned char *clm__program_cache_load(const char *key, size_t *size, bool *warm
         *size = total - sizeof header;
         *warm = header.warm != 0;
         memmove(data, data + sizeof header, *size);
+        clm_file_touch(path);
         goto out;
     }
     clm_log(obs, CLM_LOG_INFO, "kernel cache: %s is damaged, it will be made anew", path);
@@ -106,6 +108,7 @@ void clm__program_cache_store(const char *key, const unsigned char *binary, size
     if (clm_dir_create(dir, &err) != CLM_OK ||
         clm_file_replace(path, data, sizeof header + size, &err) != CLM_OK)
         clm_log(obs, CLM_LOG_DEBUG, "kernel cache: %s", err.text);
+    clm_dir_prune(dir, MAX_DAYS);
 out:
     free(data);
     free(path);

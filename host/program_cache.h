@@ -2,7 +2,7 @@
  *
  * Layer    host. One file per key in $XDG_CACHE_HOME/clm/kernels: a header (magic, key, hash of the content,
  * length, whether its kernels have run) and the driver's binary. Reading trusts nothing: what is not whole is
- * deleted.
+ * deleted, and so is what was not used for 60 days when something new is stored.
  */
 #ifndef CLM_HOST_PROGRAM_CACHE_H
 #define CLM_HOST_PROGRAM_CACHE_H

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include "host/file.h"
@@ -142,6 +144,42 @@ static void cached_body(clm_device *dev, void *user)
     assert_int_equal(clm_program_create(dev, "add", other, 2, &prog, NULL), CLM_OK);
     assert_true(clm_program_cached(prog));
     clm_program_destroy(prog);
+    drop_cache(cache);
+}
+
+static void set_age(const char *path, int days)
+{
+    const struct timeval then = {time(NULL) - (time_t)days * 24 * 60 * 60, 0};
+    const struct timeval times[2] = {then, then};
+
+    assert_int_equal(utimes(path, times), 0);
+}
+
+/* What is used stays, however old; what is not goes when something new comes. */
+static void old_body(clm_device *dev, void *user)
+{
+    const clm_define other[2] = {{"VW", 4}, {"WG", 32}};
+    char *cache = new_cache(), *entry;
+    clm_program *prog = NULL;
+
+    (void)user;
+    clm_device_keep_programs(dev, true);
+    build_and_run(dev, false);
+    entry = only_entry();
+    assert_non_null(entry);
+    set_age(entry, 100);
+    build_and_run(dev, true); /* used: it is young again */
+    clm_dir_prune(cache, 0);  /* of folders only files are removed */
+    assert_int_equal(clm_program_create(dev, "add", other, 2, &prog, NULL), CLM_OK);
+    clm_program_destroy(prog);
+    build_and_run(dev, true);
+    set_age(entry, 100);
+    clm_program_create(dev, "add", other, 2, &prog, NULL);
+    assert_true(clm_program_cached(prog));
+    clm_program_set_warm(prog); /* stored again */
+    clm_program_destroy(prog);
+    assert_false(clm_file_exists(entry));
+    free(entry);
     drop_cache(cache);
 }
 
@@ -338,6 +376,12 @@ static void test_damaged(void **state)
     clm_op_test_devices(damaged_body, NULL);
 }
 
+static void test_old(void **state)
+{
+    (void)state;
+    clm_op_test_devices(old_body, NULL);
+}
+
 static void test_unwritable(void **state)
 {
     (void)state;
@@ -368,9 +412,9 @@ static void test_source(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_source),  cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_cached),  cmocka_unit_test(test_unwritable),
-        cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_source),     cmocka_unit_test(test_old),
+        cmocka_unit_test(test_refused),    cmocka_unit_test(test_cached),
+        cmocka_unit_test(test_unwritable), cmocka_unit_test(test_damaged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
