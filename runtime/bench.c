@@ -73,7 +73,7 @@ static clm_status open_model(const clm_settings *s, const clm_bench_model *model
         if (s->model[0] == '\0')
             return clm_fail(err, CLM_E_USAGE,
                             "no model: give one with -m FILE or --synthetic NAME");
-        return clm__weights_open(s, obs, out, err);
+        return clm__weights_open(s, NULL, obs, out, err);
     }
     hp = clm_synthetic_find(model->synthetic);
     if (hp == NULL)

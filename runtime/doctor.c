@@ -10,20 +10,30 @@
 
 #include "host/driver_check.h"
 #include "host/file.h"
+#include "host/utf8.h"
 #include "runtime/doctor_impl.h"
+#include "runtime/engine.h"
 
 void clm__doctor_say(clm__doctor *d, clm_finding_level level, clm_status st, const char *advice,
                      const char *format, ...)
 {
     clm_finding f = {.section = d->section, .level = level};
+    char text[2048];
     va_list args;
 
     va_start(args, format);
-    vsnprintf(f.text, sizeof f.text, format, args);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    /* Paths, drivers' texts and the environment are in them. */
+    clm_utf8_clean(f.text, sizeof f.text, text, sizeof text);
     snprintf(f.advice, sizeof f.advice, "%s", advice != NULL ? advice : "");
     if (level == CLM_FINDING_FAILURE && d->n_failures++ == 0) d->first = st;
     d->o->found(d->o->user, &f);
+}
+
+bool clm__doctor_stopped(const clm__doctor *d)
+{
+    return d->o->stop != NULL && *d->o->stop;
 }
 
 static void enter(clm__doctor *d, const char *section)
@@ -33,18 +43,28 @@ static void enter(clm__doctor *d, const char *section)
 
 /* ---- Drivers --------------------------------------------------------------------------------- */
 
-/* clm_driver_finding_fn: clm runs as long as one driver works. */
+/* clm_driver_listener's: clm runs as long as one driver works. */
 static void say_driver(void *user, const char *text, const char *advice)
 {
     clm__doctor_say(user, advice != NULL ? CLM_FINDING_WARNING : CLM_FINDING_OK, CLM_OK, advice,
                     "%s", text);
 }
 
-static void check_drivers(clm__doctor *d)
+/* False: this process had better not look at devices. */
+static bool check_drivers(clm__doctor *d)
 {
+    static char *const lister[] = {(char *)"/proc/self/exe", (char *)"devices", NULL};
+    const clm_driver_listener l = {say_driver, d, d->o->stop};
+    bool safe;
+
     enter(d, "OpenCL");
-    clm_drivers_check(say_driver, d);
-    clm_device_nodes_check(say_driver, d);
+    safe = clm_drivers_check(&l, lister);
+    clm_device_nodes_check(&l);
+    if (!safe && !clm__doctor_stopped(d))
+        clm__doctor_say(d, CLM_FINDING_FAILURE, CLM_E_CL,
+                        "take the driver named above out of its folder until it is repaired",
+                        "looking for devices takes programs down, or does not come back");
+    return safe;
 }
 
 /* ---- Devices --------------------------------------------------------------------------------- */
@@ -97,14 +117,26 @@ static clm_status check_devices(clm__doctor *d, const clm_device_info *list, siz
 
 /* ---- The model ------------------------------------------------------------------------------- */
 
-/* Bytes of the weights on the device; about, where the key `weights` has them converted. */
-static double weight_bytes(const clm_model_report *r, clm_weights mode)
+/* GB of the weights on the device; about, where the key `weights` has them converted. Fewer bits stay. */
+static double weights_need(const clm_model_report *r, clm_weights mode)
 {
     static const double bits[] = {
         [CLM_WEIGHTS_F16] = 16.0, [CLM_WEIGHTS_INT8] = 8.5, [CLM_WEIGHTS_INT4] = 4.7};
-    const double now = (double)r->device_weight_bytes;
+    const double now = 1e-9 * (double)r->device_weight_bytes;
+    double converted;
 
-    return mode == CLM_WEIGHTS_KEEP ? now : fmin(now, bits[mode] / 8.0 * (double)r->n_params);
+    if (mode == CLM_WEIGHTS_KEEP) return now;
+    converted = 1e-9 * bits[mode] / 8.0 * (double)r->n_params;
+    return mode == CLM_WEIGHTS_F16 ? converted : fmin(now, converted);
+}
+
+/* GB of keys and values, and scales of int8 ones. */
+static double cache_need(const clm_model_report *r, clm_kv_type type, size_t ctx)
+{
+    const double bytes = type == CLM_KV_F32 ? 4.0 : type == CLM_KV_F16 ? 2.0 : 1.0;
+    const double head = bytes * (double)r->head_dim + (type == CLM_KV_INT8 ? 2.0 : 0.0);
+
+    return 1e-9 * 2.0 * head * (double)r->n_layers * (double)r->n_kv_heads * (double)ctx;
 }
 
 /* Whether it fits the device, roughly: drivers keep some of the memory for themselves. */
@@ -113,6 +145,7 @@ static void check_model(clm__doctor *d, const clm_device_info *device)
     clm_model_report *r = NULL;
     clm_err err;
     double need, have;
+    size_t ctx;
     const clm_status st = clm_model_report_create(d->s->model, &r, &err);
 
     enter(d, "Model");
@@ -120,22 +153,25 @@ static void check_model(clm__doctor *d, const clm_device_info *device)
         clm__doctor_say(d, CLM_FINDING_FAILURE, st, NULL, "%s", err.text);
         return;
     }
-    need = 1e-9 * (weight_bytes(r, d->s->weights) + (double)r->device_kv_bytes);
+    ctx = clm__engine_ctx(r->ctx_train, d->s);
+    need = weights_need(r, d->s->weights) + cache_need(r, d->s->kv_cache_type, ctx);
     have = device != NULL ? 1e-9 * (double)device->caps.global_mem : 0.0;
     if (!r->has_weights)
         clm__doctor_say(d, CLM_FINDING_FAILURE, CLM_E_MODEL, NULL,
                         "%s: holds a vocabulary only, no weights", r->path);
     else if (device == NULL)
-        clm__doctor_say(d, CLM_FINDING_OK, CLM_OK, NULL, "%s needs %.2f GB", r->path, need);
+        clm__doctor_say(d, CLM_FINDING_OK, CLM_OK, NULL, "%s needs %.2f GB with %zu tokens",
+                        r->path, need, ctx);
     else if (need > have)
         clm__doctor_say(d, CLM_FINDING_FAILURE, CLM_E_DEVMEM,
-                        "take fewer bits (`weights: int4`), a smaller ctx_size or another device",
-                        "%s needs %.2f GB with %zu tokens, and %s has %.2f", r->path, need,
-                        r->device_ctx, device->caps.name, have);
+                        "fewer bits (--weights int4, --kv-cache-type int8), a smaller context (-c) "
+                        "or another device",
+                        "%s needs %.2f GB with %zu tokens, and %s has %.2f", r->path, need, ctx,
+                        device->caps.name, have);
     else
         clm__doctor_say(d, CLM_FINDING_OK, CLM_OK, NULL,
-                        "%s needs %.2f GB with %zu tokens; %s has %.2f", r->path, need,
-                        r->device_ctx, device->caps.name, have);
+                        "%s needs %.2f GB with %zu tokens; %s has %.2f", r->path, need, ctx,
+                        device->caps.name, have);
     clm_model_report_destroy(r);
 }
 
@@ -183,18 +219,19 @@ clm_status clm_doctor_run(const clm_settings *s, const clm_doctor_options *o,
     size_t n = 0, chosen = 0;
     clm_status st;
 
-    check_drivers(&d);
-    st = clm_device_list(&list, &n, err);
+    st = check_drivers(&d) ? clm_device_list(&list, &n, err) : CLM_OK;
     if (st == CLM_E_NODEVICE)
         clm__doctor_say(&d, CLM_FINDING_FAILURE, st, NULL, "%s", err->text);
     else if (st != CLM_OK)
         return st;
-    else
+    else if (n > 0)
         check_choice(&d, list, n, &chosen);
     st = check_devices(&d, list, n, chosen, err);
     if (st == CLM_OK && s->model[0] != '\0') check_model(&d, chosen < n ? &list[chosen] : NULL);
     if (st == CLM_OK) check_folders(&d);
     free(list);
+    if (st == CLM_OK && clm__doctor_stopped(&d))
+        st = clm_fail(err, CLM_E_INTERRUPTED, "interrupted");
     if (st != CLM_OK || d.n_failures == 0) return st;
     return clm_fail(err, d.first, "%zu failure%s, see above", d.n_failures,
                     d.n_failures == 1 ? "" : "s");

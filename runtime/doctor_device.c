@@ -13,11 +13,12 @@
 /* Seconds: to open and measure a device, to build one kernel, to run it, and for one kernel in all. */
 #define OPEN_LIMIT  120.0
 #define BUILD_LIMIT 120.0
-#define RUN_LIMIT   30.0
+#define RUN_LIMIT   120.0 /* drivers finish kernels when they first run */
 #define TIME_LIMIT  300.0
 
-/* Programs of an operator that are tried unless all are asked for. */
-enum { FEW = 2 };
+/* Programs of an operator that are tried unless all are asked for; hangs and crashes in a row after which the
+ * device is given up. */
+enum { FEW = 2, TOO_MANY = 3 };
 
 /* One launch that is compared with its reference. */
 typedef struct check {
@@ -40,8 +41,12 @@ static bool measure(clm__doctor *d, clm_worker *w)
     clm_device_limits l;
     clm_status st;
     clm_err err = {""};
+    clm_worker_end end;
 
-    switch (clm_worker_limits(w, OPEN_LIMIT, &l, &st, &err)) {
+    clm_progress(d->obs, "measuring the device", 0, 1);
+    end = clm_worker_limits(w, OPEN_LIMIT, &l, &st, &err);
+    clm_progress(d->obs, "measuring the device", 1, 1);
+    switch (end) {
     case CLM_WORKER_DIED:
         clm__doctor_say(d, CLM_FINDING_FAILURE, CLM_E_CL, update,
                         "its driver takes the program down when the device is used");
@@ -79,6 +84,7 @@ static void say_features(clm__doctor *d, const clm_caps *caps)
 
 static void say_tuned(clm__doctor *d, const clm_device_info *info)
 {
+    const bool at_start = d->s->tuning_mode == CLM_TUNING_AUTO;
     char advice[64];
     bool known = false;
 
@@ -87,8 +93,8 @@ static void say_tuned(clm__doctor *d, const clm_device_info *info)
     if (known)
         clm__doctor_say(d, CLM_FINDING_OK, CLM_OK, NULL, "its kernels are tuned");
     else
-        clm__doctor_say(d, CLM_FINDING_NOTE, CLM_OK, advice,
-                        "its kernels are not tuned yet (the first start of a large model does it)");
+        clm__doctor_say(d, CLM_FINDING_NOTE, CLM_OK, advice, "its kernels are not tuned yet%s",
+                        at_start ? " (the first start of a large model does it)" : "");
 }
 
 /* ---- Kernels --------------------------------------------------------------------------------- */
@@ -147,6 +153,9 @@ static const char *advice_for(clm_tune_reason reason)
     case CLM_TUNE_BUILD:
         return "the driver's compiler refuses it: update the driver, or try `kernels: plain` "
                "(--kernels plain)";
+    case CLM_TUNE_HANG:
+        return "if other programs kept the machine busy, look again; else update the driver, or "
+               "choose another device (--device)";
     default:
         return "update the driver, or choose another device (--device)";
     }
@@ -187,31 +196,47 @@ static clm_status run_check(clm__doctor *d, clm_worker *w, const check *c, clm_t
     return CLM_OK;
 }
 
+/* How the checks of a device went. */
+typedef struct tally {
+    size_t n_done, n_ops, n_wrong;
+    size_t n_fatal; /* hangs and crashes, the last ones in a row */
+    clm_tune_reason first;
+} tally;
+
+static void count(tally *t, bool new_op, clm_tune_reason reason)
+{
+    const bool fatal = reason == CLM_TUNE_HANG || reason == CLM_TUNE_CRASH;
+
+    t->n_done++;
+    t->n_ops += new_op;
+    t->n_wrong += reason != CLM_TUNE_OK;
+    t->n_fatal = fatal ? t->n_fatal + 1 : 0;
+    if (t->first == CLM_TUNE_OK) t->first = reason;
+}
+
 static clm_status check_kernels(clm__doctor *d, clm_worker *w, const clm_caps *caps, clm_err *err)
 {
     const double start = clm_clock_seconds();
     check_list l = {0};
-    size_t n_wrong = 0, n_ops = 0;
-    clm_tune_reason first = CLM_TUNE_OK;
+    tally t = {.first = CLM_TUNE_OK};
     clm_status st = list_checks(d, caps, &l, err);
 
-    for (size_t i = 0; i < l.n && st == CLM_OK; i++) {
+    for (size_t i = 0; i < l.n && st == CLM_OK && t.n_fatal < TOO_MANY; i++) {
         clm_tune_reason reason;
 
         clm_progress(d->obs, "checking kernels", i, l.n);
         st = run_check(d, w, &l.checks[i], &reason, err);
-        n_wrong += reason != CLM_TUNE_OK;
-        if (first == CLM_TUNE_OK) first = reason;
-        n_ops += i == 0 || l.checks[i].op != l.checks[i - 1].op;
+        count(&t, i == 0 || l.checks[i].op != l.checks[i - 1].op, reason);
     }
-    clm_progress(d->obs, "checking kernels", l.n, l.n);
-    if (st == CLM_OK && n_wrong == 0)
+    if (st == CLM_OK) clm_progress(d->obs, "checking kernels", l.n, l.n);
+    if (st == CLM_OK && t.n_wrong == 0)
         clm__doctor_say(d, CLM_FINDING_OK, CLM_OK, NULL,
                         "%zu kernels of %zu operators give what the reference gives (%.0f s)", l.n,
-                        n_ops, clm_clock_seconds() - start);
+                        t.n_ops, clm_clock_seconds() - start);
     else if (st == CLM_OK)
-        clm__doctor_say(d, CLM_FINDING_FAILURE, CLM_E_SELFTEST, advice_for(first),
-                        "%zu of %zu kernels do not work", n_wrong, l.n);
+        clm__doctor_say(d, CLM_FINDING_FAILURE, CLM_E_SELFTEST, advice_for(t.first),
+                        "%zu of %zu kernels do not work%s", t.n_wrong, t.n_done,
+                        t.n_done < l.n ? "; the others were not tried" : "");
     free(l.checks);
     return st;
 }
@@ -227,7 +252,6 @@ clm_status clm__doctor_device(clm__doctor *d, const clm_device_info *info, clm_e
     clm__tune_command_make(info->index, NULL, NULL, &command);
     st = clm_worker_create((char *const *)command.argv, d->o->stop, &w, err);
     if (st != CLM_OK) return st;
-    clm_progress(d->obs, "measuring the device", 0, 1);
     if (measure(d, w)) {
         /* What is legal depends on what probes find, so it is opened here too. */
         if (clm_device_open(info, d->obs, &dev, &why) != CLM_OK) {
@@ -238,7 +262,7 @@ clm_status clm__doctor_device(clm__doctor *d, const clm_device_info *info, clm_e
             if (st == CLM_OK) say_tuned(d, info);
         }
     }
-    if (st == CLM_OK && d->o->stop != NULL && *d->o->stop)
+    if (st == CLM_OK && clm__doctor_stopped(d))
         st = clm_fail(err, CLM_E_INTERRUPTED, "interrupted");
     clm_device_close(dev);
     clm_worker_destroy(w);

@@ -24,6 +24,9 @@ __attribute__((format(printf, 5, 6)))
 void clm__doctor_say(clm__doctor *d, clm_finding_level level, clm_status st, const char *advice,
                      const char *format, ...);
 
+/* Whether Ctrl+C was pressed. */
+bool clm__doctor_stopped(const clm__doctor *d);
+
 /* Everything about one device. CLM_E_INTERRUPTED, CLM_E_NOMEM, or CLM_OK whatever was found. */
 clm_status clm__doctor_device(clm__doctor *d, const clm_device_info *info, clm_err *err);
 

@@ -45,17 +45,21 @@ static clm_status create_backend(clm_engine *e, const clm_settings *s, const clm
     return clm_backend_cl_create(&options, obs, &e->backend, err);
 }
 
-/* Context of the engine: what is asked for, at most what the model was trained with. */
+size_t clm__engine_ctx(size_t trained, const clm_settings *s)
+{
+    if (s->ctx_size > 0) return s->ctx_size;
+    return trained > 0 && trained < DEFAULT_CTX ? trained : DEFAULT_CTX;
+}
+
 static size_t choose_ctx(const clm_hparams *hp, const clm_settings *s, const clm_observer *obs)
 {
-    size_t trained = hp->ctx_train > 0 ? hp->ctx_train : DEFAULT_CTX;
+    const size_t trained = hp->ctx_train > 0 ? hp->ctx_train : DEFAULT_CTX;
 
-    if (s->ctx_size == 0) return trained < DEFAULT_CTX ? trained : DEFAULT_CTX;
     if (s->ctx_size > trained)
         clm_log(obs, CLM_LOG_WARN,
                 "ctx_size %u is more than the %zu tokens the model was trained with", s->ctx_size,
                 trained);
-    return s->ctx_size;
+    return clm__engine_ctx(hp->ctx_train, s);
 }
 
 clm_status clm_engine_create(const clm_settings *s, const clm_observer *obs, clm_engine **out,
@@ -68,7 +72,7 @@ clm_status clm_engine_create(const clm_settings *s, const clm_observer *obs, clm
     if (st == CLM_OK && s->model[0] == '\0')
         st = clm_fail(err, CLM_E_USAGE,
                       "no model: give one with -m FILE or `model:` in the configuration");
-    if (st == CLM_OK) st = clm__weights_open(s, obs, &file, err);
+    if (st == CLM_OK) st = clm__weights_open(s, NULL, obs, &file, err);
     return st != CLM_OK ? st : clm__engine_create_from(file, true, s, obs, out, err);
 }
 

@@ -30,6 +30,10 @@ struct clm_engine {
 clm_status clm__engine_create_from(clm_model_file *file, bool text, const clm_settings *s,
                                    const clm_observer *obs, clm_engine **out, clm_err *err);
 
+/* The context of an engine with these settings: what is asked for, else what the model was trained with (0:
+ * not known), but at most 4096. */
+size_t clm__engine_ctx(size_t trained, const clm_settings *s);
+
 /* Brings the cache to hold exactly ids[0 .. n-1] and gives the outputs for the last one, if `want`
  * is not NULL. Only what differs from the cache is processed; `*kept` (may be NULL) says how many
  * ids were not. `stop` (may be NULL) is looked at between batches; when it becomes non-zero the result

@@ -187,7 +187,8 @@ static clm_status open_model(const run *r, const clm_observer *obs, clm_model_fi
     const clm_hparams *hp;
 
     *out = NULL;
-    if (name == NULL && r->s->model[0] != '\0') return clm__weights_open(r->s, obs, out, err);
+    if (name == NULL && r->s->model[0] != '\0')
+        return clm__weights_open(r->s, r->o->stop, obs, out, err);
     hp = clm_synthetic_find(name != NULL ? name : "13b");
     if (hp == NULL)
         return clm_fail(err, CLM_E_USAGE, "there is no synthetic model '%s'; there are %s", name,
@@ -371,7 +372,7 @@ clm_status clm_tune_worker(const char *device, const char *kernel, const char *s
         op = clm_user_kernel_op(user);
         table = (clm_op_table){&op, 1};
     }
-    if (st == CLM_OK) st = clm_worker_serve(&table, dev, user, err);
+    st = st == CLM_OK ? clm_worker_serve(&table, dev, user, err) : clm_worker_refuse(st, err);
     clm_user_kernel_destroy(user);
     clm_device_close(dev);
     return st;
@@ -443,30 +444,34 @@ static void show_bar(void *user, const clm_tune_progress *p)
                  total);
 }
 
-void clm_tune_auto(const clm_settings *s, const volatile sig_atomic_t *stop,
-                   const clm_observer *obs)
+clm_status clm_tune_auto(const clm_settings *s, const volatile sig_atomic_t *stop,
+                         const clm_observer *obs, clm_err *err)
 {
     bar b = {obs};
     const clm_tune_options o = {.stop = stop, .user = &b, .progress = show_bar};
     const size_t total = (size_t)(s->tuning_budget_s + 0.5);
     clm_tune_report report;
     clm_device_info info;
-    clm_err err = {""};
+    clm_err why = {""};
+    clm_status st;
 
-    if (!wanted(s, &info, obs)) return;
+    if (!wanted(s, &info, obs)) return CLM_OK;
     clm_log(
         obs, CLM_LOG_INFO,
         "%s is new here: tuning its kernels, once, for up to %.0f s (Ctrl+C: go on with the best "
         "so far; --tuning off: never)",
         info.caps.name, s->tuning_budget_s);
-    if (clm_tune_run(s, &o, obs, &report, &err) != CLM_OK) {
-        clm_log(obs, CLM_LOG_WARN, "tuning: %s; the built-in values are used", err.text);
-        return;
+    st = clm_tune_run(s, &o, obs, &report, &why);
+    if (st == CLM_E_INTERRUPTED) return clm_fail(err, st, "%s", why.text);
+    if (st != CLM_OK) {
+        clm_log(obs, CLM_LOG_WARN, "tuning: %s; the built-in values are used", why.text);
+        return CLM_OK;
     }
     clm_progress(obs, "tuning kernels, seconds", total, total);
     clm_log(obs, CLM_LOG_INFO, "tuned in %.0f s: %zu of %zu launches are faster than before",
             report.elapsed_s, report.gained, report.subjects);
     clm_tune_report_clear(&report);
+    return CLM_OK;
 }
 
 /* ---- Import ---------------------------------------------------------------------------------- */

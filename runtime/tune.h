@@ -49,9 +49,10 @@ clm_status clm_tune_run(const clm_settings *s, const clm_tune_options *o, const 
 /* To be called before a model starts. Tunes for the model of the settings, within their budget and
  * with progress to `obs`, when all of this holds: tuning.mode is auto and budget_s not 0, the
  * backend is OpenCL, there is no database for exactly this device and driver, and the model is large
- * enough for the kernels' speed to be noticed (its files have 512 MB). Failures are warnings. */
-void clm_tune_auto(const clm_settings *s, const volatile sig_atomic_t *stop,
-                   const clm_observer *obs);
+ * enough for the kernels' speed to be noticed (its files have 512 MB). Failures are warnings.
+ * Returns CLM_OK, or CLM_E_INTERRUPTED when that came before tuning began, while the weights were converted. */
+clm_status clm_tune_auto(const clm_settings *s, const volatile sig_atomic_t *stop,
+                         const clm_observer *obs, clm_err *err);
 
 /* The worker process of a tuning run. `kernel` and `space` may be NULL. */
 clm_status clm_tune_worker(const char *device, const char *kernel, const char *space, clm_err *err);

@@ -87,11 +87,14 @@ static clm_status entry_path(const clm_settings *s, const char *folder, char **p
     return CLM_OK;
 }
 
-static clm_status convert(const clm_settings *s, const char *target, const clm_observer *obs,
-                          clm_err *err)
+static clm_status convert(const clm_settings *s, const char *target,
+                          const volatile sig_atomic_t *stop, const clm_observer *obs, clm_err *err)
 {
-    const clm_quantize_options options = {
-        .source = s->model, .target = target, .type = type_names[s->weights], .force = true};
+    const clm_quantize_options options = {.source = s->model,
+                                          .target = target,
+                                          .type = type_names[s->weights],
+                                          .force = true,
+                                          .stop = stop};
     clm_quantize_report report;
     clm_status st;
 
@@ -103,7 +106,8 @@ static clm_status convert(const clm_settings *s, const char *target, const clm_o
 }
 
 /* `*path` is malloc'd. */
-static clm_status prepare(const clm_settings *s, const clm_observer *obs, char **path, clm_err *err)
+static clm_status prepare(const clm_settings *s, const volatile sig_atomic_t *stop,
+                          const clm_observer *obs, char **path, clm_err *err)
 {
     char *folder = NULL, *entry = NULL;
     bool as_it_is = s->weights == CLM_WEIGHTS_KEEP;
@@ -127,7 +131,7 @@ static clm_status prepare(const clm_settings *s, const clm_observer *obs, char *
     if (st != CLM_OK) goto out;
     if (!clm_file_exists(entry) || clm_model_verify(entry, obs, &damage) != CLM_OK) {
         if (damage.text[0] != '\0') clm_log(obs, CLM_LOG_WARN, "%s", damage.text);
-        st = convert(s, entry, obs, err);
+        st = convert(s, entry, stop, obs, err);
     }
     if (st != CLM_OK) goto out;
     *path = entry;
@@ -138,11 +142,11 @@ out:
     return st;
 }
 
-clm_status clm__weights_open(const clm_settings *s, const clm_observer *obs, clm_model_file **out,
-                             clm_err *err)
+clm_status clm__weights_open(const clm_settings *s, const volatile sig_atomic_t *stop,
+                             const clm_observer *obs, clm_model_file **out, clm_err *err)
 {
     char *path = NULL;
-    clm_status st = prepare(s, obs, &path, err);
+    clm_status st = prepare(s, stop, obs, &path, err);
 
     *out = NULL;
     if (st == CLM_OK) st = clm_model_file_open(path, out, err);

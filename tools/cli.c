@@ -220,6 +220,8 @@ static void handle_interrupt(void (*handler)(int))
 {
     struct sigaction action;
 
+    /* Shells start jobs in the background with it ignored. */
+    if (sigaction(SIGINT, NULL, &action) == 0 && action.sa_handler == SIG_IGN) return;
     memset(&action, 0, sizeof action);
     action.sa_handler = handler;
     sigemptyset(&action.sa_mask);

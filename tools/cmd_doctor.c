@@ -63,6 +63,7 @@ static clm_status finish(printer *p, clm_status st, clm_err *err)
     clm_cli_end_progress();
     if (p->all == NULL) {
         if (st == CLM_OK) puts("\nNothing failed.");
+        if (st == CLM_E_INTERRUPTED) puts("\nInterrupted: there is more to look at.");
         return st;
     }
     text = p->failed ? NULL : json_dumps(p->all, JSON_INDENT(2));
@@ -95,7 +96,7 @@ static clm_status run(const clm_args *args, clm_err *err)
 static const clm_flag flags[] = {
     {.names = "--all",
      .id = "doctor_all",
-     .help = "check each kernel at every size that its tests have, minutes instead of one"},
+     .help = "check each kernel at every size that its tests have, which takes many minutes"},
     {.names = NULL},
 };
 
@@ -105,9 +106,12 @@ const clm_command clm_cmd_doctor = {
     .summary = "check drivers, devices, kernels and folders, and say what to do",
     .details =
         "Kernels run in a process of their own and are compared with the same computation in C: a\n"
-        "driver that crashes, hangs or miscalculates is named. Exit code 0: nothing failed;\n"
-        "6: a kernel is wrong; 4: no usable device.",
-    .groups = CLM_FLAGS_CONFIG | CLM_FLAGS_MODEL | CLM_FLAGS_DEVICE | CLM_FLAGS_JSON,
+        "driver that crashes, hangs or miscalculates is named. With -m: whether the model fits.\n"
+        "Exit code: 0 when nothing failed, else that of the first failure, e.g. 6: a kernel is "
+        "wrong,\n"
+        "4: no usable device, 1: a device does not answer.",
+    .groups = CLM_FLAGS_CONFIG | CLM_FLAGS_MODEL | CLM_FLAGS_WEIGHTS | CLM_FLAGS_DEVICE |
+              CLM_FLAGS_CONTEXT | CLM_FLAGS_JSON,
     .flags = flags,
     .run = run,
 };

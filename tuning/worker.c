@@ -192,7 +192,7 @@ clm_worker_end clm_worker_limits(clm_worker *w, double seconds, clm_device_limit
     if (end != CLM_WORKER_ANSWERED) return end;
     if (sscanf(line, "limits %lf %lf %lf", &out->read_gbps, &out->fp32_gflops, &out->int8_gops) !=
         3)
-        *st = clm_fail(err, CLM_E_CL, "the device's limits: %s", line);
+        *st = clm_fail(err, CLM_E_CL, "%s", strncmp(line, "fail ", 5) == 0 ? line + 5 : line);
     return CLM_WORKER_ANSWERED;
 }
 

@@ -27,6 +27,9 @@ enum { CLM_WORKER_IN = 3, CLM_WORKER_OUT = 4 };
 clm_status clm_worker_serve(const clm_op_table *table, clm_device *dev, const void *user,
                             clm_err *err);
 
+/* Instead: answers what is asked first with `err`, and returns `st`. */
+clm_status clm_worker_refuse(clm_status st, const clm_err *err);
+
 /* ---- The parent ------------------------------------------------------------------------------ */
 
 typedef struct clm_worker clm_worker;

@@ -86,6 +86,16 @@ static void serve_try(server *s, char *line)
                 r[i].low, r[i].high, r[i].error, r[i].build_s, r[i].err.text);
 }
 
+clm_status clm_worker_refuse(clm_status st, const clm_err *err)
+{
+    FILE *out = fdopen(CLM_WORKER_OUT, "w");
+
+    if (out == NULL) return st;
+    fprintf(out, "fail %s\n", err->text);
+    fclose(out);
+    return st;
+}
+
 clm_status clm_worker_serve(const clm_op_table *table, clm_device *dev, const void *user,
                             clm_err *err)
 {

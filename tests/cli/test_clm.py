@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -96,6 +97,10 @@ class Answers(unittest.TestCase):
             err = clm("chat", "--config", DEMO, "-p", QUESTION, env=env)[2]
             self.assertNotIn("damaged", err)
             self.assertNotIn("warming up", err)
+        with tempfile.TemporaryDirectory() as cache:
+            env = {"XDG_CACHE_HOME": cache, "CLM_KERNEL_CACHE": "0"}
+            self.assertEqual(clm("chat", "--config", DEMO, "-p", QUESTION, env=env)[1], ANSWER)
+            self.assertEqual(glob.glob(cache + "/clm/kernels/*"), [])
 
     def test_interrupt(self):
         run = subprocess.Popen([CLM, "generate", "-m", os.path.join(ROOT, "configs", "demo.gguf"), "-p", "春", "-n", "900",
@@ -117,6 +122,16 @@ class Answers(unittest.TestCase):
             out, err = run.communicate(timeout=20)
             self.assertEqual((run.returncode, out), (130, b""), err)
             self.assertIn(b"interrupted", err)
+
+    def test_ignored_interrupt(self):
+        """As a shell starts it in the background."""
+        run = subprocess.Popen([CLM, "tokenize", "-m", os.path.join(ROOT, "configs", "demo.gguf")], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+        time.sleep(0.3)
+        run.send_signal(signal.SIGINT)
+        out, _ = run.communicate("春\n".encode(), timeout=20)
+        self.assertEqual(run.returncode, 0)
+        self.assertEqual(json.loads(out), [1612])
 
     def test_missing_prompt_file(self):
         code, _, err = clm("chat", "--config", DEMO, "-f", "/nowhere")

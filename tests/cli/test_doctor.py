@@ -6,6 +6,7 @@ Environment: CLM_BIN (the program).
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import unittest
@@ -14,7 +15,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 CLM = os.environ.get("CLM_BIN", os.path.join(ROOT, "build", "clm"))
 DEMO = os.path.join(ROOT, "configs", "demo.gguf")
 
-# In the process that runs kernels: MODE wrong flips a bit of what is read back, crash ends it at the first launch.
+# In the process that runs kernels: MODE wrong flips a bit of what is read back, crash ends it at the first launch,
+# late at the launch of a kernel in the middle of the list, and refuse lets no context be made.
 SHIM = r"""
 #define _GNU_SOURCE
 #define CL_TARGET_OPENCL_VERSION 120
@@ -57,10 +59,35 @@ cl_int clEnqueueNDRangeKernel(cl_command_queue q, cl_kernel k, cl_uint d, const 
     cl_int (*next)(cl_command_queue, cl_kernel, cl_uint, const size_t *, const size_t *, const size_t *, cl_uint,
                    const cl_event *, cl_event *) = dlsym(RTLD_NEXT, "clEnqueueNDRangeKernel");
 
-    if (mode_is("crash")) abort();
+    char name[64] = "";
+
+    clGetKernelInfo(k, CL_KERNEL_FUNCTION_NAME, sizeof name, name, NULL);
+    if (mode_is("crash") || (mode_is("late") && strcmp(name, "gather") == 0)) abort();
     return next(q, k, d, o, g, l, e, w, v);
 }
+
+cl_context clCreateContext(const cl_context_properties *p, cl_uint n, const cl_device_id *d,
+                           void (CL_CALLBACK *f)(const char *, const void *, size_t, void *), void *u, cl_int *rc)
+{
+    cl_context (*next)(const cl_context_properties *, cl_uint, const cl_device_id *,
+                       void (CL_CALLBACK *)(const char *, const void *, size_t, void *), void *, cl_int *) =
+        dlsym(RTLD_NEXT, "clCreateContext");
+
+    if (!mode_is("refuse")) return next(p, n, d, f, u, rc);
+    *rc = CL_OUT_OF_HOST_MEMORY;
+    return NULL;
+}
 """
+
+# A driver that ends whoever loads it.
+FATAL = "#include <stdlib.h>\n__attribute__((constructor)) static void begin(void) { abort(); }\n"
+
+
+def compile_shared(source, path):
+    with open(path + ".c", "w", encoding="ascii") as file:
+        file.write(source)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", path, path + ".c", "-ldl"], check=True)
+    return path
 
 
 def doctor(*args, env=None):
@@ -74,16 +101,15 @@ class Doctor(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = tempfile.mkdtemp()
-        cls.vendors = os.path.join(cls.folder, "vendors")
-        os.mkdir(cls.vendors)
-        shutil.copy("/etc/OpenCL/vendors/pocl.icd", cls.vendors)
-        for name, text in (("broken.icd", "libnosuchdriver.so.1\n"), ("empty.icd", " \n"), ("notes.txt", "x")):
-            with open(os.path.join(cls.vendors, name), "w", encoding="ascii") as file:
+        cls.vendors, cls.pocl = os.path.join(cls.folder, "vendors"), os.path.join(cls.folder, "pocl")
+        for folder in (cls.vendors, cls.pocl):
+            os.mkdir(folder)
+            shutil.copy("/etc/OpenCL/vendors/pocl.icd", folder)
+        for name, text in (("broken.icd", b"libnosuchdriver.so.1\n"), ("empty.icd", b" \n"), ("notes.txt", b"x"),
+                           ("other.icd", b"libc.so.6\n"), ("strange.icd", b"\xff\xfe\x1b[31mred.so\n")):
+            with open(os.path.join(cls.vendors, name), "wb") as file:
                 file.write(text)
-        source, cls.shim = os.path.join(cls.folder, "shim.c"), os.path.join(cls.folder, "shim.so")
-        with open(source, "w", encoding="ascii") as file:
-            file.write(SHIM)
-        subprocess.run(["cc", "-shared", "-fPIC", "-o", cls.shim, source, "-ldl"], check=True)
+        cls.shim = compile_shared(SHIM, os.path.join(cls.folder, "shim.so"))
 
     @classmethod
     def tearDownClass(cls):
@@ -102,6 +128,8 @@ class Doctor(unittest.TestCase):
         self.assertEqual(code, 0, (findings, err))
         self.only(findings, section="OpenCL", level="warning", text="libnosuchdriver.so.1", advice="remove the file")
         self.only(findings, section="OpenCL", level="warning", text="empty.icd is empty")
+        self.only(findings, section="OpenCL", level="warning", text="libc.so.6, which is no OpenCL driver")
+        self.assertNotIn("\x1b", self.only(findings, section="OpenCL", level="warning", text="strange.icd")["text"])
         self.only(findings, section="OpenCL", level="ok", text="pocl.icd")
         self.only(findings, section="OpenCL", level="ok", text="would be used")
         self.only(findings, level="ok", text="give what the reference gives")
@@ -119,14 +147,14 @@ class Doctor(unittest.TestCase):
         self.assertIn("1 failure", err)
 
     def test_no_such_device_or_model(self):
-        env = {"OCL_ICD_VENDORS": os.path.join(self.vendors, "pocl.icd")}
+        env = {"OCL_ICD_VENDORS": self.pocl}
         code, findings, _ = doctor("--device", "nothing like this", "-m", "nofile.gguf", env=env)
         self.assertEqual(code, 2, findings)
         self.only(findings, level="failed", text="there is no such device")
         self.only(findings, level="failed", text="nofile.gguf")
 
     def test_driver_that_miscalculates(self):
-        env = {"OCL_ICD_VENDORS": self.vendors, "LD_PRELOAD": self.shim, "MODE": "wrong"}
+        env = {"OCL_ICD_VENDORS": self.pocl, "LD_PRELOAD": self.shim, "MODE": "wrong"}
         code, findings, err = doctor(env=env)
         self.assertEqual(code, 6, (findings, err))
         self.only(findings, level="failed", text="kernel gather: wrong: gather: element 0 of buffer y is")
@@ -134,10 +162,57 @@ class Doctor(unittest.TestCase):
         self.assertFalse([f for f in findings if "give what the reference gives" in f["text"]])
 
     def test_driver_that_crashes(self):
-        env = {"OCL_ICD_VENDORS": self.vendors, "LD_PRELOAD": self.shim, "MODE": "crash"}
+        env = {"OCL_ICD_VENDORS": self.pocl, "LD_PRELOAD": self.shim, "MODE": "crash"}
         code, findings, err = doctor(env=env)
         self.assertEqual(code, 1, (findings, err))
         self.only(findings, level="failed", text="takes the program down", advice="update its driver")
+
+    def test_kernel_that_crashes(self):
+        env = {"OCL_ICD_VENDORS": self.pocl, "LD_PRELOAD": self.shim, "MODE": "late"}
+        code, findings, err = doctor(env=env)
+        self.assertEqual(code, 6, (findings, err))
+        self.only(findings, level="failed", text="kernel gather: crash")
+        self.only(findings, level="failed", text="1 of ", advice="update the driver")
+
+    def test_device_that_cannot_be_opened(self):
+        env = {"OCL_ICD_VENDORS": self.pocl, "LD_PRELOAD": self.shim, "MODE": "refuse"}
+        code, findings, err = doctor(env=env)
+        self.assertEqual(code, 1, (findings, err))
+        self.only(findings, level="failed", text="clCreateContext: CL_OUT_OF_HOST_MEMORY")
+
+    def test_driver_that_crashes_when_it_is_loaded(self):
+        with tempfile.TemporaryDirectory() as vendors:
+            library = compile_shared(FATAL, os.path.join(vendors, "fatal.so"))
+            with open(os.path.join(vendors, "fatal.icd"), "w", encoding="ascii") as file:
+                file.write(library + "\n")
+            code, findings, err = doctor(env={"OCL_ICD_VENDORS": vendors})
+        self.assertEqual(code, 1, (findings, err))
+        self.only(findings, level="warning", text="fatal.so takes programs down (Aborted)", advice="remove the file")
+        self.only(findings, level="failed", text="looking for devices takes programs down")
+        self.assertEqual(len([f for f in findings if f["section"] == "Files"]), 3)
+
+    def test_model_in_other_sizes(self):
+        env = {"OCL_ICD_VENDORS": "/nowhere/none.icd"}
+        sizes = []
+        for args in ([], ["-c", "1024"], ["-c", "1024", "--kv-cache-type", "int8"], ["-c", "1024", "--weights", "f16"]):
+            code, findings, _ = doctor("-m", DEMO, *args, env=env)
+            self.assertEqual(code, 4)
+            self.only(findings, level="warning", text="none.icd", advice="variable")
+            text = self.only(findings, section="Model", level="ok", text="needs")["text"]
+            sizes.append(float(text.split("needs ")[1].split()[0]))
+        # 5.4 MB of weights (10.1 in halves), 15.7 MB of keys and values for 1,024 tokens, 62.9 for 4,096.
+        self.assertEqual(sizes, [0.07, 0.02, 0.01, 0.03])
+
+    def test_interrupt(self):
+        run = subprocess.Popen([CLM, "doctor"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               env={**os.environ, "OCL_ICD_VENDORS": self.pocl})
+        for line in run.stdout:
+            if b"Device 0" in line:
+                break
+        run.send_signal(signal.SIGINT)
+        out, _ = run.communicate(timeout=30)
+        self.assertEqual(run.returncode, 130)
+        self.assertIn(b"Interrupted", out)
 
     def test_text(self):
         with tempfile.TemporaryDirectory() as empty:
