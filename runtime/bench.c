@@ -34,14 +34,13 @@ double clm_bench_gops(const clm_device_limits *limits)
 
 static bool on_reference(const clm_settings *s)
 {
-    return s->backend == CLM_BACKEND_REF ||
-           (s->n_devices > 0 && !strcmp(s->devices[0].select, "ref"));
+    return s->backend == CLM_BACKEND_REF || strcmp(clm__device_selector(s), "ref") == 0;
 }
 
 clm_status clm__bench_open_device(const clm_settings *s, const clm_observer *obs, clm_device **out,
                                   clm_err *err)
 {
-    const char *selector = s->n_devices > 0 ? s->devices[0].select : "auto";
+    const char *selector = clm__device_selector(s);
     clm_device_info info;
     const clm_status st = clm_device_find(selector, &info, err);
 
@@ -142,7 +141,7 @@ clm_status clm_bench_create(const clm_settings *s, const clm_bench_model *model,
     if (b == NULL) return clm_fail(err, CLM_E_NOMEM, "bench: no memory");
     settings.ctx_size = (uint32_t)ctx;
     b->obs = obs;
-    b->device.select = strdup(s->n_devices > 0 ? s->devices[0].select : "auto");
+    b->device.select = strdup(clm__device_selector(s));
     if (b->device.select == NULL) {
         st = clm_fail(err, CLM_E_NOMEM, "bench: no memory");
         goto out;

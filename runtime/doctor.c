@@ -71,7 +71,7 @@ static bool check_drivers(clm__doctor *d)
 
 static const char *selector_of(const clm_settings *s)
 {
-    const char *select = s->n_devices > 0 ? s->devices[0].select : "auto";
+    const char *select = clm__device_selector(s);
 
     return strcmp(select, "ref") == 0 ? "auto" : select;
 }
@@ -153,7 +153,7 @@ static void check_model(clm__doctor *d, const clm_device_info *device)
         clm__doctor_say(d, CLM_FINDING_FAILURE, st, NULL, "%s", err.text);
         return;
     }
-    ctx = clm__engine_ctx(r->ctx_train, d->s);
+    ctx = clm__engine_ctx(r->ctx_train, d->s->ctx_size);
     need = weights_need(r, d->s->weights) + cache_need(r, d->s->kv_cache_type, ctx);
     have = device != NULL ? 1e-9 * (double)device->caps.global_mem : 0.0;
     if (!r->has_weights)

@@ -181,7 +181,7 @@ static clm_status run_check(clm__doctor *d, clm_worker *w, const check *c, clm_t
     if (st != CLM_OK) return st;
     clm_worker_forget(w);
     end = clm_race_run(&race, &c->params, 1, &r, &why);
-    if (d->o->stop != NULL && *d->o->stop) return clm_fail(err, CLM_E_INTERRUPTED, "interrupted");
+    if (clm__doctor_stopped(d)) return clm_fail(err, CLM_E_INTERRUPTED, "interrupted");
     if (end == CLM_RACE_DONE && (r.reason == CLM_TUNE_OK || r.reason == CLM_TUNE_SLOW))
         return CLM_OK;
     if (end == CLM_RACE_NO_TIME) {

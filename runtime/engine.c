@@ -30,11 +30,16 @@ static clm_status choose_template(clm_engine *e, const clm_settings *s, clm_err 
     return clm_template_default_system(clm_model_file_vocab(e->file), &e->default_system, err);
 }
 
+const char *clm__device_selector(const clm_settings *s)
+{
+    return s->n_devices > 0 ? s->devices[0].select : "auto";
+}
+
 static clm_status create_backend(clm_engine *e, const clm_settings *s, const clm_observer *obs,
                                  clm_err *err)
 {
     const clm_cl_options options = {
-        .selector = s->n_devices > 0 ? s->devices[0].select : "auto",
+        .selector = clm__device_selector(s),
         .activations = s->activations,
         .kernels = s->kernels,
         .tuning = s->tuning_mode,
@@ -45,9 +50,9 @@ static clm_status create_backend(clm_engine *e, const clm_settings *s, const clm
     return clm_backend_cl_create(&options, obs, &e->backend, err);
 }
 
-size_t clm__engine_ctx(size_t trained, const clm_settings *s)
+size_t clm__engine_ctx(size_t trained, size_t asked)
 {
-    if (s->ctx_size > 0) return s->ctx_size;
+    if (asked > 0) return asked;
     return trained > 0 && trained < DEFAULT_CTX ? trained : DEFAULT_CTX;
 }
 
@@ -59,7 +64,7 @@ static size_t choose_ctx(const clm_hparams *hp, const clm_settings *s, const clm
         clm_log(obs, CLM_LOG_WARN,
                 "ctx_size %u is more than the %zu tokens the model was trained with", s->ctx_size,
                 trained);
-    return clm__engine_ctx(hp->ctx_train, s);
+    return clm__engine_ctx(hp->ctx_train, s->ctx_size);
 }
 
 clm_status clm_engine_create(const clm_settings *s, const clm_observer *obs, clm_engine **out,

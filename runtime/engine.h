@@ -30,9 +30,12 @@ struct clm_engine {
 clm_status clm__engine_create_from(clm_model_file *file, bool text, const clm_settings *s,
                                    const clm_observer *obs, clm_engine **out, clm_err *err);
 
-/* The context of an engine with these settings: what is asked for, else what the model was trained with (0:
- * not known), but at most 4096. */
-size_t clm__engine_ctx(size_t trained, const clm_settings *s);
+/* The device that the settings name: "auto" when they name none. */
+const char *clm__device_selector(const clm_settings *s);
+
+/* The context of an engine for which `asked` tokens are asked for (0: none), of a model that was trained with
+ * `trained` (0: not known): what is asked for, else what the model was trained with, but at most 4096. */
+size_t clm__engine_ctx(size_t trained, size_t asked);
 
 /* Brings the cache to hold exactly ids[0 .. n-1] and gives the outputs for the last one, if `want`
  * is not NULL. Only what differs from the cache is processed; `*kept` (may be NULL) says how many

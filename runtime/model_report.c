@@ -3,13 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/clm.h"
+#include "runtime/engine.h"
 #include "runtime/model/repack.h"
 #include "runtime/text/chat_template.h"
 #include "runtime/text/tokenizer.h"
-
-/* Context for which memory is reported. */
-enum { REPORT_CTX = 4096 };
 
 static clm_status fill_tensors(const clm_model_file *mf, clm_model_report *r, clm_err *err)
 {
@@ -67,7 +64,7 @@ static void fill_hparams(const clm_hparams *hp, clm_model_report *r)
     r->rope_base = (double)hp->rope_base;
     r->alibi = hp->position == CLM_POSITION_ALIBI;
     r->tied_head = hp->tied_head;
-    r->device_ctx = hp->ctx_train > 0 && hp->ctx_train < REPORT_CTX ? hp->ctx_train : REPORT_CTX;
+    r->device_ctx = clm__engine_ctx(hp->ctx_train, 0);
     r->device_kv_bytes =
         (uint64_t)2 * 2 * hp->n_layers * hp->n_kv_heads * hp->head_dim * r->device_ctx;
 }

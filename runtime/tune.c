@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "host/file.h"
+#include "runtime/engine.h"
 #include "runtime/formats/synthetic.h"
 #include "runtime/model/backend.h"
 #include "runtime/model/tune_dirs.h"
@@ -250,7 +251,7 @@ void clm__tune_command_make(size_t device, const char *kernel, const char *space
 
 static clm_status set_up(run *r, const clm_observer *obs, clm_tune_report *out, clm_err *err)
 {
-    const char *selector = r->s->n_devices > 0 ? r->s->devices[0].select : "auto";
+    const char *selector = clm__device_selector(r->s);
     clm_device_info info;
     clm_tune_device device;
     clm_status st = clm_device_find(selector, &info, err);
@@ -420,7 +421,7 @@ static bool is_large(const char *model, const clm_observer *obs)
 /* Whether it is worth it: see clm_tune_auto. */
 static bool wanted(const clm_settings *s, clm_device_info *info, const clm_observer *obs)
 {
-    const char *selector = s->n_devices > 0 ? s->devices[0].select : "auto";
+    const char *selector = clm__device_selector(s);
     const bool folder = clm_file_is_dir(s->model);
 
     if (s->tuning_mode != CLM_TUNING_AUTO || s->tuning_budget_s <= 0.0 ||
