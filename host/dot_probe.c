@@ -103,8 +103,9 @@ static bool works(clm_device *dev, clm_dot dot)
 
 clm_dot clm__dot_probe(clm_device *dev)
 {
-    static const clm_dot best_first[] = {CLM_DOT_VNNI, CLM_DOT_AVX2, CLM_DOT_KHR, CLM_DOT_AMD,
-                                         CLM_DOT_PTX};
+    /* PTX before AMD's builtins: NVIDIA's compiler writes about what it refuses to the terminal. */
+    static const clm_dot best_first[] = {CLM_DOT_VNNI, CLM_DOT_AVX2, CLM_DOT_KHR, CLM_DOT_PTX,
+                                         CLM_DOT_AMD};
     const clm_caps *caps = clm_device_caps(dev);
     const char *only = getenv("CLM_DOT");
 

@@ -116,10 +116,9 @@ static bool valid(const int *params, const clm_shape *shape, const clm_caps *cap
  * of a work-item stay in registers, except with Intel's compiler, which is one of those with DOT khr. */
 static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
 {
-    const bool gpu = caps->type == CLM_DEVICE_GPU;
+    const bool gpu = caps->type == CLM_DEVICE_GPU && shape->v[CLM_GEMM_T] % k_lane_t[0] == 0;
     const bool wide = caps->dot == CLM_DOT_VNNI || caps->dot == CLM_DOT_AVX2;
 
-    (void)shape;
     params[AXIS_FAMILY] = gpu ? FAMILY_GPU : FAMILY_CPU;
     params[AXIS_TILES] = gpu ? 8 : k_tiles[0];
     params[AXIS_LANE_T] = k_lane_t[0];
