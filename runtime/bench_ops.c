@@ -46,6 +46,14 @@ static bool contains(const char *const *names, size_t n, const char *name)
     return false;
 }
 
+/* Without names: what models launch on the device. */
+static bool wanted(const clm_op_desc *op, const char *const *names, size_t n_names,
+                   const clm_caps *caps)
+{
+    if (n_names > 0) return contains(names, n_names, op->name);
+    return op->used == NULL || op->used(caps);
+}
+
 /* Every name is that of an operator. */
 static clm_status check_names(const char *const *names, size_t n_names, clm_err *err)
 {
@@ -100,7 +108,7 @@ clm_status clm_bench_ops(const clm_settings *s, const char *const *names, size_t
     if (st == CLM_OK) st = clm__bench_open_device(s, obs, &dev, err);
     if (st == CLM_OK) st = clm_device_limits_measure(dev, limits, err);
     for (size_t i = 0; i < n && st == CLM_OK; i++) {
-        if (n_names > 0 && !contains(names, n_names, ops[i]->name)) continue;
+        if (!wanted(ops[i], names, n_names, clm_device_caps(dev))) continue;
         clm_progress(obs, "timing operators", i, n);
         st = time_shapes(ops[i], dev, obs, limits, fn, user, err);
     }

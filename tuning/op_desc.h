@@ -61,6 +61,9 @@ typedef struct clm_op_desc {
     const clm_axis *axes;
     size_t n_axes;
 
+    /* Whether models launch it on such a device: without tiles, kernels of tiles are for tests alone. NULL:
+     * on any. */
+    bool (*used)(const clm_caps *caps);
     /* Whether `params` (one value per axis) is legal for the shape on the device. */
     bool (*valid)(const int *params, const clm_shape *shape, const clm_caps *caps);
     /* Parameters that run anywhere and are a good first choice for the kind of device. */

@@ -64,6 +64,11 @@ static bool valid(const int *params, const clm_shape *shape, const clm_caps *cap
     return shape_legal(shape) && (params[AXIS_AMX] == 0 || caps->amx);
 }
 
+static bool used(const clm_caps *caps)
+{
+    return caps->amx;
+}
+
 static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
 {
     (void)shape;
@@ -180,6 +185,7 @@ const clm_op_desc clm_op_gemm_amx = {
     .n_dims = CLM_GEMM_AMX_DIMS,
     .axes = k_axes,
     .n_axes = CLM_COUNT(k_axes),
+    .used = used,
     .valid = valid,
     .defaults = defaults,
     .defines = defines,
