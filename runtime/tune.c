@@ -23,7 +23,9 @@
 /* A model below this answers at once on any device. */
 #define AUTO_MIN_BYTES 512000000
 
-#define MAX_FLOPS      2e10
+/* Operations of a launch that is timed: a fraction of a second on a small device of either kind. */
+#define MAX_FLOPS     2e10
+#define MAX_FLOPS_GPU 2e11
 enum { MIN_TOKENS = 48 };
 
 /* Everything a run holds. */
@@ -121,19 +123,20 @@ static bool names_op(const char *list, const char *op)
 
 /* A product of a whole prompt takes seconds on a small device, and what is best for many tokens is best
  * for more: the shape with fewer of them (a dimension called M), as the lookup takes the nearest. */
-static clm_shape trim(const clm_op_desc *op, const clm_shape *shape)
+static clm_shape trim(const clm_op_desc *op, const clm_shape *shape, const clm_caps *caps)
 {
+    const double most = caps->type == CLM_DEVICE_GPU ? MAX_FLOPS_GPU : MAX_FLOPS;
     const size_t m = clm_op_tokens_dim(op);
     clm_shape s = *shape;
 
-    while (m < op->n_dims && s.v[m] > MIN_TOKENS && op->flops(&s) > MAX_FLOPS) s.v[m] /= 2;
+    while (m < op->n_dims && s.v[m] > MIN_TOKENS && op->flops(&s) > most) s.v[m] /= 2;
     return s;
 }
 
 static void add_subject(void *user, const clm_op_desc *op, const clm_shape *full)
 {
     run *r = user;
-    const clm_shape trimmed = trim(op, full), *shape = &trimmed;
+    const clm_shape trimmed = trim(op, full, clm_device_caps(r->dev)), *shape = &trimmed;
 
     if (r->st != CLM_OK || !names_op(r->o->ops, op->name)) return;
     for (size_t i = 0; i < r->n; i++)
