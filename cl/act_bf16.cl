@@ -5,7 +5,9 @@
  * Reference  clm_ref_act_bf16() in runtime/ops/ref_act_bf16.c
  * Buffers    x: [tokens][ld] f32.  z: panels of 32 tokens, out.
  * Launch     1-D: a group of WG per token, also for those that fill up the last panel: zeros.
- * Tunables   WG  work-items per group
+ * Build      SHUFFLED  0: columns as they are;  1: of each eight, 0 2 4 6 1 3 5 7 (gemm_mma.cl)
+ * Tunables   WG  work-items per group;  COLS  columns that an item takes at once, 8 or 32: neighbours
+ *            read side by side with 8, an item reads whole cache lines with 32
  * Limits     columns a multiple of 32.
  */
 #include "bf16.cl"
@@ -13,8 +15,21 @@
 #ifndef WG
 #define WG 1
 #endif
-#if WG < 1
-#error "act_bf16: WG must be at least 1"
+#ifndef COLS
+#define COLS 32
+#endif
+#if WG < 1 || (COLS != 8 && COLS != 32)
+#error "act_bf16: WG must be at least 1, COLS 8 or 32"
+#endif
+#ifndef SHUFFLED
+#define SHUFFLED 0
+#endif
+#if SHUFFLED
+#define ORDER8  s02461357
+#define ORDER16 s024613578ace9bdf
+#else
+#define ORDER8  s01234567
+#define ORDER16 s0123456789abcdef
 #endif
 #define PANEL 32
 
@@ -27,14 +42,21 @@ void act_bf16(__global const float *restrict x, __global ushort *restrict z, con
     __global ushort *restrict to =
         z + ((size_t)(m / PANEL) * (size_t)blocks * PANEL + (size_t)(m % PANEL)) * 32;
 
-    for (int b = lid; b < blocks; b += WG) {
-        __global ushort *restrict block = to + (size_t)b * PANEL * 32;
+    for (int k = lid * COLS; k < columns; k += WG * COLS) {
+        __global ushort *restrict at = to + (size_t)(k / 32) * PANEL * 32 + (size_t)(k % 32);
 
+#if COLS == 8
+        uint8 bits = (uint8)(0u);
+
+        if (m < tokens) bits = clm_bf16_round8(vload8(k / 8, row)) >> 16u;
+        vstore8(convert_ushort8(bits).ORDER8, 0, at);
+#else
         for (int i = 0; i < 2; i++) {
             uint16 bits = (uint16)(0u);
 
-            if (m < tokens) bits = clm_bf16_round(vload16(2 * b + i, row)) >> 16u;
-            vstore16(convert_ushort16(bits), i, block);
+            if (m < tokens) bits = clm_bf16_round(vload16(k / 16 + i, row)) >> 16u;
+            vstore16(convert_ushort16(bits).ORDER16, i, at);
         }
+#endif
     }
 }

@@ -10,6 +10,13 @@ CLM_INLINE uint16 clm_bf16_round(const float16 v)
     return bits + 0x7fffu + ((bits >> 16u) & 1u);
 }
 
+CLM_INLINE uint8 clm_bf16_round8(const float8 v)
+{
+    const uint8 bits = as_uint8(v);
+
+    return bits + 0x7fffu + ((bits >> 16u) & 1u);
+}
+
 /* Pairs as they lie in memory: the first one in the lower half of the word. */
 CLM_INLINE uint16 clm_bf16_pair(const float16 first, const float16 second)
 {

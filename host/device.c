@@ -8,6 +8,7 @@
 #include "host/cl_util.h"
 #include "host/dot_probe.h"
 #include "host/gemm.h"
+#include "host/mma_probe.h"
 
 struct clm_device {
     cl_device_id id;
@@ -59,6 +60,7 @@ clm_status clm_device_open(const clm_device_info *info, const clm_observer *obs,
     }
     dev->caps.dot = clm__dot_probe(dev);
     dev->caps.amx = clm__amx_probe(dev);
+    dev->caps.mma = clm__mma_probe(dev);
     *out = dev;
     dev = NULL;
 out:

@@ -37,6 +37,7 @@ typedef struct clm_caps {
     /* Found when the device is opened; CLM_DOT_PLAIN and false before. */
     clm_dot dot;
     bool amx; /* tile instructions in kernels: cl/amx.cl */
+    bool mma; /* tensor cores in kernels: cl/mma.cl */
 } clm_caps;
 
 /* One device of a platform, before it is opened. `platform_id` and `device_id` are the driver's

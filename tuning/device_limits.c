@@ -218,32 +218,52 @@ static clm_status measure_math(clm_device *dev, clm_device_limits *limits, clm_e
     return st;
 }
 
-/* Words of a tile, and operations of a round of cl/limit_tiles.cl. */
-enum { TILE = 256, TILE_OPERATIONS = 4 * 2 * 16 * 16 * 32 };
+/* A probe of products of tiles: its kernel, that define, and per work-item: what it writes, in floats, and
+ * operations of a round. */
+typedef struct tile_way {
+    const char *kernel, *define;
+    size_t written;
+    double operations;
+} tile_way;
 
-static clm_status measure_tiles(clm_device *dev, double *gflops, clm_err *err)
+/* Words of the largest factor. */
+enum { TILE_FACTOR = 256 };
+
+static clm_status measure_tile_way(clm_device *dev, const tile_way *way, size_t wg, double *gflops,
+                                   clm_err *err)
 {
-    const clm_define def = {"AMX", 1};
+    const clm_define defs[] = {{way->define, 1}, {"WG", (int)wg}};
     const size_t items = item_count(clm_device_caps(dev), 4);
     const uint32_t ones = 0x3F803F80; /* 1.0 twice */
-    uint32_t words[TILE];
+    uint32_t words[TILE_FACTOR];
     clm_buffer *out = NULL, *factor = NULL;
     probe p = {0};
-    clm_status st = clm_buffer_create(dev, CLM_ELEM_F32, items * TILE, &out, err);
+    clm_status st = clm_buffer_create(dev, CLM_ELEM_F32, items * way->written, &out, err);
 
-    for (size_t i = 0; i < TILE; i++) words[i] = ones;
-    if (st == CLM_OK) st = clm_buffer_create(dev, CLM_ELEM_I32, TILE, &factor, err);
-    if (st == CLM_OK) st = clm_buffer_write(factor, 0, TILE, words, err);
-    if (st == CLM_OK) st = probe_init(&p, dev, "limit_tiles", &def, 1, items, 1, err);
+    for (size_t i = 0; i < TILE_FACTOR; i++) words[i] = ones;
+    if (st == CLM_OK) st = clm_buffer_create(dev, CLM_ELEM_I32, TILE_FACTOR, &factor, err);
+    if (st == CLM_OK) st = clm_buffer_write(factor, 0, TILE_FACTOR, words, err);
+    if (st == CLM_OK) st = probe_init(&p, dev, way->kernel, defs, 2, items, wg, err);
     if (st == CLM_OK) {
         clm_arg args[] = {CLM_BUF(out), CLM_BUF(factor), CLM_I32(0)};
-        st = probe_rate(&p, args, sizeof args / sizeof *args, (double)items * TILE_OPERATIONS,
+        st = probe_rate(&p, args, sizeof args / sizeof *args, (double)items * way->operations,
                         gflops, err);
     }
     probe_clear(&p);
     clm_buffer_destroy(factor);
     clm_buffer_destroy(out);
     return st;
+}
+
+static clm_status measure_tiles(clm_device *dev, double *gflops, clm_err *err)
+{
+    static const tile_way amx = {"limit_tiles", "AMX", TILE_FACTOR, 4 * 2 * 16 * 16 * 32};
+    static const tile_way mma = {"limit_mma", "MMA", 1, 8 * 2 * 16 * 8 * 16 / 32};
+    const clm_caps *caps = clm_device_caps(dev);
+
+    if (caps->amx) return measure_tile_way(dev, &amx, 1, gflops, err);
+    if (caps->mma) return measure_tile_way(dev, &mma, group_size(caps), gflops, err);
+    return CLM_OK;
 }
 
 /* ---- launching ------------------------------------------------------------------------------- */
@@ -284,7 +304,7 @@ clm_status clm_device_limits_measure(clm_device *dev, clm_device_limits *out, cl
     memset(out, 0, sizeof *out);
     st = clm_device_read_measure(dev, &out->read_gbps, err);
     if (st == CLM_OK) st = measure_math(dev, out, err);
-    if (st == CLM_OK && clm_device_caps(dev)->amx) st = measure_tiles(dev, &out->bf16_gflops, err);
+    if (st == CLM_OK) st = measure_tiles(dev, &out->bf16_gflops, err);
     if (st == CLM_OK) st = measure_launch(dev, out, err);
     if (st != CLM_OK) {
         memset(out, 0, sizeof *out);

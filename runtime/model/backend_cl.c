@@ -274,7 +274,7 @@ static clm_status cl_prepare(clm_backend *base, const clm_model_file *mf, const 
     if (st == CLM_OK && b->int8)
         st = clm__cl_act_create(b->dev, (batch + panel - 1) / panel * panel, b->widest, &b->act,
                                 err);
-    if (st == CLM_OK && b->amx && batch >= CLM_CL_AMX_TOKENS)
+    if (st == CLM_OK && b->tiles != CLM_CL_TILES_NONE && batch >= CLM_CL_TILE_TOKENS)
         st = clm_buffer_create(b->dev, CLM_ELEM_BF16,
                                clm_op_ceil_div(batch, CLM_ACT_BF16_PANEL) * CLM_ACT_BF16_PANEL *
                                    b->widest,
@@ -545,10 +545,12 @@ static bool choose_int8(const clm_cl_options *options, const clm_caps *caps)
 
 /* Tiles round activations less than int8 does, so they are left only to those who ask for one or the
  * other. */
-static bool choose_amx(const clm_cl_options *options, const clm_caps *caps)
+static clm_cl_tiles choose_tiles(const clm_cl_options *options, const clm_caps *caps)
 {
-    return options->kernels != CLM_KERNELS_PLAIN && options->activations == CLM_ACT_AUTO &&
-           caps->amx;
+    if (options->kernels == CLM_KERNELS_PLAIN || options->activations != CLM_ACT_AUTO)
+        return CLM_CL_TILES_NONE;
+    if (caps->amx) return CLM_CL_TILES_AMX;
+    return caps->mma ? CLM_CL_TILES_MMA : CLM_CL_TILES_NONE;
 }
 
 clm_status clm_backend_cl_create(const clm_cl_options *options, const clm_observer *obs,
@@ -574,7 +576,7 @@ clm_status clm_backend_cl_create(const clm_cl_options *options, const clm_observ
     if (st != CLM_OK) goto out;
     b->plain = options->kernels == CLM_KERNELS_PLAIN;
     b->int8 = choose_int8(options, clm_device_caps(b->dev));
-    b->amx = choose_amx(options, clm_device_caps(b->dev));
+    b->tiles = choose_tiles(options, clm_device_caps(b->dev));
     b->panel = clm_gemm_panel(clm_device_caps(b->dev));
     *out = &b->base;
     b = NULL;

@@ -14,7 +14,7 @@
 enum { CLM_CL_BLAST_TOKENS = 32 };
 /* From this many on a product goes through tiles, where there are any: a panel of tiles has room for 32
  * tokens, and expanding the weights costs as much for fewer. */
-enum { CLM_CL_AMX_TOKENS = 32 };
+enum { CLM_CL_TILE_TOKENS = 32 };
 
 struct clm_vec {
     clm_buffer *buf;
@@ -32,6 +32,9 @@ typedef struct clm_cl_act {
 
 typedef struct clm_cl_plan clm_cl_plan; /* cl_decode.c */
 
+/* What multiplies tiles of bfloat16 numbers: nothing, gemm_amx, gemm_mma. */
+typedef enum clm_cl_tiles { CLM_CL_TILES_NONE, CLM_CL_TILES_AMX, CLM_CL_TILES_MMA } clm_cl_tiles;
+
 typedef struct clm_backend_cl {
     clm_backend base;
     clm_device *dev;
@@ -48,15 +51,15 @@ typedef struct clm_backend_cl {
     clm_vec gathered;      /* f32: a batch of inputs in the order of a matrix's columns */
     size_t gather_columns; /* of the widest such matrix; 0: none */
     clm_cl_act act;        /* a batch of rows of the widest matrix's input, when `int8` */
-    clm_buffer *act_bf16;  /* the same in bfloat16, when `amx` and a batch is large enough */
+    clm_buffer *act_bf16;  /* the same in bfloat16, with `tiles`, when a batch is large enough */
     clm_cl_plan *plan;     /* of a token, made when the first one comes */
     size_t batch, widest;
-    int panel;        /* tokens per panel of `act` in products of several tokens */
-    bool plain;       /* one straightforward kernel per operation */
-    bool int8;        /* products with quantised weights take int8 activations */
-    bool amx;         /* products of many tokens with quantised weights go through tiles */
-    bool blast;       /* products of many float rows go to CLBlast */
-    bool blast_ready; /* CLBlast has compiled its kernels, as the first call makes it */
+    int panel;          /* tokens per panel of `act` in products of several tokens */
+    bool plain;         /* one straightforward kernel per operation */
+    bool int8;          /* products with quantised weights take int8 activations */
+    clm_cl_tiles tiles; /* what products of many tokens with quantised weights go through */
+    bool blast;         /* products of many float rows go to CLBlast */
+    bool blast_ready;   /* CLBlast has compiled its kernels, as the first call makes it */
     uint64_t weight_bytes, kv_bytes;
 } clm_backend_cl;
 

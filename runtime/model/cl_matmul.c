@@ -4,7 +4,7 @@
  *   plain kernels        a GEMV per token; CLBlast on dequantised weights from 32 tokens on
  *   one token            linear_*, with int8 or float activations
  *   several, int8        act_quant, gemm_*
- *   32 and more, tiles   act_bf16, gemm_amx
+ *   32 and more, tiles   act_bf16, gemm_amx or gemm_mma
  *   several, float       as with plain kernels
  */
 #include "host/gemm.h"
@@ -16,6 +16,7 @@
 #include "runtime/ops/op_gather.h"
 #include "runtime/ops/op_gemm.h"
 #include "runtime/ops/op_gemm_amx.h"
+#include "runtime/ops/op_gemm_mma.h"
 #include "runtime/ops/op_gemv.h"
 #include "runtime/ops/op_linear.h"
 
@@ -46,9 +47,10 @@ bool clm__cl_takes_int8(const clm_backend_cl *b, const clm_weight_layout *l)
 }
 
 /* Whether a product of m tokens with such weights goes through tiles. */
-static bool takes_amx(const clm_backend_cl *b, const clm_weight_layout *l, size_t m)
+static bool takes_tiles(const clm_backend_cl *b, const clm_weight_layout *l, size_t m)
 {
-    return b->amx && clm_weight_quantised(l->format) && m >= CLM_CL_AMX_TOKENS;
+    return b->tiles != CLM_CL_TILES_NONE && clm_weight_quantised(l->format) &&
+           m >= CLM_CL_TILE_TOKENS;
 }
 
 static clm_shape gemv_shape(const clm_weight_layout *l, size_t m, size_t rows, size_t ldy,
@@ -102,13 +104,30 @@ static clm_shape gemm_amx_shape(const clm_weight_layout *l, size_t m, size_t row
     return s;
 }
 
-static clm_shape act_bf16_shape(size_t m, size_t columns)
+static clm_shape gemm_mma_shape(const clm_weight_layout *l, size_t m, size_t rows, size_t ldy,
+                                size_t y_off)
+{
+    clm_shape s = {.v = {0}};
+
+    s.v[CLM_GEMM_MMA_M] = (int)m;
+    s.v[CLM_GEMM_MMA_N] = (int)rows;
+    s.v[CLM_GEMM_MMA_K] = (int)l->columns;
+    s.v[CLM_GEMM_MMA_LDY] = (int)ldy;
+    s.v[CLM_GEMM_MMA_Y_OFF] = (int)y_off;
+    s.v[CLM_GEMM_MMA_FORMAT] = (int)l->format;
+    s.v[CLM_GEMM_MMA_GROUP] = (int)l->group;
+    s.v[CLM_GEMM_MMA_HAS_MIN] = l->has_min;
+    return s;
+}
+
+static clm_shape act_bf16_shape(const clm_backend_cl *b, size_t m, size_t columns)
 {
     clm_shape s = {.v = {0}};
 
     s.v[CLM_ACT_BF16_M] = (int)m;
     s.v[CLM_ACT_BF16_K] = (int)columns;
     s.v[CLM_ACT_BF16_LD] = (int)columns;
+    s.v[CLM_ACT_BF16_SHUFFLED] = b->tiles == CLM_CL_TILES_MMA;
     return s;
 }
 
@@ -161,9 +180,10 @@ clm_status clm__cl_plan_matmul(clm_backend_cl *b, const clm_weight_layout *l, bo
     const clm_shape gemm = gemm_shape(l, b->batch, l->rows, l->rows, 0, b->panel);
     const clm_shape one = clm__cl_act_shape(1, l->columns, 1);
     const clm_shape many = clm__cl_act_shape(b->batch, l->columns, (size_t)b->panel);
-    const bool amx = takes_amx(b, l, b->batch);
-    const clm_shape tiles = gemm_amx_shape(l, b->batch, l->rows, l->rows, 0, 0);
-    const clm_shape bf16 = act_bf16_shape(b->batch, l->columns);
+    const bool tiles = takes_tiles(b, l, b->batch), mma = b->tiles == CLM_CL_TILES_MMA;
+    const clm_shape amx_tiles = gemm_amx_shape(l, b->batch, l->rows, l->rows, 0, 0);
+    const clm_shape mma_tiles = gemm_mma_shape(l, b->batch, l->rows, l->rows, 0);
+    const clm_shape bf16 = act_bf16_shape(b, b->batch, l->columns);
     const clm_shape dequant = dequant_shape(l, 0, l->rows);
     const clm_shape gather = clm_shape_gather(1, l->columns);
     const struct {
@@ -176,8 +196,9 @@ clm_status clm__cl_plan_matmul(clm_backend_cl *b, const clm_weight_layout *l, bo
         {&clm_op_act_quant, &one, int8},
         {&clm_op_act_quant, &many, int8 && b->batch > 1},
         {gemm_of(l->format), &gemm, int8 && b->batch > 1},
-        {&clm_op_act_bf16, &bf16, amx},
-        {&clm_op_gemm_amx, &tiles, amx},
+        {&clm_op_act_bf16, &bf16, tiles},
+        {&clm_op_gemm_amx, &amx_tiles, tiles && !mma},
+        {&clm_op_gemm_mma, &mma_tiles, tiles && mma},
         {&clm_op_dequant, &dequant, b->blast && !int8},
         {&clm_op_gather, &gather, ordered},
     };
@@ -261,6 +282,16 @@ static clm_status run_amx(clm_backend_cl *b, const clm_weight *w, const clm_cl_p
     return st;
 }
 
+static clm_status run_mma(clm_backend_cl *b, const clm_weight *w, const clm_cl_part *p,
+                          const target *to, clm_err *err)
+{
+    const clm_shape s = gemm_mma_shape(&w->layout, to->m, p->rows, to->ldy, to->y_off + p->row0);
+    clm_buffer *bufs[] = {p->q, clm__cl_or_unused(b, p->scale), clm__cl_or_unused(b, p->min),
+                          b->act_bf16, to->y};
+
+    return clm_cl_kernels_launch(b->kernels, &clm_op_gemm_mma, &s, bufs, err);
+}
+
 /* Dequantises as many rows at a time as the scratch buffer holds, and lets CLBlast multiply. */
 static clm_status run_blast(clm_backend_cl *b, const clm_weight *w, const clm_cl_part *p,
                             clm_buffer *x, const target *to, clm_err *err)
@@ -299,7 +330,7 @@ static clm_status quantise(clm_backend_cl *b, clm_buffer *x, size_t m, size_t co
 static clm_status round_bf16(clm_backend_cl *b, clm_buffer *x, size_t m, size_t columns,
                              clm_err *err)
 {
-    const clm_shape s = act_bf16_shape(m, columns);
+    const clm_shape s = act_bf16_shape(b, m, columns);
     clm_buffer *bufs[] = {x, b->act_bf16};
 
     return clm_cl_kernels_launch(b->kernels, &clm_op_act_bf16, &s, bufs, err);
@@ -321,12 +352,12 @@ clm_status clm__cl_matmul(clm_backend *base, const clm_weight *w, const clm_vec 
 {
     clm_backend_cl *b = (clm_backend_cl *)base;
     const target to = {m, y->buf, ldy, y_off};
-    const bool amx = takes_amx(b, &w->layout, m);
-    const bool int8 = clm__cl_takes_int8(b, &w->layout) && !amx;
+    const bool tiles = takes_tiles(b, &w->layout, m);
+    const bool int8 = clm__cl_takes_int8(b, &w->layout) && !tiles;
     clm_status st = CLM_OK;
 
     if (w->column_order != NULL) st = gather_inputs(b, w, m, &x, err);
-    if (st == CLM_OK && amx) st = round_bf16(b, x->buf, m, w->layout.columns, err);
+    if (st == CLM_OK && tiles) st = round_bf16(b, x->buf, m, w->layout.columns, err);
     if (st == CLM_OK && int8)
         st = quantise(b, x->buf, m, w->layout.columns, m == 1 ? 1 : (size_t)b->panel, err);
     for (size_t i = 0; i < w->n_parts && st == CLM_OK; i++) {
@@ -334,7 +365,9 @@ clm_status clm__cl_matmul(clm_backend *base, const clm_weight *w, const clm_vec 
 
         if (m == 1 && !b->plain)
             st = run_linear(b, w, p, x->buf, &to, err);
-        else if (amx)
+        else if (tiles && b->tiles == CLM_CL_TILES_MMA)
+            st = run_mma(b, w, p, &to, err);
+        else if (tiles)
             st = run_amx(b, w, p, &to, err);
         else if (int8)
             st = run_gemm(b, w, p, &to, err);

@@ -14,9 +14,11 @@
 
 enum { SIZE_LIMIT = 1 << 29 };
 
-static const char *const k_dims[CLM_ACT_BF16_DIMS] = {"M", "K", "LD", "OFF"};
+static const char *const k_dims[CLM_ACT_BF16_DIMS] = {"M", "K", "LD", "OFF", "SHUFFLED"};
 static const int k_wg[] = {1, 16, 64, 256};
-static const clm_axis k_axes[] = {{"WG", k_wg, CLM_COUNT(k_wg)}};
+static const int k_cols[] = {8, 32};
+static const clm_axis k_axes[] = {{"WG", k_wg, CLM_COUNT(k_wg)},
+                                  {"COLS", k_cols, CLM_COUNT(k_cols)}};
 
 static bool valid(const int *params, const clm_shape *shape, const clm_caps *caps)
 {
@@ -24,6 +26,7 @@ static bool valid(const int *params, const clm_shape *shape, const clm_caps *cap
 
     for (int i = CLM_ACT_BF16_M; i <= CLM_ACT_BF16_LD; i++)
         if (v[i] < 1 || v[i] > SIZE_LIMIT) return false;
+    if (v[CLM_ACT_BF16_SHUFFLED] < 0 || v[CLM_ACT_BF16_SHUFFLED] > 1) return false;
     return v[CLM_ACT_BF16_K] % CLM_ACT_GROUP == 0 && v[CLM_ACT_BF16_OFF] >= 0 &&
            v[CLM_ACT_BF16_OFF] <= v[CLM_ACT_BF16_LD] - v[CLM_ACT_BF16_K] &&
            clm_op_group_fits(caps, params[0]);
@@ -34,13 +37,15 @@ static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
 {
     (void)shape;
     params[0] = clm_op_group_choose(&k_axes[0], caps, caps->type == CLM_DEVICE_GPU ? 64 : 1);
+    params[1] = caps->type == CLM_DEVICE_GPU ? 8 : 32;
 }
 
 static size_t defines(const clm_shape *shape, const int *params, clm_define *defs)
 {
-    (void)shape;
     defs[0] = (clm_define){"WG", params[0]};
-    return 1;
+    defs[1] = (clm_define){"COLS", params[1]};
+    defs[2] = (clm_define){"SHUFFLED", shape->v[CLM_ACT_BF16_SHUFFLED]};
+    return 3;
 }
 
 /* Tokens of the panels, those that fill up the last one included. */
@@ -96,13 +101,13 @@ static double flops(const clm_shape *shape)
 }
 
 static const clm_shape k_test[] = {
-    /* M, K, LD, OFF */
-    {.v = {1, 32, 32, 0}},      {.v = {32, 64, 64, 0}},     {.v = {33, 96, 100, 3}},
-    {.v = {13, 160, 320, 160}}, {.v = {70, 1312, 1313, 1}},
+    /* M, K, LD, OFF, SHUFFLED */
+    {.v = {1, 32, 32, 0, 0}},      {.v = {32, 64, 64, 0, 1}},     {.v = {33, 96, 100, 3, 0}},
+    {.v = {13, 160, 320, 160, 1}}, {.v = {70, 1312, 1313, 1, 1}},
 };
 static const clm_shape k_tune[] = {
-    {.v = {512, 5120, 5120, 0}},
-    {.v = {512, 13696, 13696, 0}},
+    {.v = {512, 5120, 5120, 0, 0}},
+    {.v = {512, 13696, 13696, 0, 1}},
 };
 
 /* Rounding is exact, so it has no tolerance. */

@@ -8,12 +8,13 @@
 
 #include "tuning/op_desc.h"
 
-/* shape.v. LD is the row stride of x, OFF the first column read. */
+/* shape.v. LD is the row stride of x, OFF the first column read, SHUFFLED 1: columns in the order of act.h. */
 enum clm_act_bf16_dim {
     CLM_ACT_BF16_M,
     CLM_ACT_BF16_K,
     CLM_ACT_BF16_LD,
     CLM_ACT_BF16_OFF,
+    CLM_ACT_BF16_SHUFFLED,
     CLM_ACT_BF16_DIMS
 };
 

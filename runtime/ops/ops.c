@@ -16,6 +16,7 @@
 #include "runtime/ops/op_gather.h"
 #include "runtime/ops/op_gemm.h"
 #include "runtime/ops/op_gemm_amx.h"
+#include "runtime/ops/op_gemm_mma.h"
 #include "runtime/ops/op_gemv.h"
 #include "runtime/ops/op_kv_store.h"
 #include "runtime/ops/op_linear.h"
@@ -36,6 +37,7 @@ static const clm_op_desc *const k_ops[] = {
     &clm_op_embed,
     &clm_op_gather,
     &clm_op_gemm_amx,
+    &clm_op_gemm_mma,
     &clm_op_gemm_q4,
     &clm_op_gemm_q8,
     &clm_op_gemv_f16,

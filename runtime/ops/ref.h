@@ -40,6 +40,7 @@ void clm_ref_embed(clm_case *c);
 void clm_ref_gather(clm_case *c);
 void clm_ref_gemm(clm_case *c);
 void clm_ref_gemm_amx(clm_case *c);
+void clm_ref_gemm_mma(clm_case *c);
 void clm_ref_gemv(clm_case *c);
 void clm_ref_kv_store(clm_case *c);
 void clm_ref_linear(clm_case *c);

@@ -17,9 +17,11 @@ void clm_ref_act_bf16(clm_case *c)
     for (size_t m = 0; m < rows; m++) {
         for (size_t k = 0; k < k_count; k++) {
             const size_t block = m / PANEL * (k_count / BLOCK) + k / BLOCK;
+            const size_t place =
+                v[CLM_ACT_BF16_SHUFFLED] ? CLM_ACT_BF16_SHUFFLE(k % BLOCK) : k % BLOCK;
             const bool exists = m < (size_t)v[CLM_ACT_BF16_M];
 
-            z[(block * PANEL + m % PANEL) * BLOCK + k % BLOCK] =
+            z[(block * PANEL + m % PANEL) * BLOCK + place] =
                 clm_ref_float_to_bf16(exists ? x[m * (size_t)v[CLM_ACT_BF16_LD] + k] : 0.0f);
         }
     }

@@ -1,0 +1,266 @@
+/* runtime/ops/op_gemm_mma.c: see op_gemm_mma.h.
+ *
+ * Layer    runtime.
+ */
+#include "runtime/ops/op_gemm_mma.h"
+
+#include <math.h>
+
+#include "runtime/ops/act.h"
+#include "runtime/ops/op_util.h"
+#include "runtime/ops/ref.h"
+#include "runtime/ops/weight_case.h"
+
+enum { SIZE_LIMIT = 1 << 29 };
+
+/* Sums that a work-item may hold in registers: beyond that they would spill. */
+enum { MAX_SUMS = 128 };
+
+enum { AXIS_MMA, AXIS_RT, AXIS_TT, AXIS_WARPS_N, AXIS_WARPS_T, AXIS_STAGES };
+
+static const int k_mma[] = {0, 1};
+static const int k_rt[] = {1, 2, 4};
+static const int k_tt[] = {4, 8};
+static const int k_warps_n[] = {1, 2, 4};
+static const int k_warps_t[] = {1, 2, 4};
+static const int k_stages[] = {2, 3, 4};
+
+static const clm_axis k_axes[] = {
+    [AXIS_MMA] = {"MMA", k_mma, CLM_COUNT(k_mma)},
+    [AXIS_RT] = {"RT", k_rt, CLM_COUNT(k_rt)},
+    [AXIS_TT] = {"TT", k_tt, CLM_COUNT(k_tt)},
+    [AXIS_WARPS_N] = {"WARPS_N", k_warps_n, CLM_COUNT(k_warps_n)},
+    [AXIS_WARPS_T] = {"WARPS_T", k_warps_t, CLM_COUNT(k_warps_t)},
+    [AXIS_STAGES] = {"STAGES", k_stages, CLM_COUNT(k_stages)},
+};
+
+static const char *const k_dims[CLM_GEMM_MMA_DIMS] = {
+    "M", "N", "K", "LDY", "Y_OFF", "FORMAT", "GROUP", "HAS_MIN",
+};
+
+static clm_weight_layout layout_of(const clm_shape *shape)
+{
+    const int *v = shape->v;
+
+    return (clm_weight_layout){.format = (clm_weight_format)v[CLM_GEMM_MMA_FORMAT],
+                               .rows = v[CLM_GEMM_MMA_N] > 0 ? (size_t)v[CLM_GEMM_MMA_N] : 0,
+                               .columns = v[CLM_GEMM_MMA_K] > 0 ? (size_t)v[CLM_GEMM_MMA_K] : 0,
+                               .group =
+                                   v[CLM_GEMM_MMA_GROUP] > 0 ? (size_t)v[CLM_GEMM_MMA_GROUP] : 0,
+                               .has_min = v[CLM_GEMM_MMA_HAS_MIN]};
+}
+
+static bool shape_legal(const clm_shape *shape)
+{
+    const int *v = shape->v;
+    const clm_weight_layout w = layout_of(shape);
+
+    for (int i = CLM_GEMM_MMA_M; i <= CLM_GEMM_MMA_LDY; i++)
+        if (v[i] < 1 || v[i] > SIZE_LIMIT) return false;
+    if (v[CLM_GEMM_MMA_Y_OFF] < 0 ||
+        v[CLM_GEMM_MMA_Y_OFF] > v[CLM_GEMM_MMA_LDY] - v[CLM_GEMM_MMA_N])
+        return false;
+    if (v[CLM_GEMM_MMA_HAS_MIN] < CLM_MIN_NONE || v[CLM_GEMM_MMA_HAS_MIN] > CLM_MIN_STEPS ||
+        v[CLM_GEMM_MMA_GROUP] < 0)
+        return false;
+    if (!clm_weight_for_all(&w)) return false;
+    return clm_weight_quantised(w.format) && clm_weight_legal(&w);
+}
+
+/* Of a group: work-items, tokens, rows, and bytes of local memory (STAGE_WORDS of the kernel). */
+static size_t items_of(const int *params)
+{
+    return (size_t)(32 * params[AXIS_WARPS_N] * params[AXIS_WARPS_T]);
+}
+
+static size_t tokens_of(const int *params)
+{
+    return (size_t)(8 * params[AXIS_TT] * params[AXIS_WARPS_T]);
+}
+
+static size_t rows_of(const int *params)
+{
+    return (size_t)(CLM_TILE_ROWS * params[AXIS_RT] * params[AXIS_WARPS_N]);
+}
+
+static size_t local_of(const int *params, const clm_weight_layout *w)
+{
+    const size_t tiles = rows_of(params) / CLM_TILE_ROWS, parts = w->group == 16 ? 2 : 1;
+    const size_t scales = tiles * parts * CLM_TILE_ROWS * sizeof(uint16_t);
+    const size_t weights =
+        tiles * (w->format == CLM_FORMAT_Q4 ? CLM_Q4_BLOCK_BYTES : CLM_Q8_BLOCK_BYTES);
+    const size_t stage = tokens_of(params) * CLM_BLOCK_K * sizeof(uint16_t) + weights +
+                         (w->has_min == CLM_MIN_NONE ? 1 : 2) * scales;
+    const size_t shown = params[AXIS_MMA] ? 0 : items_of(params) * 6 * sizeof(uint32_t);
+
+    return (size_t)params[AXIS_STAGES] * stage + shown;
+}
+
+/* Without tensor cores the kernel is for tests alone: it is slow, and compilers for CPUs take seconds for the
+ * barriers of large tiles. */
+static bool means_valid(const int *params, const clm_caps *caps)
+{
+    if (caps->mma || params[AXIS_MMA]) return caps->mma && params[AXIS_MMA];
+    return params[AXIS_RT] == 2 && params[AXIS_TT] == 4 && params[AXIS_WARPS_N] <= 2 &&
+           params[AXIS_WARPS_T] <= 2 && params[AXIS_STAGES] == 3;
+}
+
+static bool valid(const int *params, const clm_shape *shape, const clm_caps *caps)
+{
+    const clm_weight_layout w = layout_of(shape);
+    const size_t items = items_of(params);
+
+    return shape_legal(shape) && means_valid(params, caps) &&
+           params[AXIS_RT] * params[AXIS_TT] * 4 <= MAX_SUMS && items <= caps->max_group_size &&
+           items <= caps->max_item_sizes[0] && local_of(params, &w) <= caps->local_mem;
+}
+
+static bool used(const clm_caps *caps)
+{
+    return caps->mma;
+}
+
+/* Measured on an H200 (docs/performance.md): a warp of 64 rows and 64 tokens is fastest, unless there are then
+ * fewer than two groups for each unit of the device. Groups of fewer tokens for short prompts. */
+static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
+{
+    const size_t n = (size_t)shape->v[CLM_GEMM_MMA_N], m = (size_t)shape->v[CLM_GEMM_MMA_M];
+
+    params[AXIS_MMA] = caps->mma;
+    params[AXIS_RT] = 4;
+    params[AXIS_TT] = 8;
+    params[AXIS_WARPS_N] = 2;
+    params[AXIS_WARPS_T] = 2;
+    params[AXIS_STAGES] = 4;
+    if (m <= tokens_of(params) / 2 ||
+        clm_op_ceil_div(n, rows_of(params)) * clm_op_ceil_div(m, tokens_of(params)) <
+            2 * (size_t)caps->compute_units) {
+        params[AXIS_RT] = 2;
+        params[AXIS_WARPS_N] = 4;
+        params[AXIS_WARPS_T] = 1;
+    }
+    while (!valid(params, shape, caps) && params[AXIS_STAGES] > k_stages[0]) params[AXIS_STAGES]--;
+    if (!valid(params, shape, caps)) { /* the smallest tiles, or the plain kernel's */
+        params[AXIS_RT] = 2;
+        params[AXIS_TT] = 4;
+        params[AXIS_WARPS_N] = params[AXIS_WARPS_T] = 1;
+        params[AXIS_STAGES] = 3;
+    }
+}
+
+static size_t defines(const clm_shape *shape, const int *params, clm_define *defs)
+{
+    const clm_weight_layout w = layout_of(shape);
+    size_t n = 0;
+
+    for (size_t i = 0; i < CLM_COUNT(k_axes); i++)
+        defs[n++] = (clm_define){k_axes[i].name, params[i]};
+    defs[n++] = (clm_define){"FORMAT", (int)w.format};
+    defs[n++] = (clm_define){"GROUP", clm_weight_group_define(&w)};
+    defs[n++] = (clm_define){"HAS_MIN", w.has_min};
+    return n;
+}
+
+/* Tokens that fill up the last panel hold numbers too: they must not reach y. */
+static clm_status fill(clm_case *c, uint32_t seed, clm_err *err)
+{
+    const int *v = c->shape.v;
+    const clm_weight_layout w = layout_of(&c->shape);
+    const size_t panels = clm_op_ceil_div((size_t)v[CLM_GEMM_MMA_M], CLM_ACT_BF16_PANEL);
+    const size_t x_count = panels * CLM_ACT_BF16_PANEL * w.columns;
+    const size_t y_count = (size_t)v[CLM_GEMM_MMA_M] * (size_t)v[CLM_GEMM_MMA_LDY];
+    clm_random r = clm_random_init(seed);
+    clm_status st = clm_weight_case_add(c, &w, false, 1.0f / sqrtf((float)w.columns), &r, err);
+    uint16_t *x;
+
+    if (st != CLM_OK) return st;
+    x = clm_case_add(c, "x", CLM_ELEM_BF16, x_count, CLM_CASE_IN);
+    if (x == NULL || clm_case_add(c, "y", CLM_ELEM_F32, y_count, CLM_CASE_OUT) == NULL)
+        return clm_op_fill_nomem("gemm_mma", err);
+    for (size_t i = 0; i < x_count; i++)
+        x[i] = clm_ref_float_to_bf16(clm_random_float(&r, -1.0f, 1.0f));
+    return CLM_OK;
+}
+
+static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *params,
+                       clm_buffer *const *bufs, clm_range *range, clm_err *err)
+{
+    const int *v = shape->v;
+    const size_t items = items_of(params);
+    clm_arg args[CLM_GEMM_MMA_BUFFERS + 5];
+    size_t n = 0;
+
+    for (; n < CLM_GEMM_MMA_BUFFERS; n++) args[n] = CLM_BUF(bufs[n]);
+    for (int i = CLM_GEMM_MMA_M; i <= CLM_GEMM_MMA_Y_OFF; i++) args[n++] = CLM_I32(v[i]);
+    *range = (clm_range){2,
+                         {clm_op_ceil_div((size_t)v[CLM_GEMM_MMA_M], tokens_of(params)) * items,
+                          clm_op_ceil_div((size_t)v[CLM_GEMM_MMA_N], rows_of(params))},
+                         {items, 1}};
+    return clm_kernel_set_args(kernel, args, n, err);
+}
+
+static double bytes_moved(const clm_shape *shape)
+{
+    const clm_weight_layout w = layout_of(shape);
+
+    return clm_weight_bytes(&w) +
+           shape->v[CLM_GEMM_MMA_M] * (2.0 * (double)w.columns + 4.0 * (double)w.rows);
+}
+
+static double flops(const clm_shape *shape)
+{
+    return 2.0 * shape->v[CLM_GEMM_MMA_M] * shape->v[CLM_GEMM_MMA_N] * shape->v[CLM_GEMM_MMA_K];
+}
+
+#define Q4 CLM_FORMAT_Q4
+#define Q8 CLM_FORMAT_Q8
+/* M, N, K, LDY, Y_OFF, FORMAT, GROUP, HAS_MIN */
+#define SHAPE(...)                                                                                 \
+    {                                                                                              \
+        .v = {__VA_ARGS__},                                                                        \
+    }
+/* One number; whole tiles; tokens, rows and tiles left over; more blocks than stages, and fewer; groups of
+ * each kind; several groups each way. */
+static const clm_shape k_test[] = {
+    SHAPE(1, 1, 32, 1, 0, Q4, 32, 0),       SHAPE(64, 64, 160, 80, 16, Q4, 32, 1),
+    SHAPE(37, 49, 160, 60, 3, Q4, 32, 2),   SHAPE(70, 100, 256, 100, 0, Q4, 128, 0),
+    SHAPE(50, 21, 96, 21, 0, Q4, 0, 1),     SHAPE(300, 290, 192, 300, 1, Q4, 64, 0),
+    SHAPE(33, 145, 192, 150, 5, Q8, 64, 2), SHAPE(64, 33, 128, 33, 0, Q8, 32, 0),
+    SHAPE(34, 33, 96, 40, 3, Q8, 16, 1),    SHAPE(40, 40, 1312, 40, 0, Q8, 16, 0),
+};
+/* Baichuan-13B, a prompt of 512: query, key and value; output; gate and up; down. */
+#define TUNE_SHAPES(F, GROUP, MIN)                                                                 \
+    SHAPE(512, 15360, 5120, 15360, 0, F, GROUP, MIN),                                              \
+        SHAPE(512, 5120, 5120, 5120, 0, F, GROUP, MIN),                                            \
+        SHAPE(512, 27392, 5120, 27392, 0, F, GROUP, MIN),                                          \
+        SHAPE(512, 5120, 13696, 5120, 0, F, GROUP, MIN)
+
+static const clm_shape k_tune[] = {TUNE_SHAPES(Q4, 32, 0), TUNE_SHAPES(Q4, 64, 1),
+                                   TUNE_SHAPES(Q8, 32, 0)};
+
+/* Products of bf16 numbers are exact in float, but tensor cores cut off what is below the last bit of a sum's
+ * largest term, each time they add 16 products: for 13,696 columns 856 times 2^-23 of sums below 1. That is
+ * a thirtieth of what rounding the factors to bf16 does. */
+const clm_op_desc clm_op_gemm_mma = {
+    .name = "gemm_mma",
+    .entry = "gemm_mma",
+    .dims = k_dims,
+    .n_dims = CLM_GEMM_MMA_DIMS,
+    .axes = k_axes,
+    .n_axes = CLM_COUNT(k_axes),
+    .used = used,
+    .valid = valid,
+    .defaults = defaults,
+    .defines = defines,
+    .fill = fill,
+    .reference = clm_ref_gemm_mma,
+    .bind = bind,
+    .bytes_moved = bytes_moved,
+    .flops = flops,
+    .test_shapes = k_test,
+    .n_test_shapes = CLM_COUNT(k_test),
+    .tune_shapes = k_tune,
+    .n_tune_shapes = CLM_COUNT(k_tune),
+    .atol = 6e-5f,
+    .rtol = 1e-5f,
+};
