@@ -85,9 +85,9 @@ CLM_INLINE void copy_scales(__local uint *to, __global const uint *from, const i
                             const int block, const int lid)
 {
     for (int i = lid; i < TILES * PARTS * 2; i += ITEMS) {
-        const int tile = i / (PARTS * 2), part = i / 2 % PARTS, half_of = i % 2;
-        const size_t group =
-            (size_t)min(tile, in->last_tile) * (size_t)in->groups + (size_t)GROUP_OF(block, part);
+        const int tile = i / (PARTS * 2), half_of = i % 2;
+        const size_t group = (size_t)min(tile, in->last_tile) * (size_t)in->groups +
+                             (size_t)GROUP_OF(block, i / 2 % PARTS);
 
         clm_copy16(to + i * 4, from + group * SCALE_WORDS + (size_t)(half_of * 4));
     }
