@@ -7,6 +7,7 @@
 #include "host/buffer.h"
 #include "host/kernel.h"
 #include "host/program.h"
+#include "host/tile_probe.h"
 
 enum { SIDE = 16, COUNT = SIDE * SIDE };
 
@@ -44,37 +45,10 @@ static bool host_has(void)
 
 #endif
 
-/* Small whole numbers, whose products and sums are exact. */
-static int a_of(int row, int k)
-{
-    return (row * 5 + k * 3) % 17 - 8;
-}
-static int b_of(int k, int column)
-{
-    return (k * 7 + column * 11) % 13 - 6;
-}
-static int c_of(int row, int column)
-{
-    return row - 2 * column;
-}
-
-static uint32_t bf16_pair(int first, int second)
-{
-    const float f[2] = {(float)first, (float)second};
-    uint32_t bits[2];
-
-    memcpy(bits, f, sizeof bits);
-    return bits[0] >> 16 | (bits[1] & 0xFFFF0000u);
-}
-
 static bool right(const float *c)
 {
-    for (int i = 0; i < COUNT; i++) {
-        int sum = c_of(i / SIDE, i % SIDE);
-
-        for (int k = 0; k < 2 * SIDE; k++) sum += a_of(i / SIDE, k) * b_of(k, i % SIDE);
-        if (c[i] != (float)sum) return false;
-    }
+    for (int i = 0; i < COUNT; i++)
+        if (c[i] != clm__tile_sum(i / SIDE, i % SIDE, 2 * SIDE)) return false;
     return true;
 }
 
@@ -114,9 +88,9 @@ bool clm__amx_runs(clm_device *dev)
     for (int i = 0; i < COUNT; i++) {
         const int row = i / SIDE, at = i % SIDE;
 
-        a[i] = bf16_pair(a_of(row, 2 * at), a_of(row, 2 * at + 1));
-        b[i] = bf16_pair(b_of(2 * row, at), b_of(2 * row + 1, at));
-        c[i] = (float)c_of(row, at);
+        a[i] = clm__tile_pair(clm__tile_a(row, 2 * at), clm__tile_a(row, 2 * at + 1));
+        b[i] = clm__tile_pair(clm__tile_b(2 * row, at), clm__tile_b(2 * row + 1, at));
+        c[i] = (float)clm__tile_c(row, at);
     }
     return multiply(dev, a, b, c) == CLM_OK && right(c);
 }

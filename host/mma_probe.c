@@ -7,32 +7,10 @@
 #include "host/buffer.h"
 #include "host/kernel.h"
 #include "host/program.h"
+#include "host/tile_probe.h"
 
-/* C (ROWS x COLUMNS) += A (ROWS x INNER) B (INNER x COLUMNS), held by LANES. */
-enum { ROWS = 16, COLUMNS = 8, INNER = 16, LANES = 32, LANE_WORDS = 8, LANE_SUMS = 4 };
-
-/* Small whole numbers, whose products and sums are exact; all rows and columns differ. */
-static int a_of(int row, int k)
-{
-    return (row * 5 + k * 3) % 17 - 8;
-}
-static int b_of(int k, int column)
-{
-    return (k * 7 + column * 11) % 13 - 6;
-}
-static int c_of(int row, int column)
-{
-    return row - 2 * column;
-}
-
-static uint32_t bf16_pair(int first, int second)
-{
-    const float f[2] = {(float)first, (float)second};
-    uint32_t bits[2];
-
-    memcpy(bits, f, sizeof bits);
-    return bits[0] >> 16 | (bits[1] & 0xFFFF0000u);
-}
+/* C += A B, where A has INNER columns, held by LANES. */
+enum { INNER = 16, LANES = 32, LANE_WORDS = 8, LANE_SUMS = 4 };
 
 /* Row and column of sum `i` of a lane: the table of cl/mma.cl. */
 static int row_of(int lane, int i)
@@ -51,25 +29,22 @@ static void fill(uint32_t ab[LANES][LANE_WORDS], float c[LANES][LANE_SUMS])
 
         for (int i = 0; i < 4; i++) {
             const int row = g + i % 2 * 8, from = k + i / 2 * 8;
-            ab[lane][i] = bf16_pair(a_of(row, from), a_of(row, from + 1));
+            ab[lane][i] = clm__tile_pair(clm__tile_a(row, from), clm__tile_a(row, from + 1));
         }
         for (int i = 0; i < 2; i++)
-            ab[lane][4 + i] = bf16_pair(b_of(k + 8 * i, g), b_of(k + 8 * i + 1, g));
+            ab[lane][4 + i] =
+                clm__tile_pair(clm__tile_b(k + 8 * i, g), clm__tile_b(k + 8 * i + 1, g));
         for (int i = 0; i < LANE_SUMS; i++)
-            c[lane][i] = (float)c_of(row_of(lane, i), column_of(lane, i));
+            c[lane][i] = (float)clm__tile_c(row_of(lane, i), column_of(lane, i));
     }
 }
 
 static bool right(float c[LANES][LANE_SUMS])
 {
     for (int lane = 0; lane < LANES; lane++) {
-        for (int i = 0; i < LANE_SUMS; i++) {
-            const int row = row_of(lane, i), column = column_of(lane, i);
-            int sum = c_of(row, column);
-
-            for (int k = 0; k < INNER; k++) sum += a_of(row, k) * b_of(k, column);
-            if (c[lane][i] != (float)sum) return false;
-        }
+        for (int i = 0; i < LANE_SUMS; i++)
+            if (c[lane][i] != clm__tile_sum(row_of(lane, i), column_of(lane, i), INNER))
+                return false;
     }
     return true;
 }

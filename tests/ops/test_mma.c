@@ -1,39 +1,23 @@
 /* tests/ops/test_mma.c: the product that finds out whether a device has tensor cores: plain, it is right on every
  * device, and in PTX where the device says that it has them. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <cmocka.h>
-
-#include "host/device.h"
 #include "host/mma_probe.h"
+#include "tests/ops/op_harness.h"
 
-static void runs_on_devices(void **state)
+static void check_device(clm_device *dev, void *user)
 {
-    clm_device_info *list = NULL;
-    size_t count = 0, used = 0;
-    clm_err err = {""};
+    (void)user;
+    assert_true(clm__mma_runs(dev, 0));
+    if (clm_device_caps(dev)->mma) assert_true(clm__mma_runs(dev, 1));
+}
 
+static void product_is_right(void **state)
+{
     (void)state;
-    if (clm_device_list(&list, &count, &err) != CLM_OK) fail_msg("%s", err.text);
-    for (size_t i = 0; i < count; i++) {
-        clm_device *dev = NULL;
-
-        if (clm_device_unusable(&list[i].caps) != NULL) continue;
-        if (clm_device_open(&list[i], NULL, &dev, &err) != CLM_OK) fail_msg("%s", err.text);
-        assert_true(clm__mma_runs(dev, 0));
-        if (clm_device_caps(dev)->mma) assert_true(clm__mma_runs(dev, 1));
-        clm_device_close(dev);
-        used++;
-    }
-    free(list);
-    assert_true(used > 0);
+    clm_op_test_devices(check_device, NULL);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(runs_on_devices)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(product_is_right)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
