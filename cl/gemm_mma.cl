@@ -167,6 +167,9 @@ CLM_INLINE void load_rows(__local const uint *stage, const int tile, const int g
     for (int r = 0; r < 2; r++) {
         const int row = 2 * g + r, at = (tile * PARTS + (PARTS == 1 ? 0 : t / 2)) * 16 + row;
         const uint s = bf16_twice(stage + AT_SCALES, at);
+#if HAS_MIN
+        const uint low = bf16_twice(stage + AT_MINIMA, at);
+#endif
         uint pair[4];
 
         load_levels(stage + AT_WEIGHTS + tile * TILE_WORDS, t, row, pair);
@@ -175,11 +178,9 @@ CLM_INLINE void load_rows(__local const uint *stage, const int tile, const int g
 #if HAS_MIN == 0
             const uint w = clm_bf16x2_fma(pair[i], s, 0u);
 #elif HAS_MIN == 1
-            const uint w = clm_bf16x2_fma(pair[i], s, bf16_twice(stage + AT_MINIMA, at));
+            const uint w = clm_bf16x2_fma(pair[i], s, low);
 #else
-            const uint level =
-                clm_bf16x2_fma(pair[i], BF16_ONES, bf16_twice(stage + AT_MINIMA, at));
-            const uint w = clm_bf16x2_fma(level, s, 0u);
+            const uint w = clm_bf16x2_fma(clm_bf16x2_fma(pair[i], BF16_ONES, low), s, 0u);
 #endif
             a[i / 2][i % 2 * 2 + r] = w;
         }

@@ -15,6 +15,8 @@
  *        MMA_ITEMS  work-items of the group, a multiple of 32 of consecutive local ids 0
  * Source PTX ISA 8.5, 9.7.14.5.8 (mma.m16n8k16) and 9.7.9.25.3 (cp.async).
  */
+#include "bf16.cl"
+
 #ifndef MMA
 #define MMA 0
 #endif
@@ -81,7 +83,7 @@ CLM_INLINE float clm_bf16_of(const uint pair, const int high)
 CLM_INLINE uint clm_bf16x2(const float low, const float high)
 {
     const uint2 bits = as_uint2((float2)(low, high));
-    const uint2 round = bits + 0x7fffu + ((bits >> 16u) & 1u);
+    const uint2 round = CLM_BF16_ROUND(bits);
 
     return round.s0 >> 16u | (round.s1 & 0xffff0000u);
 }

@@ -11,11 +11,10 @@
 
 /* 1 GB is 1e9 bytes; a multiply-add counts as two operations. */
 typedef struct clm_device_limits {
-    double read_gbps;   /* reading far more than the caches hold, several streams per work-item */
-    double fp32_gflops; /* fused multiply-adds on registers */
-    double int8_gops;   /* 8-bit products summed in 32 bits, by the best means but tiles */
-    double
-        bf16_gflops; /* products of tiles on registers; 0: the device has none (cl/amx.cl, cl/mma.cl) */
+    double read_gbps;    /* reading far more than the caches hold, several streams per work-item */
+    double fp32_gflops;  /* fused multiply-adds on registers */
+    double int8_gops;    /* 8-bit products summed in 32 bits, by the best means but tiles */
+    double bf16_gflops;  /* products of tiles (cl/amx.cl, cl/mma.cl) on registers; 0: it has none */
     double launch_us;    /* one of many small launches in the in-order queue */
     double roundtrip_us; /* one small launch and waiting for it */
 } clm_device_limits;

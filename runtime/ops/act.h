@@ -19,7 +19,7 @@
  * one after the other:
  *     z   bf16   [P][K/32][32 tokens][32]
  * For tensor cores (cl/gemm_mma.cl) each eight of the 32 are shuffled, as 4-bit weights come out of a word:
- * k % 8 = 0 2 4 6 1 3 5 7, so that k is at place CLM_ACT_BF16_SHUFFLE(k).
+ * k % 8 = 0 2 4 6 1 3 5 7.
  *
  * Layer    runtime.
  */
@@ -27,7 +27,5 @@
 #define CLM_RUNTIME_OPS_ACT_H
 
 enum { CLM_ACT_GROUP = 32, CLM_ACT_BF16_PANEL = 32 };
-
-#define CLM_ACT_BF16_SHUFFLE(k) ((k) / 8 * 8 + (k) % 2 * 4 + (k) % 8 / 2)
 
 #endif

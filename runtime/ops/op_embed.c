@@ -40,11 +40,8 @@ static clm_weight_layout layout(const clm_shape *shape)
 {
     const int *v = shape->v;
 
-    return (clm_weight_layout){.format = (clm_weight_format)v[CLM_EMBED_FORMAT],
-                               .rows = v[CLM_EMBED_ROWS] > 0 ? (size_t)v[CLM_EMBED_ROWS] : 0,
-                               .columns = v[CLM_EMBED_K] > 0 ? (size_t)v[CLM_EMBED_K] : 0,
-                               .group = v[CLM_EMBED_GROUP] > 0 ? (size_t)v[CLM_EMBED_GROUP] : 0,
-                               .has_min = v[CLM_EMBED_HAS_MIN]};
+    return clm_weight_layout_of(v[CLM_EMBED_FORMAT], v[CLM_EMBED_ROWS], v[CLM_EMBED_K],
+                                v[CLM_EMBED_GROUP], v[CLM_EMBED_HAS_MIN]);
 }
 
 static bool valid(const int *params, const clm_shape *shape, const clm_caps *caps)

@@ -8,11 +8,12 @@
 #include <stdlib.h>
 
 #include "runtime/ops/act.h"
+#include "runtime/ops/gemm_case.h"
 #include "runtime/ops/op_util.h"
 #include "runtime/ops/ref.h"
 #include "runtime/ops/weight_case.h"
 
-enum { SIZE_LIMIT = 1 << 29, MAX_PANEL = 64 };
+enum { MAX_PANEL = 64 };
 
 enum { FAMILY_CPU, FAMILY_GPU };
 enum { AXIS_FAMILY, AXIS_TILES, AXIS_LANE_T, AXIS_LANE_N, AXIS_DOT };
@@ -54,26 +55,17 @@ static clm_weight_layout layout_of(const clm_shape *shape)
 {
     const int *v = shape->v;
 
-    return (clm_weight_layout){.format = (clm_weight_format)v[CLM_GEMM_FORMAT],
-                               .rows = v[CLM_GEMM_N] > 0 ? (size_t)v[CLM_GEMM_N] : 0,
-                               .columns = v[CLM_GEMM_K] > 0 ? (size_t)v[CLM_GEMM_K] : 0,
-                               .group = v[CLM_GEMM_GROUP] > 0 ? (size_t)v[CLM_GEMM_GROUP] : 0,
-                               .has_min = v[CLM_GEMM_HAS_MIN]};
+    return clm_weight_layout_of(v[CLM_GEMM_FORMAT], v[CLM_GEMM_N], v[CLM_GEMM_K], v[CLM_GEMM_GROUP],
+                                v[CLM_GEMM_HAS_MIN]);
 }
 
 static bool shape_legal(const clm_shape *shape)
 {
-    const int *v = shape->v;
+    const int panel = shape->v[CLM_GEMM_T];
     const clm_weight_layout w = layout_of(shape);
 
-    for (int i = CLM_GEMM_M; i <= CLM_GEMM_LDY; i++)
-        if (v[i] < 1 || v[i] > SIZE_LIMIT) return false;
-    if (v[CLM_GEMM_Y_OFF] < 0 || v[CLM_GEMM_Y_OFF] > v[CLM_GEMM_LDY] - v[CLM_GEMM_N]) return false;
-    if (v[CLM_GEMM_T] < 1 || v[CLM_GEMM_T] > MAX_PANEL || v[CLM_GEMM_HAS_MIN] < CLM_MIN_NONE ||
-        v[CLM_GEMM_HAS_MIN] > CLM_MIN_STEPS || v[CLM_GEMM_GROUP] < 0)
-        return false;
-    if (!clm_weight_for_all(&w)) return false;
-    return clm_weight_quantised(w.format) && clm_weight_legal(&w);
+    return panel >= 1 && panel <= MAX_PANEL &&
+           clm_gemm_case_legal(shape->v, &w, shape->v[CLM_GEMM_GROUP]);
 }
 
 /* Work-items of a group of family 1: along the tokens and along the rows. */

@@ -4,14 +4,11 @@
  */
 #include "runtime/ops/op_gemm_amx.h"
 
-#include <math.h>
-
-#include "runtime/ops/act.h"
+#include "runtime/ops/gemm_case.h"
 #include "runtime/ops/op_util.h"
 #include "runtime/ops/ref.h"
-#include "runtime/ops/weight_case.h"
 
-enum { SIZE_LIMIT = 1 << 29, MAX_CHUNK = 1 << 12 };
+enum { MAX_CHUNK = 1 << 12 };
 
 enum { AXIS_AMX, AXIS_ROWS };
 
@@ -31,12 +28,8 @@ static clm_weight_layout layout_of(const clm_shape *shape)
 {
     const int *v = shape->v;
 
-    return (clm_weight_layout){.format = (clm_weight_format)v[CLM_GEMM_AMX_FORMAT],
-                               .rows = v[CLM_GEMM_AMX_N] > 0 ? (size_t)v[CLM_GEMM_AMX_N] : 0,
-                               .columns = v[CLM_GEMM_AMX_K] > 0 ? (size_t)v[CLM_GEMM_AMX_K] : 0,
-                               .group =
-                                   v[CLM_GEMM_AMX_GROUP] > 0 ? (size_t)v[CLM_GEMM_AMX_GROUP] : 0,
-                               .has_min = v[CLM_GEMM_AMX_HAS_MIN]};
+    return clm_weight_layout_of(v[CLM_GEMM_AMX_FORMAT], v[CLM_GEMM_AMX_N], v[CLM_GEMM_AMX_K],
+                                v[CLM_GEMM_AMX_GROUP], v[CLM_GEMM_AMX_HAS_MIN]);
 }
 
 static bool shape_legal(const clm_shape *shape)
@@ -45,18 +38,9 @@ static bool shape_legal(const clm_shape *shape)
     const int first = v[CLM_GEMM_AMX_FIRST], chunk = v[CLM_GEMM_AMX_CHUNK];
     const clm_weight_layout w = layout_of(shape);
 
-    for (int i = CLM_GEMM_AMX_M; i <= CLM_GEMM_AMX_LDY; i++)
-        if (v[i] < 1 || v[i] > SIZE_LIMIT) return false;
-    if (v[CLM_GEMM_AMX_Y_OFF] < 0 ||
-        v[CLM_GEMM_AMX_Y_OFF] > v[CLM_GEMM_AMX_LDY] - v[CLM_GEMM_AMX_N])
-        return false;
     if (first < 0 || first >= v[CLM_GEMM_AMX_K] || first % CLM_BLOCK_K != 0) return false;
     if (chunk < CLM_BLOCK_K || chunk > MAX_CHUNK || chunk % CLM_BLOCK_K != 0) return false;
-    if (v[CLM_GEMM_AMX_HAS_MIN] < CLM_MIN_NONE || v[CLM_GEMM_AMX_HAS_MIN] > CLM_MIN_STEPS ||
-        v[CLM_GEMM_AMX_GROUP] < 0)
-        return false;
-    if (!clm_weight_for_all(&w)) return false;
-    return clm_weight_quantised(w.format) && clm_weight_legal(&w);
+    return clm_gemm_case_legal(v, &w, v[CLM_GEMM_AMX_GROUP]);
 }
 
 static bool valid(const int *params, const clm_shape *shape, const clm_caps *caps)
@@ -90,28 +74,11 @@ static size_t defines(const clm_shape *shape, const int *params, clm_define *def
     return n;
 }
 
-/* Tokens that fill up the last panel hold numbers too: they must not reach y. */
 static clm_status fill(clm_case *c, uint32_t seed, clm_err *err)
 {
-    const int *v = c->shape.v;
     const clm_weight_layout w = layout_of(&c->shape);
-    const size_t panels = clm_op_ceil_div((size_t)v[CLM_GEMM_AMX_M], CLM_ACT_BF16_PANEL);
-    const size_t x_count = panels * CLM_ACT_BF16_PANEL * w.columns;
-    const size_t y_count = (size_t)v[CLM_GEMM_AMX_M] * (size_t)v[CLM_GEMM_AMX_LDY];
-    const clm_case_role role = v[CLM_GEMM_AMX_FIRST] == 0 ? CLM_CASE_OUT : CLM_CASE_INOUT;
-    clm_random r = clm_random_init(seed);
-    clm_status st = clm_weight_case_add(c, &w, false, 1.0f / sqrtf((float)w.columns), &r, err);
-    uint16_t *x;
-    float *y;
 
-    if (st != CLM_OK) return st;
-    x = clm_case_add(c, "x", CLM_ELEM_BF16, x_count, CLM_CASE_IN);
-    y = clm_case_add(c, "y", CLM_ELEM_F32, y_count, role);
-    if (x == NULL || y == NULL) return clm_op_fill_nomem("gemm_amx", err);
-    for (size_t i = 0; i < x_count; i++)
-        x[i] = clm_ref_float_to_bf16(clm_random_float(&r, -1.0f, 1.0f));
-    if (role == CLM_CASE_INOUT) clm_random_fill(&r, y, y_count, -1.0f, 1.0f);
-    return CLM_OK;
+    return clm_gemm_case_bf16(c, "gemm_amx", &w, c->shape.v[CLM_GEMM_AMX_FIRST] > 0, seed, err);
 }
 
 static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *params,

@@ -4,17 +4,9 @@
  */
 #include "runtime/ops/op_gemm_mma.h"
 
-#include <math.h>
-
-#include "runtime/ops/act.h"
+#include "runtime/ops/gemm_case.h"
 #include "runtime/ops/op_util.h"
 #include "runtime/ops/ref.h"
-#include "runtime/ops/weight_case.h"
-
-enum { SIZE_LIMIT = 1 << 29 };
-
-/* Sums that a work-item may hold in registers: beyond that they would spill. */
-enum { MAX_SUMS = 128 };
 
 enum { AXIS_MMA, AXIS_RT, AXIS_TT, AXIS_WARPS_N, AXIS_WARPS_T, AXIS_STAGES };
 
@@ -42,29 +34,15 @@ static clm_weight_layout layout_of(const clm_shape *shape)
 {
     const int *v = shape->v;
 
-    return (clm_weight_layout){.format = (clm_weight_format)v[CLM_GEMM_MMA_FORMAT],
-                               .rows = v[CLM_GEMM_MMA_N] > 0 ? (size_t)v[CLM_GEMM_MMA_N] : 0,
-                               .columns = v[CLM_GEMM_MMA_K] > 0 ? (size_t)v[CLM_GEMM_MMA_K] : 0,
-                               .group =
-                                   v[CLM_GEMM_MMA_GROUP] > 0 ? (size_t)v[CLM_GEMM_MMA_GROUP] : 0,
-                               .has_min = v[CLM_GEMM_MMA_HAS_MIN]};
+    return clm_weight_layout_of(v[CLM_GEMM_MMA_FORMAT], v[CLM_GEMM_MMA_N], v[CLM_GEMM_MMA_K],
+                                v[CLM_GEMM_MMA_GROUP], v[CLM_GEMM_MMA_HAS_MIN]);
 }
 
 static bool shape_legal(const clm_shape *shape)
 {
-    const int *v = shape->v;
     const clm_weight_layout w = layout_of(shape);
 
-    for (int i = CLM_GEMM_MMA_M; i <= CLM_GEMM_MMA_LDY; i++)
-        if (v[i] < 1 || v[i] > SIZE_LIMIT) return false;
-    if (v[CLM_GEMM_MMA_Y_OFF] < 0 ||
-        v[CLM_GEMM_MMA_Y_OFF] > v[CLM_GEMM_MMA_LDY] - v[CLM_GEMM_MMA_N])
-        return false;
-    if (v[CLM_GEMM_MMA_HAS_MIN] < CLM_MIN_NONE || v[CLM_GEMM_MMA_HAS_MIN] > CLM_MIN_STEPS ||
-        v[CLM_GEMM_MMA_GROUP] < 0)
-        return false;
-    if (!clm_weight_for_all(&w)) return false;
-    return clm_weight_quantised(w.format) && clm_weight_legal(&w);
+    return clm_gemm_case_legal(shape->v, &w, shape->v[CLM_GEMM_MMA_GROUP]);
 }
 
 /* Of a group: work-items, tokens, rows, and bytes of local memory (STAGE_WORDS of the kernel). */
@@ -110,8 +88,7 @@ static bool valid(const int *params, const clm_shape *shape, const clm_caps *cap
     const clm_weight_layout w = layout_of(shape);
     const size_t items = items_of(params);
 
-    return shape_legal(shape) && means_valid(params, caps) &&
-           params[AXIS_RT] * params[AXIS_TT] * 4 <= MAX_SUMS && items <= caps->max_group_size &&
+    return shape_legal(shape) && means_valid(params, caps) && items <= caps->max_group_size &&
            items <= caps->max_item_sizes[0] && local_of(params, &w) <= caps->local_mem;
 }
 
@@ -161,25 +138,11 @@ static size_t defines(const clm_shape *shape, const int *params, clm_define *def
     return n;
 }
 
-/* Tokens that fill up the last panel hold numbers too: they must not reach y. */
 static clm_status fill(clm_case *c, uint32_t seed, clm_err *err)
 {
-    const int *v = c->shape.v;
     const clm_weight_layout w = layout_of(&c->shape);
-    const size_t panels = clm_op_ceil_div((size_t)v[CLM_GEMM_MMA_M], CLM_ACT_BF16_PANEL);
-    const size_t x_count = panels * CLM_ACT_BF16_PANEL * w.columns;
-    const size_t y_count = (size_t)v[CLM_GEMM_MMA_M] * (size_t)v[CLM_GEMM_MMA_LDY];
-    clm_random r = clm_random_init(seed);
-    clm_status st = clm_weight_case_add(c, &w, false, 1.0f / sqrtf((float)w.columns), &r, err);
-    uint16_t *x;
 
-    if (st != CLM_OK) return st;
-    x = clm_case_add(c, "x", CLM_ELEM_BF16, x_count, CLM_CASE_IN);
-    if (x == NULL || clm_case_add(c, "y", CLM_ELEM_F32, y_count, CLM_CASE_OUT) == NULL)
-        return clm_op_fill_nomem("gemm_mma", err);
-    for (size_t i = 0; i < x_count; i++)
-        x[i] = clm_ref_float_to_bf16(clm_random_float(&r, -1.0f, 1.0f));
-    return CLM_OK;
+    return clm_gemm_case_bf16(c, "gemm_mma", &w, false, seed, err);
 }
 
 static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *params,

@@ -31,18 +31,11 @@ static const char *const k_dims[CLM_GEMV_DIMS] = {
     "M", "N", "K", "LDY", "Y_OFF", "FORMAT", "GROUP", "HAS_MIN",
 };
 
-static size_t size_of(int v)
-{
-    return v > 0 ? (size_t)v : 0; /* 0 is not legal anywhere, except as GROUP */
-}
-
 static clm_weight_layout layout_of(const clm_shape *shape)
 {
-    return (clm_weight_layout){.format = (clm_weight_format)shape->v[CLM_GEMV_FORMAT],
-                               .rows = size_of(shape->v[CLM_GEMV_N]),
-                               .columns = size_of(shape->v[CLM_GEMV_K]),
-                               .group = size_of(shape->v[CLM_GEMV_GROUP]),
-                               .has_min = shape->v[CLM_GEMV_HAS_MIN]};
+    return clm_weight_layout_of(shape->v[CLM_GEMV_FORMAT], shape->v[CLM_GEMV_N],
+                                shape->v[CLM_GEMV_K], shape->v[CLM_GEMV_GROUP],
+                                shape->v[CLM_GEMV_HAS_MIN]);
 }
 
 static bool shape_legal(const clm_shape *shape)

@@ -41,11 +41,8 @@ static clm_weight_layout layout_of(const clm_shape *shape)
 {
     const int *v = shape->v;
 
-    return (clm_weight_layout){.format = (clm_weight_format)v[CLM_LINEAR_FORMAT],
-                               .rows = v[CLM_LINEAR_N] > 0 ? (size_t)v[CLM_LINEAR_N] : 0,
-                               .columns = v[CLM_LINEAR_K] > 0 ? (size_t)v[CLM_LINEAR_K] : 0,
-                               .group = v[CLM_LINEAR_GROUP] > 0 ? (size_t)v[CLM_LINEAR_GROUP] : 0,
-                               .has_min = v[CLM_LINEAR_HAS_MIN]};
+    return clm_weight_layout_of(v[CLM_LINEAR_FORMAT], v[CLM_LINEAR_N], v[CLM_LINEAR_K],
+                                v[CLM_LINEAR_GROUP], v[CLM_LINEAR_HAS_MIN]);
 }
 
 static bool flag(int v)

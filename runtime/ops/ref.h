@@ -28,6 +28,9 @@ uint16_t clm_ref_float_to_bf16(float f);
 /* Quantises `groups` groups of 32 as runtime/ops/act.h says, one token (ref_act_quant.c). */
 void clm_ref_act_store(const double *x, size_t groups, int8_t *q, float *d, int32_t *s);
 
+/* Where column k of token m is in panels of bfloat16 (act.h) of rows of `columns`. */
+size_t clm_ref_act_bf16_at(size_t columns, size_t m, size_t k, bool shuffled);
+
 void clm_ref_act_bf16(clm_case *c);
 void clm_ref_act_quant(clm_case *c);
 void clm_ref_add(clm_case *c);

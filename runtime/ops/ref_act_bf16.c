@@ -6,9 +6,17 @@
 #include "runtime/ops/op_act_bf16.h"
 #include "runtime/ops/ref.h"
 
-void clm_ref_act_bf16(clm_case *c)
+size_t clm_ref_act_bf16_at(size_t columns, size_t m, size_t k, bool shuffled)
 {
     enum { PANEL = CLM_ACT_BF16_PANEL, BLOCK = CLM_ACT_GROUP };
+    const size_t block = m / PANEL * (columns / BLOCK) + k / BLOCK, in = k % BLOCK;
+    const size_t place = shuffled ? in / 8 * 8 + in % 2 * 4 + in % 8 / 2 : in;
+
+    return (block * PANEL + m % PANEL) * BLOCK + place;
+}
+
+void clm_ref_act_bf16(clm_case *c)
+{
     const int *v = c->shape.v;
     const size_t k_count = (size_t)v[CLM_ACT_BF16_K], rows = c->bufs[1].count / k_count;
     const float *x = (const float *)c->bufs[0].data + (size_t)v[CLM_ACT_BF16_OFF];
@@ -16,12 +24,9 @@ void clm_ref_act_bf16(clm_case *c)
 
     for (size_t m = 0; m < rows; m++) {
         for (size_t k = 0; k < k_count; k++) {
-            const size_t block = m / PANEL * (k_count / BLOCK) + k / BLOCK;
-            const size_t place =
-                v[CLM_ACT_BF16_SHUFFLED] ? CLM_ACT_BF16_SHUFFLE(k % BLOCK) : k % BLOCK;
             const bool exists = m < (size_t)v[CLM_ACT_BF16_M];
 
-            z[(block * PANEL + m % PANEL) * BLOCK + place] =
+            z[clm_ref_act_bf16_at(k_count, m, k, v[CLM_ACT_BF16_SHUFFLED])] =
                 clm_ref_float_to_bf16(exists ? x[m * (size_t)v[CLM_ACT_BF16_LD] + k] : 0.0f);
         }
     }

@@ -9,11 +9,9 @@
 void clm_ref_embed(clm_case *c)
 {
     const int *v = c->shape.v;
-    const clm_weight_layout layout = {.format = (clm_weight_format)v[CLM_EMBED_FORMAT],
-                                      .rows = (size_t)v[CLM_EMBED_ROWS],
-                                      .columns = (size_t)v[CLM_EMBED_K],
-                                      .group = (size_t)v[CLM_EMBED_GROUP],
-                                      .has_min = v[CLM_EMBED_HAS_MIN]};
+    const clm_weight_layout layout =
+        clm_weight_layout_of(v[CLM_EMBED_FORMAT], v[CLM_EMBED_ROWS], v[CLM_EMBED_K],
+                             v[CLM_EMBED_GROUP], v[CLM_EMBED_HAS_MIN]);
     const clm_ref_weight w = clm_ref_weight_of(c, &layout);
     const int32_t *ids = c->bufs[3].data;
     float *out = c->bufs[4].expected;

@@ -12,11 +12,8 @@
 void clm_ref_gemm(clm_case *c)
 {
     const int *v = c->shape.v;
-    const clm_weight_layout layout = {.format = (clm_weight_format)v[CLM_GEMM_FORMAT],
-                                      .rows = (size_t)v[CLM_GEMM_N],
-                                      .columns = (size_t)v[CLM_GEMM_K],
-                                      .group = (size_t)v[CLM_GEMM_GROUP],
-                                      .has_min = v[CLM_GEMM_HAS_MIN]};
+    const clm_weight_layout layout = clm_weight_layout_of(
+        v[CLM_GEMM_FORMAT], v[CLM_GEMM_N], v[CLM_GEMM_K], v[CLM_GEMM_GROUP], v[CLM_GEMM_HAS_MIN]);
     const clm_ref_weight w = clm_ref_weight_of(c, &layout);
     const size_t k_count = layout.columns, panel = (size_t)v[CLM_GEMM_T],
                  ldy = (size_t)v[CLM_GEMM_LDY];

@@ -5,20 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/ops/act.h"
 #include "runtime/ops/op_gemm_amx.h"
 #include "runtime/ops/ref.h"
 #include "runtime/ops/ref_weight.h"
 
 void clm_ref_gemm_amx(clm_case *c)
 {
-    enum { PANEL = CLM_ACT_BF16_PANEL, BLOCK = CLM_ACT_GROUP };
     const int *v = c->shape.v;
-    const clm_weight_layout layout = {.format = (clm_weight_format)v[CLM_GEMM_AMX_FORMAT],
-                                      .rows = (size_t)v[CLM_GEMM_AMX_N],
-                                      .columns = (size_t)v[CLM_GEMM_AMX_K],
-                                      .group = (size_t)v[CLM_GEMM_AMX_GROUP],
-                                      .has_min = v[CLM_GEMM_AMX_HAS_MIN]};
+    const clm_weight_layout layout =
+        clm_weight_layout_of(v[CLM_GEMM_AMX_FORMAT], v[CLM_GEMM_AMX_N], v[CLM_GEMM_AMX_K],
+                             v[CLM_GEMM_AMX_GROUP], v[CLM_GEMM_AMX_HAS_MIN]);
     const clm_ref_weight w = clm_ref_weight_of(c, &layout);
     const size_t k_count = layout.columns, first = (size_t)v[CLM_GEMM_AMX_FIRST];
     const size_t end = first + (size_t)v[CLM_GEMM_AMX_CHUNK], stop = end < k_count ? end : k_count;
@@ -42,8 +38,7 @@ void clm_ref_gemm_amx(clm_case *c)
             double sum = first == 0 ? 0.0 : (double)y[at];
 
             for (size_t k = first; k < stop; k++) {
-                const size_t block = m / PANEL * (k_count / BLOCK) + k / BLOCK;
-                const uint16_t h = x[(block * PANEL + m % PANEL) * BLOCK + k % BLOCK];
+                const uint16_t h = x[clm_ref_act_bf16_at(k_count, m, k, false)];
 
                 sum += row[k] * (double)clm_ref_bf16_to_float(h);
             }

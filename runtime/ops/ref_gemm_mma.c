@@ -5,7 +5,6 @@
  */
 #include <stdlib.h>
 
-#include "runtime/ops/act.h"
 #include "runtime/ops/op_gemm_mma.h"
 #include "runtime/ops/ref.h"
 #include "runtime/ops/ref_weight.h"
@@ -26,13 +25,10 @@ static double weight_of(const clm_ref_weight *w, int has_min, size_t n, size_t k
 
 void clm_ref_gemm_mma(clm_case *c)
 {
-    enum { PANEL = CLM_ACT_BF16_PANEL, BLOCK = CLM_ACT_GROUP };
     const int *v = c->shape.v;
-    const clm_weight_layout layout = {.format = (clm_weight_format)v[CLM_GEMM_MMA_FORMAT],
-                                      .rows = (size_t)v[CLM_GEMM_MMA_N],
-                                      .columns = (size_t)v[CLM_GEMM_MMA_K],
-                                      .group = (size_t)v[CLM_GEMM_MMA_GROUP],
-                                      .has_min = v[CLM_GEMM_MMA_HAS_MIN]};
+    const clm_weight_layout layout =
+        clm_weight_layout_of(v[CLM_GEMM_MMA_FORMAT], v[CLM_GEMM_MMA_N], v[CLM_GEMM_MMA_K],
+                             v[CLM_GEMM_MMA_GROUP], v[CLM_GEMM_MMA_HAS_MIN]);
     const clm_ref_weight w = clm_ref_weight_of(c, &layout);
     const size_t k_count = layout.columns;
     const uint16_t *x = c->bufs[CLM_GEMM_MMA_X].data;
@@ -44,12 +40,10 @@ void clm_ref_gemm_mma(clm_case *c)
     for (size_t n = 0; n < layout.rows; n++) {
         for (size_t k = 0; k < k_count; k++) row[k] = weight_of(&w, layout.has_min, n, k);
         for (size_t m = 0; m < (size_t)v[CLM_GEMM_MMA_M]; m++) {
-            const uint16_t *panel = x + m / PANEL * PANEL * k_count + m % PANEL * BLOCK;
             double sum = 0.0;
 
             for (size_t k = 0; k < k_count; k++) {
-                const uint16_t h =
-                    panel[k / BLOCK * PANEL * BLOCK + CLM_ACT_BF16_SHUFFLE(k % BLOCK)];
+                const uint16_t h = x[clm_ref_act_bf16_at(k_count, m, k, true)];
 
                 sum += row[k] * (double)clm_ref_bf16_to_float(h);
             }

@@ -24,11 +24,8 @@ static double product_element(const clm_ref_weight *w, const float *x, size_t n)
 void clm_ref_gemv(clm_case *c)
 {
     const int *v = c->shape.v;
-    const clm_weight_layout layout = {.format = (clm_weight_format)v[CLM_GEMV_FORMAT],
-                                      .rows = (size_t)v[CLM_GEMV_N],
-                                      .columns = (size_t)v[CLM_GEMV_K],
-                                      .group = (size_t)v[CLM_GEMV_GROUP],
-                                      .has_min = v[CLM_GEMV_HAS_MIN]};
+    const clm_weight_layout layout = clm_weight_layout_of(
+        v[CLM_GEMV_FORMAT], v[CLM_GEMV_N], v[CLM_GEMV_K], v[CLM_GEMV_GROUP], v[CLM_GEMV_HAS_MIN]);
     const clm_ref_weight w = clm_ref_weight_of(c, &layout);
     const size_t ldy = (size_t)v[CLM_GEMV_LDY], off = (size_t)v[CLM_GEMV_Y_OFF];
     const float *x = c->bufs[c->n_bufs - 2].data;

@@ -88,11 +88,9 @@ static void swiglu(clm_case *c, double *v, size_t rows, size_t row0)
 void clm_ref_linear(clm_case *c)
 {
     const int *v = c->shape.v;
-    const clm_weight_layout layout = {.format = (clm_weight_format)v[CLM_LINEAR_FORMAT],
-                                      .rows = (size_t)v[CLM_LINEAR_N],
-                                      .columns = (size_t)v[CLM_LINEAR_K],
-                                      .group = (size_t)v[CLM_LINEAR_GROUP],
-                                      .has_min = v[CLM_LINEAR_HAS_MIN]};
+    const clm_weight_layout layout =
+        clm_weight_layout_of(v[CLM_LINEAR_FORMAT], v[CLM_LINEAR_N], v[CLM_LINEAR_K],
+                             v[CLM_LINEAR_GROUP], v[CLM_LINEAR_HAS_MIN]);
     const clm_ref_weight w = clm_ref_weight_of(c, &layout);
     const size_t rows = layout.rows, row0 = (size_t)v[CLM_LINEAR_ROW0];
     double *x = malloc(layout.columns * sizeof *x), *y = malloc(rows * sizeof *y);

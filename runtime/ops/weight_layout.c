@@ -4,6 +4,20 @@
  */
 #include "runtime/ops/weight_layout.h"
 
+static size_t size_of(int v)
+{
+    return v > 0 ? (size_t)v : 0;
+}
+
+clm_weight_layout clm_weight_layout_of(int format, int rows, int columns, int group, int has_min)
+{
+    return (clm_weight_layout){.format = (clm_weight_format)format,
+                               .rows = size_of(rows),
+                               .columns = size_of(columns),
+                               .group = size_of(group),
+                               .has_min = has_min};
+}
+
 size_t clm_weight_tiles(size_t rows)
 {
     return (rows + CLM_TILE_ROWS - 1) / CLM_TILE_ROWS;

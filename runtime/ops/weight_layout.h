@@ -23,6 +23,9 @@ typedef struct clm_weight_layout {
     int has_min; /* clm_min_kind */
 } clm_weight_layout;
 
+/* The layout that a shape's numbers stand for; a size below 0 counts 0, which is not legal. */
+clm_weight_layout clm_weight_layout_of(int format, int rows, int columns, int group, int has_min);
+
 /* Tiles that hold `rows` rows, and the rows that they have. */
 size_t clm_weight_tiles(size_t rows);
 size_t clm_weight_padded(size_t rows);
