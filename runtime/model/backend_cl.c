@@ -10,6 +10,7 @@
 #include "runtime/ops/op_add.h"
 #include "runtime/ops/op_argmax.h"
 #include "runtime/ops/op_attention.h"
+#include "runtime/ops/op_attention_mma.h"
 #include "runtime/ops/op_dequant.h"
 #include "runtime/ops/op_embed.h"
 #include "runtime/ops/op_gemm.h"
@@ -121,6 +122,15 @@ static clm_status plan_matrices(clm_backend_cl *b, const clm_model_file *mf, siz
     return st;
 }
 
+/* Attention of m rows. What rounds products of a prompt rounds its queries and weights, and less. */
+static const clm_op_desc *attention_of(const clm_backend_cl *b, size_t m)
+{
+    const bool mma = b->tiles == CLM_CL_TILES_MMA && m > 1 &&
+                     clm_attention_mma_takes((int)b->kv.head_dim, (int)b->kv.type);
+
+    return mma ? &clm_op_attention_mma : &clm_op_attention;
+}
+
 static clm_status plan_rest(clm_backend_cl *b, size_t batch, clm_err *err)
 {
     const clm_qkv qkv = clm_qkv_layout(b->hp);
@@ -131,7 +141,7 @@ static clm_status plan_rest(clm_backend_cl *b, size_t batch, clm_err *err)
         {&clm_op_rmsnorm, clm_shape_rmsnorm(1, b->hp->width, 0, b->hp->rms_eps)},
         {&clm_op_kv_store, clm_shape_kv_store(&b->kv, &qkv, 1, 0)},
         {&clm_op_attention, clm_shape_attention(&b->kv, &qkv, 1, clm_shape_usual_pos(&b->kv))},
-        {&clm_op_attention, clm_shape_attention(&b->kv, &qkv, batch, 0)},
+        {attention_of(b, batch), clm_shape_attention(&b->kv, &qkv, batch, 0)},
         {&clm_op_swiglu, clm_shape_swiglu(1, b->hp->ffn, false)},
         {&clm_op_swiglu, clm_shape_swiglu(1, b->hp->ffn, true)},
         {&clm_op_add, clm_shape_add(b->hp->width)},
@@ -473,7 +483,7 @@ static clm_status cl_attention(clm_backend *base, size_t layer, const clm_qkv *q
                           b->slopes,
                           out->buf};
 
-    return clm_cl_kernels_launch(b->kernels, &clm_op_attention, &s, bufs, err);
+    return clm_cl_kernels_launch(b->kernels, attention_of(b, m), &s, bufs, err);
 }
 
 static clm_status cl_swiglu(clm_backend *base, const clm_vec *gu, size_t m, size_t ffn, bool tiled,

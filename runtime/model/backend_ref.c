@@ -8,7 +8,7 @@
 
 #include "runtime/model/backend.h"
 #include "runtime/model/shapes.h"
-#include "runtime/ops/op_attention.h"
+#include "runtime/ops/attention_case.h"
 #include "runtime/ops/op_kv_store.h"
 #include "runtime/ops/op_rope.h"
 #include "runtime/ops/op_swiglu.h"

@@ -11,6 +11,7 @@
 #include "runtime/ops/op_attention.h"
 #include "runtime/ops/op_attention_combine.h"
 #include "runtime/ops/op_attention_decode.h"
+#include "runtime/ops/op_attention_mma.h"
 #include "runtime/ops/op_dequant.h"
 #include "runtime/ops/op_embed.h"
 #include "runtime/ops/op_gather.h"
@@ -33,6 +34,7 @@ static const clm_op_desc *const k_ops[] = {
     &clm_op_attention,
     &clm_op_attention_combine,
     &clm_op_attention_decode,
+    &clm_op_attention_mma,
     &clm_op_dequant,
     &clm_op_embed,
     &clm_op_gather,

@@ -38,6 +38,7 @@ void clm_ref_argmax(clm_case *c);
 void clm_ref_attention(clm_case *c);
 void clm_ref_attention_combine(clm_case *c);
 void clm_ref_attention_decode(clm_case *c);
+void clm_ref_attention_mma(clm_case *c);
 void clm_ref_dequant(clm_case *c);
 void clm_ref_embed(clm_case *c);
 void clm_ref_gather(clm_case *c);

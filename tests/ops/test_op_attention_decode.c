@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "runtime/ops/kv_case.h"
-#include "runtime/ops/op_attention.h"
+#include "runtime/ops/attention_case.h"
 #include "runtime/ops/op_attention_combine.h"
 #include "runtime/ops/op_attention_decode.h"
 #include "runtime/ops/ref.h"

@@ -34,7 +34,8 @@ static const clm_hparams hparams = {.arch = "llama",
                                     .position = CLM_POSITION_ALIBI};
 
 /* Logits of the first n tokens in one batch. */
-static void run(clm_backend *b, const clm_model_file *mf, size_t batch, size_t n, float *logits)
+static void run(clm_backend *b, const clm_model_file *mf, size_t batch, size_t n, clm_kv_type cache,
+                float *logits)
 {
     const clm_outputs want = {.logits = logits};
     int ids[TOKENS];
@@ -42,7 +43,7 @@ static void run(clm_backend *b, const clm_model_file *mf, size_t batch, size_t n
     clm_err err = {""};
 
     for (int i = 0; i < TOKENS; i++) ids[i] = i * 37 % VOCAB;
-    if (clm_transformer_create(b, mf, 128, batch, CLM_KV_F32, NULL, &t, &err) != CLM_OK ||
+    if (clm_transformer_create(b, mf, 128, batch, cache, NULL, &t, &err) != CLM_OK ||
         clm_transformer_run(t, ids, n, 0, &want, &err) != CLM_OK)
         fail_msg("%s", err.text);
     clm_transformer_destroy(t);
@@ -73,7 +74,7 @@ static void pretend(clm_backend_cl *b, clm_cl_tiles tiles)
 
 /* Floats everywhere but in products that tiles take. */
 static double run_cl(const clm_model_file *mf, clm_cl_tiles tiles, size_t batch, size_t n,
-                     const float *want)
+                     clm_kv_type cache, const float *want)
 {
     const clm_cl_options options = {
         .selector = "auto", .activations = CLM_ACT_F32, .tuning = CLM_TUNING_OFF};
@@ -86,8 +87,9 @@ static double run_cl(const clm_model_file *mf, clm_cl_tiles tiles, size_t batch,
     if (clm_backend_cl_create(&options, NULL, &b, &err) != CLM_OK) fail_msg("%s", err.text);
     assert_int_equal(((clm_backend_cl *)b)->tiles, CLM_CL_TILES_NONE); /* floats were asked for */
     pretend((clm_backend_cl *)b, tiles);
-    run(b, mf, batch, n, got);
-    assert_int_equal(((clm_backend_cl *)b)->act_bf16 != NULL, batch >= CLM_CL_TILE_TOKENS);
+    run(b, mf, batch, n, cache, got);
+    assert_int_equal(((clm_backend_cl *)b)->act_bf16 != NULL,
+                     tiles != CLM_CL_TILES_NONE && batch >= CLM_CL_TILE_TOKENS);
     error = error_of(got, want, n);
     b->ops->destroy(b);
     free(got);
@@ -107,13 +109,13 @@ static void check_type(const char *type, clm_cl_tiles tiles)
     if (clm_synthetic_create(&hparams, type, &mf, &err) != CLM_OK ||
         clm_backend_ref_create(&ref, &err) != CLM_OK)
         fail_msg("%s", err.text);
-    run(ref, mf, TOKENS, TOKENS, want);
+    run(ref, mf, TOKENS, TOKENS, CLM_KV_F32, want);
     ref->ops->destroy(ref);
     before = clm_amx_emulated(CLM_AMX_DOT);
-    many = run_cl(mf, tiles, TOKENS, TOKENS, want);
+    many = run_cl(mf, tiles, TOKENS, TOKENS, CLM_KV_F32, want);
     emulated = clm_amx_emulated(CLM_AMX_DOT) - before;
-    few = run_cl(mf, tiles, TOKENS, FEW, want);
-    small = run_cl(mf, tiles, FEW, FEW, want);
+    few = run_cl(mf, tiles, TOKENS, FEW, CLM_KV_F32, want);
+    small = run_cl(mf, tiles, FEW, FEW, CLM_KV_F32, want);
     clm_model_file_close(mf);
     free(want);
     printf("%s: %d tokens %.1e (%lu products of tiles emulated), %d tokens %.1e, in batches of %d "
@@ -141,20 +143,27 @@ static void eight_bits(void **state)
     check_type("q8_0", CLM_CL_TILES_MMA);
 }
 
-/* No scales: such products never go through tiles. */
+/* No scales: such products never go through tiles. Attention does, where caches are f16, and rounds queries
+ * and weights to f16. */
 static void floats(void **state)
 {
     float *want = malloc(sizeof *want * TOKENS * VOCAB);
     clm_model_file *mf;
     clm_backend *ref;
+    double plain, tensor_cores;
 
     (void)state;
     assert_non_null(want);
     assert_int_equal(clm_synthetic_create(&hparams, "f16", &mf, NULL), CLM_OK);
     assert_int_equal(clm_backend_ref_create(&ref, NULL), CLM_OK);
-    run(ref, mf, TOKENS, TOKENS, want);
+    run(ref, mf, TOKENS, TOKENS, CLM_KV_F32, want);
+    assert_true(run_cl(mf, CLM_CL_TILES_MMA, TOKENS, TOKENS, CLM_KV_F32, want) < 1e-4);
+    run(ref, mf, TOKENS, TOKENS, CLM_KV_F16, want);
+    plain = run_cl(mf, CLM_CL_TILES_NONE, TOKENS, TOKENS, CLM_KV_F16, want);
+    tensor_cores = run_cl(mf, CLM_CL_TILES_MMA, TOKENS, TOKENS, CLM_KV_F16, want);
     ref->ops->destroy(ref);
-    assert_true(run_cl(mf, CLM_CL_TILES_MMA, TOKENS, TOKENS, want) < 1e-4);
+    printf("attention over f16: %.1e, on tensor cores %.1e\n", plain, tensor_cores);
+    assert_true(plain < 1e-4 && tensor_cores < 1e-3 && tensor_cores > 2.0 * plain);
     clm_model_file_close(mf);
     free(want);
 }
