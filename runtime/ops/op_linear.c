@@ -20,7 +20,7 @@ enum { AXIS_FAMILY, AXIS_STREAMS, AXIS_WG, AXIS_MAGIC, AXIS_DOT };
 
 static const int k_families[] = {FAMILY_CPU, FAMILY_GPU};
 static const int k_streams[] = {1, 2, 4, 8};
-static const int k_wg[] = {64, 256};
+static const int k_wg[] = {64, 256, 512};
 static const int k_magic[] = {0, 1};
 static const int k_dots[] = {CLM_DOT_PLAIN, CLM_DOT_KHR,  CLM_DOT_AMD,
                              CLM_DOT_PTX,   CLM_DOT_VNNI, CLM_DOT_AVX2};
@@ -131,6 +131,19 @@ static bool valid(const int *params, const clm_shape *shape, const clm_caps *cap
     return params[AXIS_DOT] == CLM_DOT_PLAIN || params[AXIS_DOT] == (int)caps->dot;
 }
 
+/* Work-items of a group on a GPU: more where there are so few groups that each has a unit almost to itself, and
+ * has to keep its share of the memory busy. Measured on an H200 (docs/performance.md); what others call a
+ * unit can be much smaller. */
+static int group_items(const clm_shape *shape, const clm_caps *caps)
+{
+    const size_t rows = (size_t)(CLM_TILE_ROWS * (least_tiles(shape) > 2 ? least_tiles(shape) : 2));
+    const size_t groups = clm_op_ceil_div((size_t)shape->v[CLM_LINEAR_N], rows);
+
+    const bool few = caps->dot == CLM_DOT_PTX && groups < 2 * (size_t)caps->compute_units;
+
+    return clm_op_group_choose(&k_axes[AXIS_WG], caps, few ? 512 : 256);
+}
+
 /* MAGIC makes nibbles cheaper on most GPUs and dearer on none by much, but bytes dearer: see the counts
  * in docs/performance.md. */
 static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
@@ -141,7 +154,7 @@ static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
 
     params[AXIS_FAMILY] = gpu ? FAMILY_GPU : FAMILY_CPU;
     params[AXIS_STREAMS] = gpu ? 1 : 4;
-    params[AXIS_WG] = gpu ? clm_op_group_choose(&k_axes[AXIS_WG], caps, 256) : k_wg[0];
+    params[AXIS_WG] = gpu ? group_items(shape, caps) : k_wg[0];
     params[AXIS_MAGIC] = gpu && !act && shape->v[CLM_LINEAR_FORMAT] == CLM_FORMAT_Q4;
     params[AXIS_DOT] = act && !(gpu && wide) ? (int)caps->dot : CLM_DOT_PLAIN;
 }
