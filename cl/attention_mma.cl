@@ -1,12 +1,12 @@
-/* attention_mma.cl: causal attention of many new rows over f16 caches, with ALiBi's linear bias, on the tensor
- * cores of a GPU
+/* attention_mma.cl: causal attention of many new rows over f16 or int8 caches, with ALiBi's linear bias, on the
+ * tensor cores of a GPU
  *
  *     out[m][h*HEAD_DIM + d] = sum_j p_j v[kv][j][d],  j = 0 .. pos0 + m
  *     p = softmax_j( q . k[kv][j] / sqrt(HEAD_DIM) - slope[h] * (pos0 + m - j) )
  *     q = x[m][q_off + h*HEAD_DIM ..],  kv = h / (n_heads / n_kv_heads)
  *
- * Rounded to f16 are q, times log2(e) / sqrt(HEAD_DIM), and each weight beside the largest so far; all sums
- * are float. The softmax runs online, in powers of two, over chunks of keys from the newest to the oldest
+ * Rounded to f16 are q, times log2(e) / sqrt(HEAD_DIM), each weight beside the largest so far, and what comes
+ * from int8 caches; all sums are float. The softmax runs online, in powers of two, over chunks of keys from the newest to the oldest
  * as in attention.cl; a group stops where all older keys together cannot weigh more than 2^-24 of what it
  * has, by the largest kmax of all.
  *
@@ -15,12 +15,12 @@
  * local memory during the second product, values of this one during the first.
  *
  * Reference  clm_ref_attention_mma() in runtime/ops/ref_attention.c
- * Buffers    x: [rows][ld] f32.  k, v, kmax: runtime/ops/kv_layout.h, f16; ks, vs: not used.  slopes:
+ * Buffers    x: [rows][ld] f32.  k, v, kmax: runtime/ops/kv_layout.h; ks, vs: int8 only.  slopes:
  *            [n_heads] f32, zeros for no ALiBi.  out: [rows][ldo] f32; columns from n_heads*HEAD_DIM on stay
  *            untouched.
  * Launch     2-D: local = (32 WARPS, 1), global = (groups of 16 WARPS rows, n_heads)
  * Local      CHUNK (HEAD_DIM + 4 (HEAD_DIM / 8 | 1)) / 2 words and little more
- * Build      HEAD_DIM a multiple of 16 up to 128;  MMA: mma.cl
+ * Build      HEAD_DIM a multiple of 16 up to 128;  KV_TYPE 1, 2 as in kv.cl;  MMA: mma.cl
  * Tunables   WARPS  of a group
  *            CHUNK  keys per rescaling, a multiple of 16
  * Limits     pos0 + rows <= ctx. Values from there on are never read, and keys, which may share a block
@@ -41,7 +41,12 @@
 #if WARPS < 1 || CHUNK < 16 || CHUNK % 16 != 0
 #error "attention_mma: WARPS or CHUNK out of range"
 #endif
-#define KV_TYPE   1
+#ifndef KV_TYPE
+#define KV_TYPE 1
+#endif
+#if KV_TYPE != 1 && KV_TYPE != 2
+#error "attention_mma: KV_TYPE must be 1 or 2"
+#endif
 #define ITEMS     (32 * WARPS)
 #define MMA_ITEMS ITEMS
 #include "kv.cl"
@@ -68,36 +73,60 @@
 #define UNROLL
 #endif
 
+/* One unit: eight elements of the cache, as f16 numbers; or zeros, and then nothing is read. */
+#if KV_TYPE == 1
+#define COPY_UNIT(to, from, scale, exists)                                                         \
+    clm_copy16_or_zero(to, (__global const uint *)(from), exists)
+#else
+#define COPY_UNIT(to, from, scale, exists) convert_unit(to, (exists) ? kv_load8(from) * (scale) : 0.0f)
+
+CLM_INLINE void convert_unit(__local uint *to, const float8 v)
+{
+    float each[8];
+
+    vstore8(v, 0, each);
+    for (int i = 0; i < 4; i++) to[i] = clm_f16x2(each[2 * i], each[2 * i + 1]);
+}
+
+CLM_INLINE float8 eight_scales(__global const half *p)
+{
+    const uint4 bits = *(__global const uint4 *)p;
+
+    return (float8)(clm_half4(bits.lo), clm_half4(bits.hi));
+}
+#endif
+
 /* Keys of positions first .. first + CHUNK - 1; zeros behind the cache. */
-CLM_INLINE void copy_keys(__local uint *to, __global const uint *k, const int first,
-                          const int padded, const int lid)
+CLM_INLINE void copy_keys(__local uint *to, __global const KV_ELEM *k, __global const half *ks,
+                          const int first, const int padded, const int lid)
 {
     UNROLL
     for (int i = lid; i < KEY_BLOCKS * KEY_UNITS; i += ITEMS) {
-        const int inside = first + i / KEY_UNITS * 16 < padded;
-        const uint from = inside ? (uint)(first / 16 * KEY_UNITS + i) : 0u;
+        const int at = first + i / KEY_UNITS * 16 + i % 2 * 8, exists = at < padded;
+        const uint from = exists ? (uint)(first / 16 * KEY_UNITS + i) : 0u;
 
-        clm_copy16_or_zero(to + KEY_AT(i) * 4, k + from * 4, inside);
+        COPY_UNIT(to + KEY_AT(i) * 4, k + from * 8, eight_scales(ks + at), exists);
     }
 }
 
 /* Values of the same positions; zeros behind position `last`, for whatever is there must not come into a
  * product, even one with zero. */
-CLM_INLINE void copy_values(__local uint *to, __global const uint *v, const int first,
-                            const int last, const int lid)
+CLM_INLINE void copy_values(__local uint *to, __global const KV_ELEM *v, __global const half *vs,
+                            const int first, const int last, const int lid)
 {
     UNROLL
     for (int i = lid; i < CHUNK * VALUE_UNITS; i += ITEMS) {
-        const int row = i / VALUE_UNITS, unit = i % VALUE_UNITS, inside = first + row <= last;
-        const uint from = inside ? (uint)((first + row) * VALUE_UNITS + unit) : 0u;
+        const int row = i / VALUE_UNITS, unit = i % VALUE_UNITS, at = first + row;
+        const int exists = at <= last;
+        const uint from = exists ? (uint)(at * VALUE_UNITS + unit) : 0u;
 
-        clm_copy16_or_zero(to + (row * VALUE_STRIDE + unit) * 4, v + from * 4, inside);
+        COPY_UNIT(to + (row * VALUE_STRIDE + unit) * 4, v + from * 8, vload_half(at, vs), exists);
     }
 }
 
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
-void attention_mma(__global const float *restrict x, __global const uint *restrict k,
-                   __global const uint *restrict v, __global const half *restrict ks,
+void attention_mma(__global const float *restrict x, __global const KV_ELEM *restrict k,
+                   __global const KV_ELEM *restrict v, __global const half *restrict ks,
                    __global const half *restrict vs, __global const float *restrict kmax,
                    __global const float *restrict slopes, __global float *restrict out,
                    const int ld, const int q_off, const int ldo, const int heads_per_kv,
@@ -124,15 +153,19 @@ void attention_mma(__global const float *restrict x, __global const uint *restri
     float acc[2 * STEPS][4], m[2], l[2], reach[2], longest = 0.0f;
     int pos[2];
 
-    k += base * (HEAD_DIM / 2);
-    v += base * (HEAD_DIM / 2);
+    k += base * HEAD_DIM;
+    v += base * HEAD_DIM;
     kmax += base / 16;
+#if KV_TYPE == 2
+    ks += base;
+    vs += base;
+#endif
     for (int i = lid; i <= last / 16; i += ITEMS) longest = fmax(longest, kmax[i]);
     UNROLL
     for (int i = 1; i < 32; i *= 2) longest = fmax(longest, CLM_LANE_XOR(longest, i));
     if (lane == 0) longest_of[lid / 32] = longest;
     if (lid < 2) more[lid] = 0;
-    copy_keys(keys, k, last / CHUNK * CHUNK, padded, lid);
+    copy_keys(keys, k, ks, last / CHUNK * CHUNK, padded, lid);
     CLM_COPY_COMMIT;
 
     UNROLL
@@ -170,7 +203,7 @@ void attention_mma(__global const float *restrict x, __global const uint *restri
         float s[2 * KEY_BLOCKS][4], keep[2];
         int needed = 0, next;
 
-        copy_values(values, v, first, last, lid);
+        copy_values(values, v, vs, first, last, lid);
         CLM_COPY_COMMIT;
         UNROLL
         for (int b = 0; b < 2 * KEY_BLOCKS; b++) {
@@ -223,7 +256,7 @@ void attention_mma(__global const float *restrict x, __global const uint *restri
         barrier(CLK_LOCAL_MEM_FENCE); /* values and `more` are there, and keys were read */
         next = more[turn] ? first - CHUNK : -1;
         if (lid == 0) more[turn ^ 1] = 0;
-        if (next >= 0) copy_keys(keys, k, next, padded, lid);
+        if (next >= 0) copy_keys(keys, k, ks, next, padded, lid);
         CLM_COPY_COMMIT;
 
         if (keep[0] != 1.0f || keep[1] != 1.0f) {
@@ -267,6 +300,4 @@ void attention_mma(__global const float *restrict x, __global const uint *restri
                 vstore2((float2)(acc[i][2 * r], acc[i][2 * r + 1]) / l[r], 0, to + i * 8);
         }
     }
-    (void)ks;
-    (void)vs;
 }

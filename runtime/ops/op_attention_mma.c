@@ -21,8 +21,8 @@ enum { WARP_ROWS = 16, WARP_ITEMS = 32, MAX_HEAD = 128 };
 
 bool clm_attention_mma_takes(int head_dim, int kv_type)
 {
-    return kv_type == CLM_CACHE_F16 && head_dim >= WARP_ROWS && head_dim <= MAX_HEAD &&
-           head_dim % WARP_ROWS == 0;
+    return (kv_type == CLM_CACHE_F16 || kv_type == CLM_CACHE_I8) && head_dim >= WARP_ROWS &&
+           head_dim <= MAX_HEAD && head_dim % WARP_ROWS == 0;
 }
 
 /* Bytes of local memory; the largest part are the kernel's arrays of keys and values. */
@@ -80,6 +80,7 @@ static size_t defines(const clm_shape *shape, const int *params, clm_define *def
     for (size_t i = 0; i < CLM_COUNT(k_axes); i++)
         defs[n++] = (clm_define){k_axes[i].name, params[i]};
     defs[n++] = (clm_define){"HEAD_DIM", shape->v[CLM_ATTENTION_HEAD_DIM]};
+    defs[n++] = (clm_define){"KV_TYPE", shape->v[CLM_ATTENTION_KV_TYPE]};
     return n;
 }
 
@@ -94,26 +95,32 @@ static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *pa
     return clm_attention_set_args(kernel, shape, bufs, err);
 }
 
-#define SHAPE(m, heads, kv, n, ctx, pos0, gap, alibi)                                              \
-    CLM_ATTENTION_SHAPE(m, heads, kv, n, ctx, pos0, CLM_CACHE_F16, gap, alibi)
+#define SHAPE CLM_ATTENTION_SHAPE
 /* One row and key; rows and keys left over; chunks that begin with a row, and within; rows that share a group
  * with others to whom a chunk is all future; heads whose rows of values are an even and an odd number of
  * units. */
 static const clm_shape k_test[] = {
-    SHAPE(2, 6, 3, 16, 70, 63, 3, 1),     SHAPE(1, 1, 1, 16, 1, 0, 0, 1),
-    SHAPE(7, 5, 5, 16, 63, 0, 1, 1),      SHAPE(33, 8, 2, 16, 64, 31, 0, 0),
-    SHAPE(1, 40, 40, 16, 257, 256, 0, 1), SHAPE(77, 8, 8, 16, 530, 450, 0, 1),
-    SHAPE(5, 5, 5, 80, 65, 58, 0, 1),     SHAPE(33, 5, 5, 128, 64, 0, 0, 1),
-    SHAPE(9, 2, 1, 128, 200, 190, 2, 0),
+    SHAPE(2, 6, 3, 16, 70, 63, CLM_CACHE_F16, 3, 1),
+    SHAPE(1, 1, 1, 16, 1, 0, CLM_CACHE_F16, 0, 1),
+    SHAPE(7, 5, 5, 16, 63, 0, CLM_CACHE_F16, 1, 1),
+    SHAPE(33, 8, 2, 16, 64, 31, CLM_CACHE_F16, 0, 0),
+    SHAPE(1, 40, 40, 16, 257, 256, CLM_CACHE_F16, 0, 1),
+    SHAPE(77, 8, 8, 16, 530, 450, CLM_CACHE_F16, 0, 1),
+    SHAPE(5, 5, 5, 80, 65, 58, CLM_CACHE_F16, 0, 1),
+    SHAPE(33, 5, 5, 128, 64, 0, CLM_CACHE_F16, 0, 1),
+    SHAPE(9, 2, 1, 128, 200, 190, CLM_CACHE_F16, 2, 0),
+    SHAPE(9, 4, 2, 16, 130, 120, CLM_CACHE_I8, 5, 0),
+    SHAPE(20, 3, 3, 16, 209, 189, CLM_CACHE_I8, 0, 1),
 };
 /* Baichuan-13B: a prompt, one behind a long context, and a short question behind it. */
 static const clm_shape k_tune[] = {
-    SHAPE(512, 40, 40, 128, 4096, 0, 0, 1),
-    SHAPE(512, 40, 40, 128, 4096, 2048, 0, 1),
-    SHAPE(32, 40, 40, 128, 4096, 2048, 0, 1),
+    SHAPE(512, 40, 40, 128, 4096, 0, CLM_CACHE_F16, 0, 1),
+    SHAPE(512, 40, 40, 128, 4096, 2048, CLM_CACHE_F16, 0, 1),
+    SHAPE(32, 40, 40, 128, 4096, 2048, CLM_CACHE_F16, 0, 1),
+    SHAPE(512, 40, 40, 128, 4096, 2048, CLM_CACHE_I8, 0, 1),
 };
 
-/* The reference rounds q as the kernel does, so what is left are the weights: each is rounded to f16, by 2^-11
+/* The reference rounds queries, keys and values as the kernel does, so what is left are the weights: each is rounded to f16, by 2^-11
  * of itself at most, and their sums are convex and of values within -1..1. Tensor cores cut off low
  * bits, see op_gemm_mma.c: 64 keys are 4 products, nothing beside that. */
 const clm_op_desc clm_op_attention_mma = {

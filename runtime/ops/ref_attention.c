@@ -21,9 +21,15 @@ static void scale_query(const float *x, size_t n, bool as_f16, double *q)
                       : (double)x[d] / sqrt((double)n);
 }
 
+/* An element of the cache; `as_f16`: rounded, which changes one of int8 only. */
+static double cached(double e, bool as_f16)
+{
+    return as_f16 ? (double)clm_ref_half_to_float(clm_ref_float_to_half((float)e)) : e;
+}
+
 /* One head of one row: keys 0..last of kv head `kv`; p is room for as many weights. */
 static void attend(const clm_case *c, const double *q, float slope, size_t kv, size_t last,
-                   double *p, float *out)
+                   bool as_f16, double *p, float *out)
 {
     const int *v = c->shape.v;
     const size_t n = (size_t)v[CLM_ATTENTION_HEAD_DIM];
@@ -34,7 +40,8 @@ static void attend(const clm_case *c, const double *q, float slope, size_t kv, s
     for (size_t j = 0; j <= last; j++) {
         double dot = 0.0;
 
-        for (size_t d = 0; d < n; d++) dot += q[d] * clm_kv_case_key(&c->bufs[1], &dims, kv, j, d);
+        for (size_t d = 0; d < n; d++)
+            dot += q[d] * cached(clm_kv_case_key(&c->bufs[1], &dims, kv, j, d), as_f16);
         p[j] = dot - (double)slope * (double)(last - j);
         top = fmax(top, p[j]);
     }
@@ -43,7 +50,7 @@ static void attend(const clm_case *c, const double *q, float slope, size_t kv, s
         double mean = 0.0;
 
         for (size_t j = 0; j <= last; j++)
-            mean += p[j] / sum * clm_kv_case_value(&c->bufs[1], &dims, kv, j, d);
+            mean += p[j] / sum * cached(clm_kv_case_value(&c->bufs[1], &dims, kv, j, d), as_f16);
         out[d] = (float)mean;
     }
 }
@@ -64,7 +71,7 @@ static void attend_all(clm_case *c, bool as_f16)
         for (size_t h = 0; h < heads; h++) {
             scale_query(x + m * (size_t)v[CLM_ATTENTION_LD] + v[CLM_ATTENTION_Q_OFF] + h * n, n,
                         as_f16, q);
-            attend(c, q, slopes[h], h / sharing, pos0 + m, q + n,
+            attend(c, q, slopes[h], h / sharing, pos0 + m, as_f16, q + n,
                    out + m * (size_t)v[CLM_ATTENTION_LDO] + h * n);
         }
     }

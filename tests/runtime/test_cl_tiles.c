@@ -143,7 +143,7 @@ static void eight_bits(void **state)
     check_type("q8_0", CLM_CL_TILES_MMA);
 }
 
-/* No scales: such products never go through tiles. Attention does, where caches are f16, and rounds queries
+/* No scales: such products never go through tiles. Attention does, but for caches of float, and rounds queries
  * and weights to f16. */
 static void floats(void **state)
 {
