@@ -6,9 +6,9 @@
  *     q = x[m][q_off + h*HEAD_DIM ..],  kv = h / (n_heads / n_kv_heads)
  *
  * Rounded to f16 are q, times log2(e) / sqrt(HEAD_DIM), each weight beside the largest so far, and what comes
- * from int8 caches; all sums are float. The softmax runs online, in powers of two, over chunks of keys from the newest to the oldest
- * as in attention.cl; a group stops where all older keys together cannot weigh more than 2^-24 of what it
- * has, by the largest kmax of all.
+ * from int8 caches; all sums are float. The softmax runs online, in powers of two, over chunks of keys from
+ * the newest to the oldest as in attention.cl; a group stops where all older keys together cannot weigh more
+ * than 2^-24 of what it has, by the largest kmax of all.
  *
  * A warp takes 16 rows, and keeps their q, sums and a chunk's scores in registers: as pairs of numbers,
  * scores that come out of the first product are the factor of the second. Keys of the next chunk come into
@@ -24,7 +24,8 @@
  * Tunables   WARPS  of a group
  *            CHUNK  keys per rescaling, a multiple of 16
  * Limits     pos0 + rows <= ctx. Values from there on are never read, and keys, which may share a block
- *            with older ones, never used. An infinite value makes rows of its group NaN.
+ *            with older ones, never used. What exceeds 65504 becomes infinite: elements of q, times that factor,
+ *            and of int8 caches. An infinite value makes rows of its group NaN.
  */
 #ifndef HEAD_DIM
 #define HEAD_DIM 128
@@ -61,10 +62,10 @@
 /* In units of 16 bytes: a block of keys, a row of values. Eight rows that a warp reads at once lie in
  * different banks: of keys, whose rows are two units, those of every second four are swapped; rows of
  * values are an odd number of units apart. */
-#define KEY_UNITS            (2 * HEAD_DIM)
-#define KEY_AT(unit)         ((unit) ^ ((unit) >> 3 & 1))
-#define VALUE_UNITS          (HEAD_DIM / 8)
-#define VALUE_STRIDE         (VALUE_UNITS | 1)
+#define KEY_UNITS    (2 * HEAD_DIM)
+#define KEY_AT(unit) ((unit) ^ ((unit) >> 3 & 1))
+#define VALUE_UNITS  (HEAD_DIM / 8)
+#define VALUE_STRIDE (VALUE_UNITS | 1)
 
 /* As in gemm_mma.cl. */
 #if MMA
