@@ -100,7 +100,7 @@ static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *pa
  * with others to whom a chunk is all future; heads whose rows of values are an even and an odd number of
  * units. */
 static const clm_shape k_test[] = {
-    SHAPE(2, 6, 3, 16, 70, 63, CLM_CACHE_F16, 3, 1),
+    SHAPE(2, 2, 1, 16, 70, 63, CLM_CACHE_F16, 3, 1),
     SHAPE(1, 1, 1, 16, 1, 0, CLM_CACHE_F16, 0, 1),
     SHAPE(7, 5, 5, 16, 63, 0, CLM_CACHE_F16, 1, 1),
     SHAPE(33, 8, 2, 16, 64, 31, CLM_CACHE_F16, 0, 0),
