@@ -67,13 +67,6 @@
 #define VALUE_UNITS  (HEAD_DIM / 8)
 #define VALUE_STRIDE (VALUE_UNITS | 1)
 
-/* As in gemm_mma.cl. */
-#if MMA
-#define UNROLL _Pragma("unroll")
-#else
-#define UNROLL
-#endif
-
 /* One unit: eight elements of the cache, as f16 numbers; or zeros, and then nothing is read. */
 #if KV_TYPE == 1
 #define COPY_UNIT(to, from, scale, exists)                                                         \
@@ -101,7 +94,7 @@ CLM_INLINE float8 eight_scales(__global const half *p)
 CLM_INLINE void copy_keys(__local uint *to, __global const KV_ELEM *k, __global const half *ks,
                           const int first, const int padded, const int lid)
 {
-    UNROLL
+    CLM_MMA_UNROLL
     for (int i = lid; i < KEY_BLOCKS * KEY_UNITS; i += ITEMS) {
         const int at = first + i / KEY_UNITS * 16 + i % 2 * 8, exists = at < padded;
         const uint from = exists ? (uint)(first / 16 * KEY_UNITS + i) : 0u;
@@ -115,7 +108,7 @@ CLM_INLINE void copy_keys(__local uint *to, __global const KV_ELEM *k, __global 
 CLM_INLINE void copy_values(__local uint *to, __global const KV_ELEM *v, __global const half *vs,
                             const int first, const int last, const int lid)
 {
-    UNROLL
+    CLM_MMA_UNROLL
     for (int i = lid; i < CHUNK * VALUE_UNITS; i += ITEMS) {
         const int row = i / VALUE_UNITS, unit = i % VALUE_UNITS, at = first + row;
         const int exists = at <= last;
@@ -162,14 +155,14 @@ void attention_mma(__global const float *restrict x, __global const KV_ELEM *res
     vs += base;
 #endif
     for (int i = lid; i <= last / 16; i += ITEMS) longest = fmax(longest, kmax[i]);
-    UNROLL
+    CLM_MMA_UNROLL
     for (int i = 1; i < 32; i *= 2) longest = fmax(longest, CLM_LANE_XOR(longest, i));
     if (lane == 0) longest_of[lid / 32] = longest;
     if (lid < 2) more[lid] = 0;
     copy_keys(keys, k, ks, last / CHUNK * CHUNK, padded, lid);
     CLM_COPY_COMMIT;
 
-    UNROLL
+    CLM_MMA_UNROLL
     for (int r = 0; r < 2; r++) {
         /* Rows behind the end repeat the last one, and are not written. */
         const int row = min(m0 + lid / 32 * 16 + g + 8 * r, rows - 1);
@@ -177,7 +170,7 @@ void attention_mma(__global const float *restrict x, __global const KV_ELEM *res
             x + (size_t)row * (size_t)ld + (size_t)q_off + (size_t)(h * HEAD_DIM + 2 * t);
         float square = 0.0f;
 
-        UNROLL
+        CLM_MMA_UNROLL
         for (int i = 0; i < 2 * STEPS; i++) {
             const float2 e = vload2(0, from + i * 8) * (scale * LOG2_E);
 
@@ -191,9 +184,9 @@ void attention_mma(__global const float *restrict x, __global const KV_ELEM *res
         m[r] = LOWEST;
         l[r] = 0.0f;
     }
-    UNROLL
+    CLM_MMA_UNROLL
     for (int i = 0; i < 2 * STEPS; i++) {
-        UNROLL
+        CLM_MMA_UNROLL
         for (int j = 0; j < 4; j++) acc[i][j] = 0.0f;
     }
     CLM_COPY_WAIT(0);
@@ -206,14 +199,14 @@ void attention_mma(__global const float *restrict x, __global const KV_ELEM *res
 
         copy_values(values, v, vs, first, last, lid);
         CLM_COPY_COMMIT;
-        UNROLL
+        CLM_MMA_UNROLL
         for (int b = 0; b < 2 * KEY_BLOCKS; b++) {
-            UNROLL
+            CLM_MMA_UNROLL
             for (int j = 0; j < 4; j++) s[b][j] = 0.0f;
         }
-        UNROLL
+        CLM_MMA_UNROLL
         for (int i = 0; i < STEPS; i++) {
-            UNROLL
+            CLM_MMA_UNROLL
             for (int b = 0; b < KEY_BLOCKS; b++) {
                 uint pair[4];
 
@@ -223,12 +216,12 @@ void attention_mma(__global const float *restrict x, __global const KV_ELEM *res
             }
         }
 
-        UNROLL
+        CLM_MMA_UNROLL
         for (int r = 0; r < 2; r++) {
             const float bias = slope * (float)(first + 2 * t - pos[r]);
             float top = m[r];
 
-            UNROLL
+            CLM_MMA_UNROLL
             for (int i = 0; i < 4 * KEY_BLOCKS; i++) {
                 const int key = i / 2 * 8 + i % 2; /* behind first + 2t */
                 float *e = &s[i / 2][2 * r + i % 2];
@@ -242,7 +235,7 @@ void attention_mma(__global const float *restrict x, __global const KV_ELEM *res
             keep[r] = native_exp2(m[r] - top);
             m[r] = top;
             l[r] *= keep[r];
-            UNROLL
+            CLM_MMA_UNROLL
             for (int i = 0; i < 4 * KEY_BLOCKS; i++) {
                 float *e = &s[i / 2][2 * r + i % 2];
 
@@ -261,20 +254,20 @@ void attention_mma(__global const float *restrict x, __global const KV_ELEM *res
         CLM_COPY_COMMIT;
 
         if (keep[0] != 1.0f || keep[1] != 1.0f) {
-            UNROLL
+            CLM_MMA_UNROLL
             for (int i = 0; i < 2 * STEPS; i++) {
-                UNROLL
+                CLM_MMA_UNROLL
                 for (int j = 0; j < 4; j++) acc[i][j] *= keep[j / 2];
             }
         }
-        UNROLL
+        CLM_MMA_UNROLL
         for (int b = 0; b < KEY_BLOCKS; b++) {
             uint p[4];
 
-            UNROLL
+            CLM_MMA_UNROLL
             for (int i = 0; i < 4; i++)
                 p[i] = clm_f16x2(s[2 * b + i / 2][i % 2 * 2], s[2 * b + i / 2][i % 2 * 2 + 1]);
-            UNROLL
+            CLM_MMA_UNROLL
             for (int i = 0; i < STEPS; i++) {
                 uint pair[4];
 
@@ -288,7 +281,7 @@ void attention_mma(__global const float *restrict x, __global const KV_ELEM *res
         barrier(CLK_LOCAL_MEM_FENCE); /* keys are there, and values were read */
     }
 
-    UNROLL
+    CLM_MMA_UNROLL
     for (int r = 0; r < 2; r++) {
         const int row = m0 + lid / 32 * 16 + g + 8 * r;
         __global float *to = out + (size_t)row * (size_t)ldo + (size_t)(h * HEAD_DIM + 2 * t);
@@ -296,7 +289,7 @@ void attention_mma(__global const float *restrict x, __global const KV_ELEM *res
         l[r] += CLM_LANE_XOR(l[r], 1);
         l[r] += CLM_LANE_XOR(l[r], 2);
         if (row < rows) {
-            UNROLL
+            CLM_MMA_UNROLL
             for (int i = 0; i < 2 * STEPS; i++)
                 vstore2((float2)(acc[i][2 * r], acc[i][2 * r + 1]) / l[r], 0, to + i * 8);
         }

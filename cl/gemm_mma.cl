@@ -66,14 +66,6 @@
 #define AT_MINIMA   (AT_SCALES + TILES * PARTS * SCALE_WORDS)
 #define STAGE_WORDS (AT_MINIMA + (HAS_MIN ? TILES * PARTS * SCALE_WORDS : 0))
 
-/* Loops that have to be unrolled for arrays to stay in registers. Not around the barriers of the plain
- * products, of which there would be hundreds. */
-#if MMA
-#define UNROLL _Pragma("unroll")
-#else
-#define UNROLL
-#endif
-
 /* What a group reads, at its first tile and panel. */
 typedef struct inputs {
     __global const uint *q, *scale, *minimum, *x;
@@ -95,14 +87,14 @@ CLM_INLINE void copy_scales(__local uint *to, __global const uint *from, const i
 
 CLM_INLINE void copy_block(__local uint *stage, const inputs *in, const int block, const int lid)
 {
-    UNROLL
+    CLM_MMA_UNROLL
     for (int i = lid; i < PANELS * PANEL_WORDS / 4; i += ITEMS) {
         const int panel = i / (PANEL_WORDS / 4), at = i % (PANEL_WORDS / 4) * 4;
         const size_t unit = (size_t)min(panel, in->last_panel) * (size_t)in->blocks + (size_t)block;
 
         clm_copy16(stage + i * 4, in->x + unit * PANEL_WORDS + (size_t)at);
     }
-    UNROLL
+    CLM_MMA_UNROLL
     for (int i = lid; i < TILES * TILE_WORDS / 4; i += ITEMS) {
         const int tile = i / (TILE_WORDS / 4), at = i % (TILE_WORDS / 4) * 4;
         const size_t unit = (size_t)min(tile, in->last_tile) * (size_t)in->blocks + (size_t)block;
@@ -130,7 +122,7 @@ CLM_INLINE void load_levels(__local const uint *tile, const int t, const int row
 {
     const uint word = tile[t * 16 + row];
 
-    UNROLL
+    CLM_MMA_UNROLL
     for (int i = 0; i < 4; i++)
         pair[i] = clm_bf16x2_fma((word >> (4 * i) & 0x000f000fu) | 0x43004300u, BF16_ONES,
                                  0xc308c308u); /* - 136 */
@@ -141,7 +133,7 @@ CLM_INLINE void load_levels(__local const uint *tile, const int t, const int row
 {
     const uint words[2] = {tile[t * 32 + row], tile[t * 32 + 16 + row]};
 
-    UNROLL
+    CLM_MMA_UNROLL
     for (int i = 0; i < 4; i++) {
         const uint bytes = words[i % 2] >> (i / 2 * 8);
 
@@ -163,7 +155,7 @@ CLM_INLINE uint bf16_twice(__local const uint *halves, const int i)
 CLM_INLINE void load_rows(__local const uint *stage, const int tile, const int g, const int t,
                           uint a[2][4])
 {
-    UNROLL
+    CLM_MMA_UNROLL
     for (int r = 0; r < 2; r++) {
         const int row = 2 * g + r, at = (tile * PARTS + (PARTS == 1 ? 0 : t / 2)) * 16 + row;
         const uint s = bf16_twice(stage + AT_SCALES, at);
@@ -173,7 +165,7 @@ CLM_INLINE void load_rows(__local const uint *stage, const int tile, const int g
         uint pair[4];
 
         load_levels(stage + AT_WEIGHTS + tile * TILE_WORDS, t, row, pair);
-        UNROLL
+        CLM_MMA_UNROLL
         for (int i = 0; i < 4; i++) {
 #if HAS_MIN == 0
             const uint w = clm_bf16x2_fma(pair[i], s, 0u);
@@ -222,11 +214,11 @@ void gemm_mma(__global const uint *restrict q, __global const uint *restrict sca
     in.minimum = HAS_MIN ? minimum + (size_t)tile0 * (size_t)in.groups * SCALE_WORDS : minimum;
     in.x = x + (size_t)panel0 * (size_t)blocks * PANEL_WORDS;
 
-    UNROLL
+    CLM_MMA_UNROLL
     for (int r = 0; r < RT; r++) {
-        UNROLL
+        CLM_MMA_UNROLL
         for (int i = 0; i < TT; i++) {
-            UNROLL
+            CLM_MMA_UNROLL
             for (int j = 0; j < 4; j++) sum[r][i][j] = 0.0f;
         }
     }
@@ -245,16 +237,16 @@ void gemm_mma(__global const uint *restrict q, __global const uint *restrict sca
             copy_block(stages + next * STAGE_WORDS, &in, block + STAGES - 1, lid);
         CLM_COPY_COMMIT;
 
-        UNROLL
+        CLM_MMA_UNROLL
         for (int r = 0; r < RT; r++) load_rows(stage, warp_n * RT + r, g, t, a[r]);
-        UNROLL
+        CLM_MMA_UNROLL
         for (int i = 0; i < TT; i++) {
             uint b[2][2];
 
             load_tokens(stage + (warp_t * TT + i) * 128, g, t, b);
-            UNROLL
+            CLM_MMA_UNROLL
             for (int s = 0; s < 2; s++) {
-                UNROLL
+                CLM_MMA_UNROLL
                 for (int r = 0; r < RT; r++) CLM_MMA(sum[r][i], a[r][s], b[s]);
             }
         }
@@ -262,13 +254,13 @@ void gemm_mma(__global const uint *restrict q, __global const uint *restrict sca
         next = next + 1 < STAGES ? next + 1 : 0;
     }
 
-    UNROLL
+    CLM_MMA_UNROLL
     for (int i = 0; i < TT; i++) {
-        UNROLL
+        CLM_MMA_UNROLL
         for (int j = 0; j < 2; j++) {
             const int token = panel0 * 32 + (warp_t * TT + i) * 8 + 2 * t + j;
 
-            UNROLL
+            CLM_MMA_UNROLL
             for (int r = 0; r < RT; r++) {
                 const int row = (tile0 + warp_n * RT + r) * 16 + 2 * g;
                 __global float *to = y + (size_t)token * (size_t)ldy + (size_t)(y_off + row);

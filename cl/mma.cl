@@ -31,6 +31,14 @@
 #error "mma: MMA_ITEMS must be a multiple of 32"
 #endif
 
+/* In front of loops that have to be unrolled for arrays to stay in registers. Not around the barriers of the
+ * plain products, of which there would be hundreds. */
+#if MMA
+#define CLM_MMA_UNROLL _Pragma("unroll")
+#else
+#define CLM_MMA_UNROLL
+#endif
+
 #if MMA
 
 /* What the plain one needs local memory for. */

@@ -1,9 +1,9 @@
 /* runtime/model/shapes.c: see runtime/model/shapes.h. */
 #include "runtime/model/shapes.h"
 
+#include "runtime/ops/attention_case.h"
 #include "runtime/ops/op_add.h"
 #include "runtime/ops/op_argmax.h"
-#include "runtime/ops/attention_case.h"
 #include "runtime/ops/op_attention_decode.h"
 #include "runtime/ops/op_gather.h"
 #include "runtime/ops/op_kv_store.h"

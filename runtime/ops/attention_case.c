@@ -95,9 +95,8 @@ clm_status clm_attention_set_args(clm_kernel *kernel, const clm_shape *shape,
 double clm_attention_bytes(const clm_shape *shape)
 {
     const int *v = shape->v;
-    const double position = v[CLM_ATTENTION_HEAD_DIM] *
-                                (double)clm_elem_bytes(clm_cache_elem(v[CLM_ATTENTION_KV_TYPE])) +
-                            (v[CLM_ATTENTION_KV_TYPE] == CLM_CACHE_I8 ? 2.0 : 0.0);
+    const double position =
+        clm_kv_position_bytes(v[CLM_ATTENTION_HEAD_DIM], v[CLM_ATTENTION_KV_TYPE]);
     const double keys = (double)v[CLM_ATTENTION_POS0] + v[CLM_ATTENTION_M];
 
     return 2.0 * v[CLM_ATTENTION_N_KV_HEADS] * keys * position +

@@ -34,6 +34,9 @@ enum { CLM_KV_BLOCK = 16 };
 /* CLM_ELEM_F32, _F16 or _I8. */
 clm_elem clm_cache_elem(int kv_type);
 
+/* Bytes of a head's key (or value) at one position, scale included. */
+double clm_kv_position_bytes(int head_dim, int kv_type);
+
 static inline size_t clm_kv_padded(size_t ctx)
 {
     return (ctx + CLM_KV_BLOCK - 1) / CLM_KV_BLOCK * CLM_KV_BLOCK;

@@ -188,10 +188,8 @@ static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *pa
 static double bytes_moved(const clm_shape *shape)
 {
     const int *v = shape->v;
-    const double n = v[CLM_ATTENTION_DECODE_HEAD_DIM];
     const double position =
-        n * (double)clm_elem_bytes(clm_cache_elem(v[CLM_ATTENTION_DECODE_KV_TYPE])) +
-        (v[CLM_ATTENTION_DECODE_KV_TYPE] == CLM_CACHE_I8 ? 2.0 : 0.0);
+        clm_kv_position_bytes(v[CLM_ATTENTION_DECODE_HEAD_DIM], v[CLM_ATTENTION_DECODE_KV_TYPE]);
 
     return 2.0 * v[CLM_ATTENTION_DECODE_N_KV_HEADS] * (v[CLM_ATTENTION_DECODE_POS] + 1.0) *
            position;

@@ -30,9 +30,9 @@ static size_t local_of(const int *params, int head_dim)
 {
     const size_t chunk = (size_t)params[AXIS_CHUNK], row = 2 * (size_t)head_dim;
     const size_t padded_row = 16 * ((size_t)head_dim / 8 | 1), warps = (size_t)params[AXIS_WARPS];
-    const size_t shown = params[AXIS_MMA] ? 0 : warps * WARP_ITEMS * 6 * sizeof(uint32_t);
 
-    return chunk * (row + padded_row) + warps * sizeof(float) + 2 * sizeof(int) + shown;
+    return chunk * (row + padded_row) + warps * sizeof(float) + 2 * sizeof(int) +
+           clm_op_mma_local(params[AXIS_MMA], WARP_ITEMS * warps);
 }
 
 /* Without tensor cores the kernel is for tests alone, as gemm_mma. */
@@ -45,16 +45,10 @@ static bool means_valid(const int *params, const clm_caps *caps)
 static bool valid(const int *params, const clm_shape *shape, const clm_caps *caps)
 {
     const int head_dim = shape->v[CLM_ATTENTION_HEAD_DIM];
-    const size_t items = (size_t)(WARP_ITEMS * params[AXIS_WARPS]);
 
     return clm_attention_mma_takes(head_dim, shape->v[CLM_ATTENTION_KV_TYPE]) &&
-           means_valid(params, caps) && items <= caps->max_group_size &&
-           items <= caps->max_item_sizes[0] && local_of(params, head_dim) <= caps->local_mem;
-}
-
-static bool used(const clm_caps *caps)
-{
-    return caps->mma;
+           means_valid(params, caps) && clm_op_group_fits(caps, WARP_ITEMS * params[AXIS_WARPS]) &&
+           local_of(params, head_dim) <= caps->local_mem;
 }
 
 /* No more warps than there are rows for. */
@@ -120,9 +114,9 @@ static const clm_shape k_tune[] = {
     SHAPE(512, 40, 40, 128, 4096, 2048, CLM_CACHE_I8, 0, 1),
 };
 
-/* The reference rounds queries, keys and values as the kernel does, so what is left are the weights: each is rounded to f16, by 2^-11
- * of itself at most, and their sums are convex and of values within -1..1. Tensor cores cut off low
- * bits, see op_gemm_mma.c: 64 keys are 4 products, nothing beside that. */
+/* The reference rounds queries, keys and values as the kernel does, so what is left are the weights: each is
+ * rounded to f16, by 2^-11 of itself at most, and their sums are convex and of values within -1..1. Tensor
+ * cores cut off low bits, see op_gemm_mma.c: 64 keys are 4 products, nothing beside that. */
 const clm_op_desc clm_op_attention_mma = {
     .name = "attention_mma",
     .entry = "attention_mma",
@@ -130,7 +124,7 @@ const clm_op_desc clm_op_attention_mma = {
     .n_dims = CLM_ATTENTION_DIMS,
     .axes = k_axes,
     .n_axes = CLM_COUNT(k_axes),
-    .used = used,
+    .used = clm_op_uses_mma,
     .valid = valid,
     .defaults = defaults,
     .defines = defines,

@@ -69,9 +69,9 @@ static size_t local_of(const int *params, const clm_weight_layout *w)
         tiles * (w->format == CLM_FORMAT_Q4 ? CLM_Q4_BLOCK_BYTES : CLM_Q8_BLOCK_BYTES);
     const size_t stage = tokens_of(params) * CLM_BLOCK_K * sizeof(uint16_t) + weights +
                          (w->has_min == CLM_MIN_NONE ? 1 : 2) * scales;
-    const size_t shown = params[AXIS_MMA] ? 0 : items_of(params) * 6 * sizeof(uint32_t);
 
-    return (size_t)params[AXIS_STAGES] * stage + shown;
+    return (size_t)params[AXIS_STAGES] * stage +
+           clm_op_mma_local(params[AXIS_MMA], items_of(params));
 }
 
 /* Without tensor cores the kernel is for tests alone: it is slow, and compilers for CPUs take seconds for the
@@ -86,15 +86,10 @@ static bool means_valid(const int *params, const clm_caps *caps)
 static bool valid(const int *params, const clm_shape *shape, const clm_caps *caps)
 {
     const clm_weight_layout w = layout_of(shape);
-    const size_t items = items_of(params);
 
-    return shape_legal(shape) && means_valid(params, caps) && items <= caps->max_group_size &&
-           items <= caps->max_item_sizes[0] && local_of(params, &w) <= caps->local_mem;
-}
-
-static bool used(const clm_caps *caps)
-{
-    return caps->mma;
+    return shape_legal(shape) && means_valid(params, caps) &&
+           clm_op_group_fits(caps, (int)items_of(params)) &&
+           local_of(params, &w) <= caps->local_mem;
 }
 
 /* Measured on an H200 (docs/performance.md): a warp of 64 rows and 64 tokens is fastest, unless there are then
@@ -211,7 +206,7 @@ const clm_op_desc clm_op_gemm_mma = {
     .n_dims = CLM_GEMM_MMA_DIMS,
     .axes = k_axes,
     .n_axes = CLM_COUNT(k_axes),
-    .used = used,
+    .used = clm_op_uses_mma,
     .valid = valid,
     .defaults = defaults,
     .defines = defines,

@@ -134,11 +134,10 @@ static bool valid(const int *params, const clm_shape *shape, const clm_caps *cap
 /* Work-items of a group on a GPU: more where there are so few groups that each has a unit almost to itself, and
  * has to keep its share of the memory busy. Measured on an H200 (docs/performance.md); what others call a
  * unit can be much smaller. */
-static int group_items(const clm_shape *shape, const clm_caps *caps)
+static int group_items(const clm_shape *shape, const int *params, const clm_caps *caps)
 {
-    const size_t rows = (size_t)(CLM_TILE_ROWS * (least_tiles(shape) > 2 ? least_tiles(shape) : 2));
+    const size_t rows = (size_t)(CLM_TILE_ROWS * group_tiles(shape, params));
     const size_t groups = clm_op_ceil_div((size_t)shape->v[CLM_LINEAR_N], rows);
-
     const bool few = caps->dot == CLM_DOT_PTX && groups < 2 * (size_t)caps->compute_units;
 
     return clm_op_group_choose(&k_axes[AXIS_WG], caps, few ? 512 : 256);
@@ -154,7 +153,7 @@ static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
 
     params[AXIS_FAMILY] = gpu ? FAMILY_GPU : FAMILY_CPU;
     params[AXIS_STREAMS] = gpu ? 1 : 4;
-    params[AXIS_WG] = gpu ? group_items(shape, caps) : k_wg[0];
+    params[AXIS_WG] = gpu ? group_items(shape, params, caps) : k_wg[0];
     params[AXIS_MAGIC] = gpu && !act && shape->v[CLM_LINEAR_FORMAT] == CLM_FORMAT_Q4;
     params[AXIS_DOT] = act && !(gpu && wide) ? (int)caps->dot : CLM_DOT_PLAIN;
 }

@@ -20,6 +20,16 @@ int clm_op_group_choose(const clm_axis *axis, const clm_caps *caps, int wanted)
     return best;
 }
 
+bool clm_op_uses_mma(const clm_caps *caps)
+{
+    return caps->mma;
+}
+
+size_t clm_op_mma_local(int mma, size_t items)
+{
+    return mma ? 0 : items * 6 * sizeof(uint32_t);
+}
+
 size_t clm_op_ceil_div(size_t a, size_t b)
 {
     return a / b + (a % b != 0);

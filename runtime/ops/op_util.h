@@ -19,6 +19,11 @@ bool clm_op_group_fits(const clm_caps *caps, int wg);
  * the first value (the smallest) when none does. Values ascend. */
 int clm_op_group_choose(const clm_axis *axis, const clm_caps *caps, int wanted);
 
+/* For kernels with cl/mma.cl: whether models launch them, which is where there are tensor cores; and the bytes
+ * of local memory that the products of a group of `items` need (CLM_MMA_LOCAL), with tensor cores or not. */
+bool clm_op_uses_mma(const clm_caps *caps);
+size_t clm_op_mma_local(int mma, size_t items);
+
 /* ceil(a / b) of non-negative a and positive b. */
 size_t clm_op_ceil_div(size_t a, size_t b);
 

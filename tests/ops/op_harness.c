@@ -278,6 +278,25 @@ static void configurations_match_reference(void **state)
     if (failed > 0) fail_msg("%zu checks failed, see above", failed);
 }
 
+int clm_op_test_param(const clm_op_desc *op, const int *params, const char *name)
+{
+    for (size_t i = 0; i < op->n_axes; i++)
+        if (strcmp(op->axes[i].name, name) == 0) return params[i];
+    fail_msg("%s has no axis %s", op->name, name);
+    return 0;
+}
+
+clm_caps clm_op_test_mma_gpu(void)
+{
+    return (clm_caps){.type = CLM_DEVICE_GPU,
+                      .dot = CLM_DOT_PTX,
+                      .mma = true,
+                      .compute_units = 132,
+                      .local_mem = 48 << 10,
+                      .max_group_size = 1024,
+                      .max_item_sizes = {1024, 1024, 64}};
+}
+
 void clm_op_test_case(const clm_op_desc *op, clm_device *dev, const clm_case *c)
 {
     const clm_device_type types[] = {CLM_DEVICE_CPU, CLM_DEVICE_GPU};

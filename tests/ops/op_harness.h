@@ -32,4 +32,10 @@ void clm_op_test_devices(void (*body)(clm_device *dev, void *user), void *user);
  * test with the sentence of clm_op_check. For operators' own cases. */
 void clm_op_test_case(const clm_op_desc *op, clm_device *dev, const clm_case *c);
 
+/* The value of the axis `name`; fails the test when there is none. */
+int clm_op_test_param(const clm_op_desc *op, const int *params, const char *name);
+
+/* What NVIDIA's OpenCL says of a large GPU with tensor cores. */
+clm_caps clm_op_test_mma_gpu(void);
+
 #endif

@@ -1,7 +1,6 @@
-/* tests/ops/test_op_attention_mma.c: cl/attention_mma.cl against its reference, and what a GPU with tensor cores
- * would get, which no other device does. */
+/* tests/ops/test_op_attention_mma.c: cl/attention_mma.cl against its reference, and what a GPU with tensor
+ * cores would get, which no other device does. */
 #include <math.h>
-#include <string.h>
 
 #include "runtime/ops/kv_case.h"
 #include "runtime/ops/op_attention_mma.h"
@@ -10,26 +9,10 @@
 
 static const clm_op_desc *const op = &clm_op_attention_mma;
 
-/* What NVIDIA's OpenCL says of a large one. */
-static const clm_caps gpu = {.type = CLM_DEVICE_GPU,
-                             .dot = CLM_DOT_PTX,
-                             .mma = true,
-                             .compute_units = 132,
-                             .local_mem = 48 << 10,
-                             .max_group_size = 1024,
-                             .max_item_sizes = {1024, 1024, 64}};
-
-static int param(const int *params, const char *name)
-{
-    for (size_t i = 0; i < op->n_axes; i++)
-        if (strcmp(op->axes[i].name, name) == 0) return params[i];
-    fail_msg("there is no axis %s", name);
-    return 0;
-}
-
 static void tensor_cores_are_used(void **state)
 {
     const int rows[] = {512, 512, 32, 512}, warps[] = {4, 4, 2, 4};
+    const clm_caps gpu = clm_op_test_mma_gpu();
     clm_caps none = gpu;
 
     (void)state;
@@ -43,13 +26,13 @@ static void tensor_cores_are_used(void **state)
 
         assert_int_equal(shape->v[CLM_ATTENTION_M], rows[i]);
         op->defaults(shape, &gpu, params);
-        assert_int_equal(param(params, "MMA"), 1);
-        assert_int_equal(param(params, "WARPS"), warps[i]);
-        assert_int_equal(param(params, "CHUNK"), 64);
+        assert_int_equal(clm_op_test_param(op, params, "MMA"), 1);
+        assert_int_equal(clm_op_test_param(op, params, "WARPS"), warps[i]);
+        assert_int_equal(clm_op_test_param(op, params, "CHUNK"), 64);
         assert_true(op->valid(params, shape, &gpu));
         assert_false(op->valid(params, shape, &none));
         op->defaults(shape, &none, params);
-        assert_int_equal(param(params, "MMA"), 0);
+        assert_int_equal(clm_op_test_param(op, params, "MMA"), 0);
     }
 }
 
@@ -114,8 +97,8 @@ static void nan_stays_in_its_row(clm_device *dev, void *user)
     clm_case_clear(&c);
 }
 
-/* The first head does not read old keys, where NaN changes nothing: its scores differ by 24 at most, and 24 units
- * of log(2) are 17, which a slope of 1/2 makes of 82 positions. */
+/* The first head does not read old keys, where NaN changes nothing: its scores differ by 24 at most, and 24
+ * units of log(2) are 17, which a slope of 1/2 makes of 82 positions. */
 static void old_keys_are_not_read(clm_device *dev, void *user)
 {
     clm_case c = {.n_bufs = 0};

@@ -1,30 +1,12 @@
 /* tests/ops/test_op_gemm_mma.c: cl/gemm_mma.cl against its reference, and what a GPU with tensor cores would get,
  * which no other device does. */
-#include <string.h>
-
 #include "runtime/ops/op_gemm_mma.h"
 #include "tests/ops/op_harness.h"
-
-/* A large one; the local memory is what NVIDIA's OpenCL gives a group. */
-static const clm_caps gpu = {.type = CLM_DEVICE_GPU,
-                             .dot = CLM_DOT_PTX,
-                             .mma = true,
-                             .compute_units = 132,
-                             .local_mem = 48 << 10,
-                             .max_group_size = 1024,
-                             .max_item_sizes = {1024, 1024, 64}};
-
-static int param(const int *params, const char *name)
-{
-    for (size_t i = 0; i < clm_op_gemm_mma.n_axes; i++)
-        if (strcmp(clm_op_gemm_mma.axes[i].name, name) == 0) return params[i];
-    fail_msg("there is no axis %s", name);
-    return 0;
-}
 
 static void tensor_cores_are_used(void **state)
 {
     const clm_op_desc *op = &clm_op_gemm_mma;
+    const clm_caps gpu = clm_op_test_mma_gpu();
     clm_caps none = gpu;
 
     (void)state;
@@ -36,14 +18,18 @@ static void tensor_cores_are_used(void **state)
         int params[CLM_MAX_AXES];
 
         op->defaults(shape, &gpu, params);
-        assert_int_equal(param(params, "MMA"), 1);
+        assert_int_equal(clm_op_test_param(op, params, "MMA"), 1);
         assert_true(op->valid(params, shape, &gpu));
         assert_false(op->valid(params, shape, &none));
         /* Not the tiles that fit anywhere: 128 rows, 64 tokens or more of a group share what is read. */
-        assert_true(16 * param(params, "RT") * param(params, "WARPS_N") >= 128);
-        assert_true(8 * param(params, "TT") * param(params, "WARPS_T") >= 64);
+        assert_true(16 * clm_op_test_param(op, params, "RT") *
+                        clm_op_test_param(op, params, "WARPS_N") >=
+                    128);
+        assert_true(8 * clm_op_test_param(op, params, "TT") *
+                        clm_op_test_param(op, params, "WARPS_T") >=
+                    64);
         op->defaults(shape, &none, params);
-        assert_int_equal(param(params, "MMA"), 0);
+        assert_int_equal(clm_op_test_param(op, params, "MMA"), 0);
     }
 }
 
