@@ -20,7 +20,7 @@
  *            untouched.
  * Launch     2-D: local = (32 WARPS, 1), global = (groups of 16 WARPS rows, n_heads)
  * Local      CHUNK (HEAD_DIM + 4 (HEAD_DIM / 8 | 1)) / 2 words and little more
- * Build      HEAD_DIM a multiple of 16 up to 128;  KV_TYPE 1, 2 as in kv.cl;  MMA: mma.cl
+ * Build      HEAD_DIM a multiple of 16 up to 128;  KV_TYPE 1, 2 as in kv.cl;  MMA_PLAIN: mma.cl, with MMA 1
  * Tunables   WARPS  of a group
  *            CHUNK  keys per rescaling, a multiple of 16
  * Limits     pos0 + rows <= ctx. Values from there on are never read, and keys, which may share a block
@@ -118,7 +118,7 @@ CLM_INLINE void copy_values(__local uint *to, __global const KV_ELEM *v, __globa
     }
 }
 
-__kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
+CLM_MMA_KERNEL
 void attention_mma(__global const float *restrict x, __global const KV_ELEM *restrict k,
                    __global const KV_ELEM *restrict v, __global const half *restrict ks,
                    __global const half *restrict vs, __global const float *restrict kmax,

@@ -1,31 +1,50 @@
-/* mma_probe.cl: one product of cl/mma.cl, its factors through local memory by copies that run on their own,
- * to find out whether a device has them (host/mma_probe.c).
+/* mma_probe.cl: one product of cl/mma.cl, its factors through local memory by copies that run on their own where
+ * there are such, to find out whether a device has them (host/mma_probe.c).
  *
  * Reference  mma_probe.c, whole numbers
- * Buffers    ab: [32 lanes][8] words: a[0..3], b[0..1], nothing.  c: [32][4] f32, added to.
- * Launch     1-D: one group of 32.
- * Build      MMA: mma.cl
+ * Buffers    ab: [16][16] bf16 of A, row by row; [16][16] of B, column by column.  c: [16][16] f32, row by row,
+ *            added to; rows from MMA_ROWS and columns from MMA_COLUMNS on stay untouched.
+ * Launch     1-D: one group of MMA_LANES.
+ * Build      MMA, MMA_PLAIN: mma.cl
  */
 #include "mma.cl"
 
-__kernel __attribute__((reqd_work_group_size(32, 1, 1)))
+CLM_INLINE uint pair_at(__local const ushort *numbers, const int first, const int second)
+{
+    return numbers[first] | (uint)numbers[second] << 16u;
+}
+
+CLM_MMA_KERNEL
 void mma_probe(__global const uint *restrict ab, __global float *restrict c)
 {
     __local __attribute__((aligned(16))) uint words[256];
     CLM_MMA_LOCAL;
     const int lane = (int)get_local_id(0);
-    uint a[4], b[2];
-    float sum[4];
+    __local const ushort *rows = (__local const ushort *)words, *columns = rows + 256;
+    uint a[MMA_A_WORDS], b[MMA_B_WORDS];
+    float sum[MMA_C_WORDS];
 
-    for (int i = 0; i < 2; i++) clm_copy16(words + lane * 8 + i * 4, ab + lane * 8 + i * 4);
+    for (int i = lane; i < 64; i += MMA_LANES) clm_copy16(words + i * 4, ab + i * 4);
     CLM_COPY_COMMIT;
     CLM_COPY_WAIT(0);
     barrier(CLK_LOCAL_MEM_FENCE);
-    for (int i = 0; i < 4; i++) {
-        a[i] = words[lane * 8 + i];
-        sum[i] = c[lane * 4 + i];
+    CLM_MMA_UNROLL
+    for (int i = 0; i < MMA_A_WORDS; i++)
+        a[i] = pair_at(rows, MMA_A_ROW(lane, 2 * i) * 16 + MMA_A_K(lane, 2 * i),
+                       MMA_A_ROW(lane, 2 * i + 1) * 16 + MMA_A_K(lane, 2 * i + 1));
+    CLM_MMA_UNROLL
+    for (int i = 0; i < MMA_B_WORDS; i++) {
+        b[i] = pair_at(columns, MMA_B_COLUMN(lane, 2 * i) * 16 + MMA_B_K(lane, 2 * i),
+                       MMA_B_COLUMN(lane, 2 * i + 1) * 16 + MMA_B_K(lane, 2 * i + 1));
+#if MMA == 1
+        b[i] = clm_bf16x2_fma(b[i], 0x3f803f80u, 0u);
+#endif
     }
-    for (int i = 0; i < 2; i++) b[i] = clm_bf16x2_fma(words[lane * 8 + 4 + i], 0x3f803f80u, 0u);
+    CLM_MMA_UNROLL
+    for (int i = 0; i < MMA_C_WORDS; i++)
+        sum[i] = c[MMA_C_ROW(lane, i) * 16 + MMA_C_COLUMN(lane, i)];
     CLM_MMA(sum, a, b);
-    for (int i = 0; i < 4; i++) c[lane * 4 + i] = sum[i];
+    CLM_MMA_UNROLL
+    for (int i = 0; i < MMA_C_WORDS; i++)
+        c[MMA_C_ROW(lane, i) * 16 + MMA_C_COLUMN(lane, i)] = sum[i];
 }

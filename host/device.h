@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include "host/dot.h"
 #include "host/log.h"
+#include "host/mma.h"
 #include "host/status.h"
 
 typedef enum clm_device_type { CLM_DEVICE_CPU, CLM_DEVICE_GPU, CLM_DEVICE_OTHER } clm_device_type;
@@ -34,10 +35,11 @@ typedef struct clm_caps {
     uint32_t base_align_bits;
     uint32_t vector_width_float;
     bool fp16, fp64, subgroups, intel_subgroups, integer_dot_product, command_buffer;
-    /* Found when the device is opened; CLM_DOT_PLAIN and false before. */
+    uint32_t intel_matrix_lanes; /* the sub-groups of Intel's matrix functions; 0: it has none */
+    /* Found when the device is opened; CLM_DOT_PLAIN, false and CLM_MMA_NONE before. */
     clm_dot dot;
     bool amx; /* tile instructions in kernels: cl/amx.cl */
-    bool mma; /* tensor cores in kernels: cl/mma.cl */
+    clm_mma mma;
 } clm_caps;
 
 /* One device of a platform, before it is opened. `platform_id` and `device_id` are the driver's

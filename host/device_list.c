@@ -1,6 +1,7 @@
 /* host/device_list.c: enumeration, capabilities and selection of devices. See host/device.h. */
 #include "host/device.h"
 
+#include <CL/cl_ext.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,6 +69,19 @@ static bool has_word(const char *all, const char *name)
     return false;
 }
 
+/* Of Intel's devices, which list what sizes they have; 0 when this one does not. */
+static uint32_t smallest_sub_group(cl_device_id id)
+{
+    size_t sizes[16] = {0}, bytes = 0, smallest = 0;
+
+    if (clGetDeviceInfo(id, CL_DEVICE_SUB_GROUP_SIZES_INTEL, sizeof sizes, sizes, &bytes) !=
+        CL_SUCCESS)
+        return 0;
+    for (size_t i = 0; i < bytes / sizeof *sizes; i++)
+        if (i == 0 || sizes[i] < smallest) smallest = sizes[i];
+    return (uint32_t)smallest;
+}
+
 static void query_extensions(cl_device_id id, clm_caps *caps)
 {
     size_t size = 0;
@@ -82,6 +96,8 @@ static void query_extensions(cl_device_id id, clm_caps *caps)
         caps->fp64 = has_word(all, "cl_khr_fp64");
         caps->subgroups = has_word(all, "cl_khr_subgroups");
         caps->intel_subgroups = has_word(all, "cl_intel_subgroups");
+        if (has_word(all, "cl_intel_subgroup_matrix_multiply_accumulate"))
+            caps->intel_matrix_lanes = smallest_sub_group(id);
         caps->integer_dot_product = has_word(all, "cl_khr_integer_dot_product");
         caps->command_buffer = has_word(all, "cl_khr_command_buffer");
     }

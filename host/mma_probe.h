@@ -1,4 +1,4 @@
-/* host/mma_probe.h: whether kernels on a device may use tensor cores (cl/mma.cl); private to host/.
+/* host/mma_probe.h: which matrix units kernels on a device may use (cl/mma.cl); private to host/.
  *
  * Layer    host.
  */
@@ -6,13 +6,14 @@
 #define CLM_HOST_MMA_PROBE_H
 
 #include "host/device.h"
+#include "host/mma.h"
 
-/* True when the device's compiler takes PTX (caps.dot is CLM_DOT_PTX) and a product of cl/mma.cl has the
- * right result. A compiler that refuses it is no error: GPUs before sm_80 lack the instructions.
- * $CLM_MMA=0: false. */
-bool clm__mma_probe(clm_device *dev);
+/* The first one whose product has the right result, of those that the device's compiler may take by caps.dot (PTX,
+ * AMD's functions) and its extensions (Intel). A compiler that refuses one is no error: GPUs lack the
+ * instructions of others. $CLM_MMA=0: CLM_MMA_NONE. */
+clm_mma clm__mma_probe(clm_device *dev);
 
-/* Builds and runs cl/mma_probe.cl, in PTX or (`mma` 0) plain, and compares the result. */
-bool clm__mma_runs(clm_device *dev, int mma);
+/* Builds and runs cl/mma_probe.cl for `mma`, its instructions or `plain`, and compares the result. */
+bool clm__mma_runs(clm_device *dev, clm_mma mma, bool plain);
 
 #endif

@@ -35,14 +35,31 @@ static int compare_defines(const void *a, const void *b)
     return strcmp(((const clm_define *)a)->name, ((const clm_define *)b)->name);
 }
 
+/* The value of a define, or 0. */
+static int define_of(const clm_define *defs, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(defs[i].name, name) == 0) return defs[i].value;
+    return 0;
+}
+
 /* Kernels are OpenCL C 1.2, the version that every device has, but compilers declare the functions of
  * cl_khr_integer_dot_product for later versions only. */
 static const char *language(const build *b, const clm_define *defs, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(defs[i].name, "DOT") == 0 && defs[i].value == CLM_DOT_KHR)
-            return clm_device_caps(b->dev)->cl_major >= 3 ? "-cl-std=CL3.0" : "-cl-std=CL2.0";
+    if (define_of(defs, count, "DOT") == CLM_DOT_KHR)
+        return clm_device_caps(b->dev)->cl_major >= 3 ? "-cl-std=CL3.0" : "-cl-std=CL2.0";
     return "-cl-std=CL1.2";
+}
+
+/* What multiplies by Intel's matrix units keeps its sums in registers, of which a thread has twice as many when they
+ * are asked for. */
+static const char *registers(const clm_define *defs, size_t count)
+{
+    const int mma = define_of(defs, count, "MMA");
+    const bool intel = mma == CLM_MMA_DPAS8 || mma == CLM_MMA_DPAS16;
+
+    return intel && !define_of(defs, count, "MMA_PLAIN") ? " -cl-intel-256-GRF-per-thread" : "";
 }
 
 /* Defines in the order of their names, so that equal sets give equal keys. */
@@ -54,7 +71,8 @@ static clm_status write_options(build *b, const clm_define *defs, size_t count, 
     if (sorted == NULL) return clm_fail(err, CLM_E_NOMEM, "program %s: no memory", b->name);
     if (count > 0) memcpy(sorted, defs, count * sizeof *defs);
     qsort(sorted, count, sizeof *sorted, compare_defines);
-    used = (size_t)snprintf(b->options, sizeof b->options, "%s", language(b, defs, count));
+    used = (size_t)snprintf(b->options, sizeof b->options, "%s%s", language(b, defs, count),
+                            registers(defs, count));
     for (size_t i = 0; i < count && used < sizeof b->options; i++)
         used += (size_t)snprintf(b->options + used, sizeof b->options - used, " -D %s=%d",
                                  sorted[i].name, sorted[i].value);

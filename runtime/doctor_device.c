@@ -74,8 +74,9 @@ static void say_features(clm__doctor *d, const clm_caps *caps)
 {
     if (caps->amx)
         clm__doctor_say(d, CLM_FINDING_OK, CLM_OK, NULL, "it has tiles (AMX), which prompts use");
-    if (caps->mma)
-        clm__doctor_say(d, CLM_FINDING_OK, CLM_OK, NULL, "it has tensor cores, which prompts use");
+    if (caps->mma != CLM_MMA_NONE)
+        clm__doctor_say(d, CLM_FINDING_OK, CLM_OK, NULL,
+                        "it has matrix units (%s), which prompts use", clm_mma_name(caps->mma));
     if (caps->dot != CLM_DOT_PLAIN)
         clm__doctor_say(d, CLM_FINDING_OK, CLM_OK, NULL, "it multiplies 8-bit numbers by %s",
                         clm_dot_name(caps->dot));

@@ -218,21 +218,21 @@ static clm_status measure_math(clm_device *dev, clm_device_limits *limits, clm_e
     return st;
 }
 
-/* A probe of products of tiles: its kernel, that define, and per work-item: what it writes, in floats, and
- * operations of a round. */
+/* A probe of products of tiles: its kernel, work-items of a group, and per work-item: what it writes, in floats,
+ * and operations of a round. */
 typedef struct tile_way {
-    const char *kernel, *define;
-    size_t written;
+    const char *kernel;
+    const clm_define *defs;
+    size_t n_defs, wg, written;
     double operations;
 } tile_way;
 
 /* Words of the largest factor. */
 enum { TILE_FACTOR = 256 };
 
-static clm_status measure_tile_way(clm_device *dev, const tile_way *way, size_t wg, double *gflops,
+static clm_status measure_tile_way(clm_device *dev, const tile_way *way, double *gflops,
                                    clm_err *err)
 {
-    const clm_define defs[] = {{way->define, 1}, {"WG", (int)wg}};
     const size_t items = item_count(clm_device_caps(dev), 4);
     const uint32_t ones = 0x3F803F80; /* 1.0 twice */
     uint32_t words[TILE_FACTOR];
@@ -243,7 +243,8 @@ static clm_status measure_tile_way(clm_device *dev, const tile_way *way, size_t 
     for (size_t i = 0; i < TILE_FACTOR; i++) words[i] = ones;
     if (st == CLM_OK) st = clm_buffer_create(dev, CLM_ELEM_I32, TILE_FACTOR, &factor, err);
     if (st == CLM_OK) st = clm_buffer_write(factor, 0, TILE_FACTOR, words, err);
-    if (st == CLM_OK) st = probe_init(&p, dev, way->kernel, defs, 2, items, wg, err);
+    if (st == CLM_OK)
+        st = probe_init(&p, dev, way->kernel, way->defs, way->n_defs, items, way->wg, err);
     if (st == CLM_OK) {
         clm_arg args[] = {CLM_BUF(out), CLM_BUF(factor), CLM_I32(0)};
         st = probe_rate(&p, args, sizeof args / sizeof *args, (double)items * way->operations,
@@ -255,14 +256,30 @@ static clm_status measure_tile_way(clm_device *dev, const tile_way *way, size_t 
     return st;
 }
 
+static clm_status measure_amx(clm_device *dev, double *gflops, clm_err *err)
+{
+    const clm_define def = {"AMX", 1};
+    const tile_way way = {"limit_tiles", &def, 1, 1, TILE_FACTOR, 4 * 2 * 16 * 16 * 32};
+
+    return measure_tile_way(dev, &way, gflops, err);
+}
+
+static clm_status measure_mma(clm_device *dev, clm_mma mma, double *gflops, clm_err *err)
+{
+    const size_t wg = group_size(clm_device_caps(dev));
+    const clm_define defs[] = {{"MMA", (int)mma}, {"MMA_PLAIN", 0}, {"WG", (int)wg}};
+    const double of_warp = 8 * 2.0 * 16 * clm_mma_rows(mma) * clm_mma_columns(mma);
+    const tile_way way = {"limit_mma", defs, 3, wg, 1, of_warp / clm_mma_lanes(mma)};
+
+    return measure_tile_way(dev, &way, gflops, err);
+}
+
 static clm_status measure_tiles(clm_device *dev, double *gflops, clm_err *err)
 {
-    static const tile_way amx = {"limit_tiles", "AMX", TILE_FACTOR, 4 * 2 * 16 * 16 * 32};
-    static const tile_way mma = {"limit_mma", "MMA", 1, 8 * 2 * 16 * 8 * 16 / 32};
     const clm_caps *caps = clm_device_caps(dev);
 
-    if (caps->amx) return measure_tile_way(dev, &amx, 1, gflops, err);
-    if (caps->mma) return measure_tile_way(dev, &mma, group_size(caps), gflops, err);
+    if (caps->amx) return measure_amx(dev, gflops, err);
+    if (caps->mma != CLM_MMA_NONE) return measure_mma(dev, caps->mma, gflops, err);
     return CLM_OK;
 }
 

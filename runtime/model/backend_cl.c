@@ -125,8 +125,9 @@ static clm_status plan_matrices(clm_backend_cl *b, const clm_model_file *mf, siz
 /* Attention of m rows. What rounds products of a prompt rounds its queries and weights, and less. */
 static const clm_op_desc *attention_of(const clm_backend_cl *b, size_t m)
 {
-    const bool mma = b->tiles == CLM_CL_TILES_MMA && m > 1 &&
-                     clm_attention_mma_takes((int)b->kv.head_dim, (int)b->kv.type);
+    const bool mma =
+        b->tiles == CLM_CL_TILES_MMA && m > 1 &&
+        clm_attention_mma_takes(clm_device_caps(b->dev), (int)b->kv.head_dim, (int)b->kv.type);
 
     return mma ? &clm_op_attention_mma : &clm_op_attention;
 }
@@ -560,7 +561,7 @@ static clm_cl_tiles choose_tiles(const clm_cl_options *options, const clm_caps *
     if (options->kernels == CLM_KERNELS_PLAIN || options->activations != CLM_ACT_AUTO)
         return CLM_CL_TILES_NONE;
     if (caps->amx) return CLM_CL_TILES_AMX;
-    return caps->mma ? CLM_CL_TILES_MMA : CLM_CL_TILES_NONE;
+    return caps->mma != CLM_MMA_NONE ? CLM_CL_TILES_MMA : CLM_CL_TILES_NONE;
 }
 
 clm_status clm_backend_cl_create(const clm_cl_options *options, const clm_observer *obs,

@@ -7,22 +7,28 @@
 #include "runtime/ops/op_util.h"
 #include "runtime/ops/ref.h"
 
-enum { AXIS_MMA, AXIS_WARPS, AXIS_CHUNK };
+enum { AXIS_PLAIN, AXIS_WARPS, AXIS_CHUNK };
 
-static const int k_mma[] = {0, 1}, k_warps[] = {1, 2, 4, 8}, k_chunk[] = {32, 64};
+static const int k_plain[] = {0, 1}, k_warps[] = {1, 2, 4, 8}, k_chunk[] = {32, 64};
 
 static const clm_axis k_axes[] = {
-    [AXIS_MMA] = {"MMA", k_mma, CLM_COUNT(k_mma)},
+    [AXIS_PLAIN] = {"MMA_PLAIN", k_plain, CLM_COUNT(k_plain)},
     [AXIS_WARPS] = {"WARPS", k_warps, CLM_COUNT(k_warps)},
     [AXIS_CHUNK] = {"CHUNK", k_chunk, CLM_COUNT(k_chunk)},
 };
 
 enum { WARP_ROWS = 16, WARP_ITEMS = 32, MAX_HEAD = 128 };
 
-bool clm_attention_mma_takes(int head_dim, int kv_type)
+static bool shape_taken(int head_dim, int kv_type)
 {
     return (kv_type == CLM_CACHE_F16 || kv_type == CLM_CACHE_I8) && head_dim >= WARP_ROWS &&
            head_dim <= MAX_HEAD && head_dim % WARP_ROWS == 0;
+}
+
+bool clm_attention_mma_takes(const clm_caps *caps, int head_dim, int kv_type)
+{
+    return (caps->mma == CLM_MMA_PTX || caps->mma == CLM_MMA_NONE) &&
+           shape_taken(head_dim, kv_type);
 }
 
 /* Bytes of local memory; the largest part are the kernel's arrays of keys and values. */
@@ -32,22 +38,26 @@ static size_t local_of(const int *params, int head_dim)
     const size_t padded_row = 16 * ((size_t)head_dim / 8 | 1), warps = (size_t)params[AXIS_WARPS];
 
     return chunk * (row + padded_row) + warps * sizeof(float) + 2 * sizeof(int) +
-           clm_op_mma_local(params[AXIS_MMA], WARP_ITEMS * warps);
+           clm_op_mma_local(CLM_MMA_PTX, params[AXIS_PLAIN], warps);
+}
+
+static bool used(const clm_caps *caps)
+{
+    return caps->mma == CLM_MMA_PTX;
 }
 
 /* Without tensor cores the kernel is for tests alone, as gemm_mma. */
 static bool means_valid(const int *params, const clm_caps *caps)
 {
-    if (caps->mma || params[AXIS_MMA]) return caps->mma && params[AXIS_MMA];
-    return params[AXIS_WARPS] <= 2;
+    return params[AXIS_PLAIN] ? !used(caps) && params[AXIS_WARPS] <= 2 : used(caps);
 }
 
 static bool valid(const int *params, const clm_shape *shape, const clm_caps *caps)
 {
     const int head_dim = shape->v[CLM_ATTENTION_HEAD_DIM];
 
-    return clm_attention_mma_takes(head_dim, shape->v[CLM_ATTENTION_KV_TYPE]) &&
-           means_valid(params, caps) && clm_op_group_fits(caps, WARP_ITEMS * params[AXIS_WARPS]) &&
+    return shape_taken(head_dim, shape->v[CLM_ATTENTION_KV_TYPE]) && means_valid(params, caps) &&
+           clm_op_group_fits(caps, WARP_ITEMS * params[AXIS_WARPS]) &&
            local_of(params, head_dim) <= caps->local_mem;
 }
 
@@ -56,8 +66,8 @@ static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
 {
     const int m = shape->v[CLM_ATTENTION_M];
 
-    params[AXIS_MMA] = caps->mma;
-    params[AXIS_WARPS] = caps->mma ? 4 : 2;
+    params[AXIS_PLAIN] = !used(caps);
+    params[AXIS_WARPS] = used(caps) ? 4 : 2;
     params[AXIS_CHUNK] = 64;
     while (params[AXIS_WARPS] > 1 && params[AXIS_WARPS] / 2 * WARP_ROWS >= m)
         params[AXIS_WARPS] /= 2;
@@ -124,7 +134,7 @@ const clm_op_desc clm_op_attention_mma = {
     .n_dims = CLM_ATTENTION_DIMS,
     .axes = k_axes,
     .n_axes = CLM_COUNT(k_axes),
-    .used = clm_op_uses_mma,
+    .used = used,
     .valid = valid,
     .defaults = defaults,
     .defines = defines,

@@ -10,7 +10,8 @@
 
 extern const clm_op_desc clm_op_attention_mma;
 
-/* Whether heads of this size over such caches (enum clm_cache_type) are its business. */
-bool clm_attention_mma_takes(int head_dim, int kv_type);
+/* Whether heads of this size over such caches (enum clm_cache_type) are its business: on NVIDIA's tensor cores,
+ * and for tests where there are no matrix units. */
+bool clm_attention_mma_takes(const clm_caps *caps, int head_dim, int kv_type);
 
 #endif

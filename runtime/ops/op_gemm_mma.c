@@ -8,17 +8,20 @@
 #include "runtime/ops/op_util.h"
 #include "runtime/ops/ref.h"
 
-enum { AXIS_MMA, AXIS_RT, AXIS_TT, AXIS_WARPS_N, AXIS_WARPS_T, AXIS_STAGES };
+enum { AXIS_MMA, AXIS_PLAIN, AXIS_RT, AXIS_TT, AXIS_WARPS_N, AXIS_WARPS_T, AXIS_STAGES };
 
-static const int k_mma[] = {0, 1};
+static const int k_mma[] = {CLM_MMA_PTX,  CLM_MMA_WMMA,  CLM_MMA_WMMA12,
+                            CLM_MMA_MFMA, CLM_MMA_DPAS8, CLM_MMA_DPAS16};
+static const int k_plain[] = {0, 1};
 static const int k_rt[] = {1, 2, 4};
-static const int k_tt[] = {4, 8};
-static const int k_warps_n[] = {1, 2, 4};
+static const int k_tt[] = {2, 4, 8};
+static const int k_warps_n[] = {1, 2, 4, 8};
 static const int k_warps_t[] = {1, 2, 4};
 static const int k_stages[] = {2, 3, 4};
 
 static const clm_axis k_axes[] = {
     [AXIS_MMA] = {"MMA", k_mma, CLM_COUNT(k_mma)},
+    [AXIS_PLAIN] = {"MMA_PLAIN", k_plain, CLM_COUNT(k_plain)},
     [AXIS_RT] = {"RT", k_rt, CLM_COUNT(k_rt)},
     [AXIS_TT] = {"TT", k_tt, CLM_COUNT(k_tt)},
     [AXIS_WARPS_N] = {"WARPS_N", k_warps_n, CLM_COUNT(k_warps_n)},
@@ -45,20 +48,35 @@ static bool shape_legal(const clm_shape *shape)
     return clm_gemm_case_legal(shape->v, &w, shape->v[CLM_GEMM_MMA_GROUP]);
 }
 
-/* Of a group: work-items, tokens, rows, and bytes of local memory (STAGE_WORDS of the kernel). */
+static clm_mma mma_of(const int *params)
+{
+    return (clm_mma)params[AXIS_MMA];
+}
+
+/* Of a group: warps, work-items, tokens, rows, and bytes of local memory (STAGE_WORDS of the kernel). */
+static size_t warps_of(const int *params)
+{
+    return (size_t)(params[AXIS_WARPS_N] * params[AXIS_WARPS_T]);
+}
+
 static size_t items_of(const int *params)
 {
-    return (size_t)(32 * params[AXIS_WARPS_N] * params[AXIS_WARPS_T]);
+    return warps_of(params) * (size_t)clm_mma_lanes(mma_of(params));
 }
 
 static size_t tokens_of(const int *params)
 {
-    return (size_t)(8 * params[AXIS_TT] * params[AXIS_WARPS_T]);
+    return (size_t)(clm_mma_columns(mma_of(params)) * params[AXIS_TT] * params[AXIS_WARPS_T]);
 }
 
 static size_t rows_of(const int *params)
 {
-    return (size_t)(CLM_TILE_ROWS * params[AXIS_RT] * params[AXIS_WARPS_N]);
+    return (size_t)(clm_mma_rows(mma_of(params)) * params[AXIS_RT] * params[AXIS_WARPS_N]);
+}
+
+static bool is_amd(clm_mma mma)
+{
+    return mma == CLM_MMA_WMMA || mma == CLM_MMA_WMMA12 || mma == CLM_MMA_MFMA;
 }
 
 static size_t local_of(const int *params, const clm_weight_layout *w)
@@ -67,57 +85,96 @@ static size_t local_of(const int *params, const clm_weight_layout *w)
     const size_t scales = tiles * parts * CLM_TILE_ROWS * sizeof(uint16_t);
     const size_t weights =
         tiles * (w->format == CLM_FORMAT_Q4 ? CLM_Q4_BLOCK_BYTES : CLM_Q8_BLOCK_BYTES);
-    const size_t stage = tokens_of(params) * CLM_BLOCK_K * sizeof(uint16_t) + weights +
-                         (w->has_min == CLM_MIN_NONE ? 1 : 2) * scales;
+    const size_t line = (size_t)(CLM_BLOCK_K + (is_amd(mma_of(params)) ? 8 : 0)) * sizeof(uint16_t);
+    const size_t stage =
+        tokens_of(params) * line + weights + (w->has_min == CLM_MIN_NONE ? 1 : 2) * scales;
 
     return (size_t)params[AXIS_STAGES] * stage +
-           clm_op_mma_local(params[AXIS_MMA], items_of(params));
+           clm_op_mma_local(mma_of(params), params[AXIS_PLAIN], warps_of(params));
 }
 
-/* Without tensor cores the kernel is for tests alone: it is slow, and compilers for CPUs take seconds for the
- * barriers of large tiles. */
+static bool used(const clm_caps *caps)
+{
+    return caps->mma != CLM_MMA_NONE;
+}
+
+/* Copies run ahead on NVIDIA alone. Without matrix units the kernel is for tests alone: it is slow, and
+ * compilers for CPUs take seconds for the barriers of large tiles. */
 static bool means_valid(const int *params, const clm_caps *caps)
 {
-    if (caps->mma || params[AXIS_MMA]) return caps->mma && params[AXIS_MMA];
-    return params[AXIS_RT] == 2 && params[AXIS_TT] == 4 && params[AXIS_WARPS_N] <= 2 &&
-           params[AXIS_WARPS_T] <= 2 && params[AXIS_STAGES] == 3;
+    const bool ahead = mma_of(params) == CLM_MMA_PTX;
+
+    if (used(caps))
+        return mma_of(params) == caps->mma && !params[AXIS_PLAIN] &&
+               (ahead || params[AXIS_STAGES] == 2);
+    return params[AXIS_PLAIN] && params[AXIS_RT] == 2 &&
+           params[AXIS_TT] == 32 / clm_mma_columns(mma_of(params)) && params[AXIS_WARPS_N] <= 2 &&
+           params[AXIS_WARPS_T] <= 2 && (ahead || warps_of(params) == 4) &&
+           params[AXIS_STAGES] == (ahead ? 3 : 2);
 }
 
 static bool valid(const int *params, const clm_shape *shape, const clm_caps *caps)
 {
     const clm_weight_layout w = layout_of(shape);
 
-    return shape_legal(shape) && means_valid(params, caps) &&
-           clm_op_group_fits(caps, (int)items_of(params)) &&
+    return shape_legal(shape) && means_valid(params, caps) && tokens_of(params) % 32 == 0 &&
+           rows_of(params) % CLM_TILE_ROWS == 0 && clm_op_group_fits(caps, (int)items_of(params)) &&
            local_of(params, &w) <= caps->local_mem;
+}
+
+/* Whether there are groups for each unit of the device twice. */
+static bool enough_groups(const clm_shape *shape, const clm_caps *caps, const int *params)
+{
+    const size_t n = (size_t)shape->v[CLM_GEMM_MMA_N], m = (size_t)shape->v[CLM_GEMM_MMA_M];
+
+    return clm_op_ceil_div(n, rows_of(params)) * clm_op_ceil_div(m, tokens_of(params)) >=
+           2 * (size_t)caps->compute_units;
+}
+
+static void set(int *params, int rt, int tt, int warps_n, int warps_t, int stages)
+{
+    params[AXIS_RT] = rt;
+    params[AXIS_TT] = tt;
+    params[AXIS_WARPS_N] = warps_n;
+    params[AXIS_WARPS_T] = warps_t;
+    params[AXIS_STAGES] = stages;
 }
 
 /* Measured on an H200 (docs/performance.md): a warp of 64 rows and 64 tokens is fastest, unless there are then
  * fewer than two groups for each unit of the device. Groups of fewer tokens for short prompts. */
+static void nvidia_defaults(const clm_shape *shape, const clm_caps *caps, int *params)
+{
+    set(params, 4, 8, 2, 2, 4);
+    if ((size_t)shape->v[CLM_GEMM_MMA_M] <= tokens_of(params) / 2 ||
+        !enough_groups(shape, caps, params))
+        set(params, 2, 8, 4, 1, 4);
+    while (!valid(params, shape, caps) && params[AXIS_STAGES] > k_stages[0]) params[AXIS_STAGES]--;
+}
+
+/* From static counts (docs/performance.md). Making weights of a row costs the same for any number of tokens, so a
+ * warp takes as many as its registers hold, and a group as many warps as share the copies of those tokens without
+ * spilling them. */
+static void other_defaults(const clm_shape *shape, const clm_caps *caps, int *params)
+{
+    const int m = shape->v[CLM_GEMM_MMA_M], columns = clm_mma_columns(caps->mma);
+
+    set(params, 1, 8, caps->mma == CLM_MMA_MFMA ? 4 : 8, 1, 2);
+    while (columns * params[AXIS_TT] > 32 && columns * params[AXIS_TT] / 2 >= m)
+        params[AXIS_TT] /= 2;
+    while (params[AXIS_WARPS_N] > 1 && !valid(params, shape, caps)) params[AXIS_WARPS_N] /= 2;
+}
+
 static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
 {
-    const size_t n = (size_t)shape->v[CLM_GEMM_MMA_N], m = (size_t)shape->v[CLM_GEMM_MMA_M];
-
-    params[AXIS_MMA] = caps->mma;
-    params[AXIS_RT] = 4;
-    params[AXIS_TT] = 8;
-    params[AXIS_WARPS_N] = 2;
-    params[AXIS_WARPS_T] = 2;
-    params[AXIS_STAGES] = 4;
-    if (m <= tokens_of(params) / 2 ||
-        clm_op_ceil_div(n, rows_of(params)) * clm_op_ceil_div(m, tokens_of(params)) <
-            2 * (size_t)caps->compute_units) {
-        params[AXIS_RT] = 2;
-        params[AXIS_WARPS_N] = 4;
-        params[AXIS_WARPS_T] = 1;
-    }
-    while (!valid(params, shape, caps) && params[AXIS_STAGES] > k_stages[0]) params[AXIS_STAGES]--;
-    if (!valid(params, shape, caps)) { /* the smallest tiles, or the plain kernel's */
-        params[AXIS_RT] = 2;
-        params[AXIS_TT] = 4;
-        params[AXIS_WARPS_N] = params[AXIS_WARPS_T] = 1;
-        params[AXIS_STAGES] = 3;
-    }
+    params[AXIS_MMA] = used(caps) ? (int)caps->mma : CLM_MMA_PTX;
+    params[AXIS_PLAIN] = !used(caps);
+    if (caps->mma == CLM_MMA_PTX)
+        nvidia_defaults(shape, caps, params);
+    else if (used(caps))
+        other_defaults(shape, caps, params);
+    if (!used(caps) || !valid(params, shape, caps)) /* the smallest tiles, or the plain kernel's */
+        set(params, 2, 32 / clm_mma_columns(mma_of(params)), 1, 1,
+            mma_of(params) == CLM_MMA_PTX ? 3 : 2);
 }
 
 static size_t defines(const clm_shape *shape, const int *params, clm_define *defs)
@@ -206,7 +263,7 @@ const clm_op_desc clm_op_gemm_mma = {
     .n_dims = CLM_GEMM_MMA_DIMS,
     .axes = k_axes,
     .n_axes = CLM_COUNT(k_axes),
-    .used = clm_op_uses_mma,
+    .used = used,
     .valid = valid,
     .defaults = defaults,
     .defines = defines,

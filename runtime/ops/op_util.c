@@ -20,14 +20,11 @@ int clm_op_group_choose(const clm_axis *axis, const clm_caps *caps, int wanted)
     return best;
 }
 
-bool clm_op_uses_mma(const clm_caps *caps)
+size_t clm_op_mma_local(clm_mma mma, bool plain, size_t warps)
 {
-    return caps->mma;
-}
+    const size_t numbers = 16 * (size_t)(clm_mma_rows(mma) + clm_mma_columns(mma));
 
-size_t clm_op_mma_local(int mma, size_t items)
-{
-    return mma ? 0 : items * 6 * sizeof(uint32_t);
+    return plain ? warps * numbers * sizeof(uint16_t) : 0;
 }
 
 size_t clm_op_ceil_div(size_t a, size_t b)

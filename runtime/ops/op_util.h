@@ -19,10 +19,8 @@ bool clm_op_group_fits(const clm_caps *caps, int wg);
  * the first value (the smallest) when none does. Values ascend. */
 int clm_op_group_choose(const clm_axis *axis, const clm_caps *caps, int wanted);
 
-/* For kernels with cl/mma.cl: whether models launch them, which is where there are tensor cores; and the bytes
- * of local memory that the products of a group of `items` need (CLM_MMA_LOCAL), with tensor cores or not. */
-bool clm_op_uses_mma(const clm_caps *caps);
-size_t clm_op_mma_local(int mma, size_t items);
+/* Bytes of local memory that products of cl/mma.cl need for a group of `warps`: CLM_MMA_LOCAL, of plain ones. */
+size_t clm_op_mma_local(clm_mma mma, bool plain, size_t warps);
 
 /* ceil(a / b) of non-negative a and positive b. */
 size_t clm_op_ceil_div(size_t a, size_t b);

@@ -290,7 +290,7 @@ clm_caps clm_op_test_mma_gpu(void)
 {
     return (clm_caps){.type = CLM_DEVICE_GPU,
                       .dot = CLM_DOT_PTX,
-                      .mma = true,
+                      .mma = CLM_MMA_PTX,
                       .compute_units = 132,
                       .local_mem = 48 << 10,
                       .max_group_size = 1024,

@@ -16,7 +16,7 @@ static void tensor_cores_are_used(void **state)
     clm_caps none = gpu;
 
     (void)state;
-    none.mma = false;
+    none.mma = CLM_MMA_WMMA; /* which it cannot use */
     assert_true(op->used(&gpu));
     assert_false(op->used(&none));
     assert_int_equal(op->n_tune_shapes, 4);
@@ -26,26 +26,30 @@ static void tensor_cores_are_used(void **state)
 
         assert_int_equal(shape->v[CLM_ATTENTION_M], rows[i]);
         op->defaults(shape, &gpu, params);
-        assert_int_equal(clm_op_test_param(op, params, "MMA"), 1);
+        assert_int_equal(clm_op_test_param(op, params, "MMA_PLAIN"), 0);
         assert_int_equal(clm_op_test_param(op, params, "WARPS"), warps[i]);
         assert_int_equal(clm_op_test_param(op, params, "CHUNK"), 64);
         assert_true(op->valid(params, shape, &gpu));
         assert_false(op->valid(params, shape, &none));
         op->defaults(shape, &none, params);
-        assert_int_equal(clm_op_test_param(op, params, "MMA"), 0);
+        assert_int_equal(clm_op_test_param(op, params, "MMA_PLAIN"), 1);
     }
 }
 
 static void others_are_left_alone(void **state)
 {
+    clm_caps gpu = clm_op_test_mma_gpu();
+
     (void)state;
-    assert_true(clm_attention_mma_takes(16, CLM_CACHE_F16));
-    assert_true(clm_attention_mma_takes(128, CLM_CACHE_F16));
-    assert_true(clm_attention_mma_takes(128, CLM_CACHE_I8));
-    assert_false(clm_attention_mma_takes(128, CLM_CACHE_F32));
-    assert_false(clm_attention_mma_takes(144, CLM_CACHE_F16));
-    assert_false(clm_attention_mma_takes(20, CLM_CACHE_F16));
-    assert_false(clm_attention_mma_takes(0, CLM_CACHE_F16));
+    assert_true(clm_attention_mma_takes(&gpu, 16, CLM_CACHE_F16));
+    assert_true(clm_attention_mma_takes(&gpu, 128, CLM_CACHE_F16));
+    assert_true(clm_attention_mma_takes(&gpu, 128, CLM_CACHE_I8));
+    assert_false(clm_attention_mma_takes(&gpu, 128, CLM_CACHE_F32));
+    assert_false(clm_attention_mma_takes(&gpu, 144, CLM_CACHE_F16));
+    assert_false(clm_attention_mma_takes(&gpu, 20, CLM_CACHE_F16));
+    assert_false(clm_attention_mma_takes(&gpu, 0, CLM_CACHE_F16));
+    gpu.mma = CLM_MMA_MFMA;
+    assert_false(clm_attention_mma_takes(&gpu, 128, CLM_CACHE_F16));
 }
 
 enum { ROWS = 3, HEADS = 2, DIM = 16, CTX = 300, POS0 = 250, STRIDE = 3 * HEADS * DIM };

@@ -1,0 +1,42 @@
+/* mma_intel.cl: the products of mma.cl by Intel's instructions, MMA 5 and 6.
+ */
+
+/* What plain products need local memory for. */
+#define CLM_MMA_LOCAL
+#define CLM_MMA(c, a, b) clm_mma(c, a, b)
+
+/* B from local memory, 256 bytes that lie there column by column, aligned to 16. */
+#define CLM_MMA_LOAD_B(b, from, lane) clm_mma_load_b(b, from, lane)
+
+CLM_INLINE void clm_mma_load_b(uint *b, __local const uint *from, const int lane)
+{
+#if MMA == 5
+#ifdef cl_intel_subgroup_local_block_io
+    vstore8(intel_sub_group_block_read8(from), 0, b);
+#else
+    for (int i = 0; i < 8; i++) b[i] = from[i * 8 + lane];
+#endif
+#else
+    __local const ushort *numbers = (__local const ushort *)from;
+#ifdef cl_intel_subgroup_local_block_io
+    vstore4(as_uint4(intel_sub_group_block_read_us8(numbers)), 0, b);
+#else
+    for (int i = 0; i < 4; i++)
+        b[i] = numbers[i * 32 + lane] | (uint)numbers[i * 32 + 16 + lane] << 16u;
+#endif
+#endif
+}
+
+CLM_INLINE void clm_mma(float *c, const uint *a, const uint *b)
+{
+    const int8 rows = as_int8((uint8)(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]));
+#if MMA == 5
+    const int8 columns = as_int8((uint8)(b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]));
+#else
+    const short8 columns = as_short8((uint4)(b[0], b[1], b[2], b[3]));
+#endif
+    float8 sum = (float8)(c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7]);
+
+    sum = intel_sub_group_bf16_bf16_matrix_mad_k16(columns, rows, sum);
+    vstore8(sum, 0, c);
+}
