@@ -21,6 +21,13 @@ CLM_INLINE uint8 clm_bf16_round8(const float8 v)
 }
 
 /* Pairs as they lie in memory: the first one in the lower half of the word. */
+CLM_INLINE uint clm_bf16_pair1(const float first, const float second)
+{
+    const uint a = as_uint(first), b = as_uint(second);
+
+    return CLM_BF16_ROUND(a) >> 16u | (CLM_BF16_ROUND(b) & 0xffff0000u);
+}
+
 CLM_INLINE uint16 clm_bf16_pair(const float16 first, const float16 second)
 {
     return (clm_bf16_round(first) >> 16u) | (clm_bf16_round(second) & 0xffff0000u);

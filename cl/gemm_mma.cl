@@ -4,9 +4,9 @@
  *     y[m][y_off + n] = sum_k w[n][k] x[m][k]
  *
  * A group takes MMA_ROWS RT WARPS_N rows of weights and MMA_COLUMNS TT WARPS_T tokens, a warp of cl/mma.cl RT
- * times the rows and TT times the columns of its products. Blocks of 32 columns, weights as they are stored, come into local
- * memory STAGES - 1 blocks ahead, and become bf16 numbers in registers. What is rounded to bf16: scale,
- * minimum, and
+ * times the rows and TT times the columns of its products. Blocks of 32 columns, weights as they are stored, come
+ * into local memory STAGES - 1 blocks ahead, and become bf16 numbers in registers. What is rounded to bf16:
+ * scale, minimum, and
  *     scale * level    scale * level + minimum    scale * (level + minimum)    (HAS_MIN 0, 1, 2)
  * where level is q - 8 (4 bits) or q, which bf16 holds exactly, and level + minimum is rounded on its own.
  *
@@ -159,7 +159,8 @@ CLM_INLINE void copy_scales(uint4 *kept, __local uint *stage, __global const uin
     }
 }
 
-/* Begins the copies of a block to `stage`, or (`fetch` 0) ends them. */
+/* Begins the copies of a block to `stage`, or (`fetch` 0) ends them. The loops' bounds depend on the work-item: with
+ * a condition in their place PoCL 3.1 stores scales where minima should be. */
 CLM_INLINE void copy_block(block_share *kept, __local uint *stage, const inputs *in,
                            const int block, const int lid, const int fetch)
 {
@@ -200,8 +201,8 @@ CLM_INLINE void copy_block(block_share *kept, __local uint *stage, const inputs 
 #if MMA == 1
 #define BF16_ONES 0x3f803f80u
 
-/* A unit of a row, as four pairs of levels. With the bits of 128 in front, a
- * number n below 128 becomes the bf16 number 128 + n. */
+/* A unit of a row, as four pairs of levels. With the bits of 128 in front, a number n below 128 becomes the bf16
+ * number 128 + n. */
 #if FORMAT == 4
 CLM_INLINE void load_levels(__local const uint *tile, const int unit, const int row, uint pair[4])
 {

@@ -130,62 +130,33 @@
 #define CLM_MMA_UNROLL _Pragma("unroll")
 #endif
 
-/* Keeps a compiler from taking bytes of `word` apart in its own way: AMD's would take nibbles out one by one,
- * and has an instruction that makes a float of a byte where it is. */
-#if MMA >= 2 && MMA <= 4 && !MMA_PLAIN
-#define CLM_MMA_AS_IS(word) __asm__("" : "+v"(word))
-#else
-#define CLM_MMA_AS_IS(word) (void)0
-#endif
-
-/* In front of kernels whose groups are MMA_ITEMS work-items. */
-#if MMA >= 5 && !MMA_PLAIN
-#define CLM_MMA_KERNEL                                                                             \
-    __kernel __attribute__((reqd_work_group_size(MMA_ITEMS, 1, 1)))                                \
-    __attribute__((intel_reqd_sub_group_size(MMA_LANES)))
-#else
-#define CLM_MMA_KERNEL __kernel __attribute__((reqd_work_group_size(MMA_ITEMS, 1, 1)))
-#endif
-
-#if MMA == 1 && !MMA_PLAIN
+#if MMA_PLAIN
+#include "mma_plain.cl"
+#elif MMA == 1
 #include "mma_ptx.cl"
+#elif MMA <= 4
+#include "mma_amd.cl"
 #else
-
-/* Two floats as a pair, rounded to nearest even. */
-#if MMA_PLAIN || MMA >= 5
-CLM_INLINE uint clm_bf16x2_bits(const uint low, const uint high)
-{
-    return CLM_BF16_ROUND(low) >> 16u | (CLM_BF16_ROUND(high) & 0xffff0000u);
-}
-#else
-CLM_INLINE uint clm_bf16x2_bits(const uint low, const uint high)
-{
-    return __builtin_amdgcn_perm(CLM_BF16_ROUND(high), CLM_BF16_ROUND(low), 0x07060302u);
-}
+#include "mma_intel.cl"
 #endif
 
-CLM_INLINE uint clm_bf16x2(const float low, const float high)
-{
-#if MMA >= 5 && !MMA_PLAIN && defined(cl_intel_bfloat16_conversions)
-    return as_uint(intel_convert_bfloat162_as_ushort2((float2)(low, high)));
-#else
-    return clm_bf16x2_bits(as_uint(low), as_uint(high));
-#endif
-}
-
-/* mma_ptx.cl says what these are; here a copy is over when it returns. */
+/* Copies that mma_ptx.cl lets run by themselves: here one is over when it returns. */
+#if MMA_PLAIN || MMA != 1
 CLM_INLINE void clm_copy16(__local uint *to, __global const uint *from)
 {
     vstore4(vload4(0, from), 0, to);
 }
 #define CLM_COPY_COMMIT
 #define CLM_COPY_WAIT(n)
+#endif
 
-#if MMA_PLAIN
-#include "mma_plain.cl"
-#elif MMA >= 5
-#include "mma_intel.cl"
-#else
-#include "mma_amd.cl"
+/* Makes a compiler take `word` as it is, where that is worth something. */
+#ifndef CLM_MMA_AS_IS
+#define CLM_MMA_AS_IS(word) (void)0
 #endif
+
+/* In front of kernels whose groups are MMA_ITEMS work-items. */
+#ifndef CLM_MMA_ATTRIBUTES
+#define CLM_MMA_ATTRIBUTES
 #endif
+#define CLM_MMA_KERNEL __kernel __attribute__((reqd_work_group_size(MMA_ITEMS, 1, 1))) CLM_MMA_ATTRIBUTES

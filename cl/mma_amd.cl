@@ -17,6 +17,18 @@
 #define CLM_MMA_LOCAL
 #define CLM_MMA(c, a, b) clm_mma(c, a, b)
 
+/* Would otherwise take nibbles of a word out one by one, and has an instruction that makes a float of a byte where
+ * it is. */
+#define CLM_MMA_AS_IS(word) __asm__("" : "+v"(word))
+
+/* Two floats as a pair, rounded to nearest even. */
+CLM_INLINE uint clm_bf16x2(const float low, const float high)
+{
+    const uint l = as_uint(low), h = as_uint(high);
+
+    return __builtin_amdgcn_perm(CLM_BF16_ROUND(h), CLM_BF16_ROUND(l), 0x07060302u);
+}
+
 #if MMA == 2
 CLM_INLINE short16 clm_mma_words(const uint *w)
 {

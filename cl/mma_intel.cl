@@ -5,6 +5,18 @@
 #define CLM_MMA_LOCAL
 #define CLM_MMA(c, a, b) clm_mma(c, a, b)
 
+#define CLM_MMA_ATTRIBUTES __attribute__((intel_reqd_sub_group_size(MMA_LANES)))
+
+/* Two floats as a pair, rounded to nearest even. */
+CLM_INLINE uint clm_bf16x2(const float low, const float high)
+{
+#ifdef cl_intel_bfloat16_conversions
+    return as_uint(intel_convert_bfloat162_as_ushort2((float2)(low, high)));
+#else
+    return clm_bf16_pair1(low, high);
+#endif
+}
+
 /* B from local memory, 256 bytes that lie there column by column, aligned to 16. */
 #define CLM_MMA_LOAD_B(b, from, lane) clm_mma_load_b(b, from, lane)
 

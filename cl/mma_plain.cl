@@ -10,6 +10,8 @@
 #define CLM_LOAD_MATRICES(d, base, word) clm_load_matrices(d, base, word, clm_mma_words)
 #define CLM_LANE_XOR(v, mask)            clm_lane_xor(v, mask, clm_mma_words)
 
+#define clm_bf16x2(low, high) clm_bf16_pair1(low, high)
+
 CLM_INLINE float clm_bf16_of(const uint pair, const int high)
 {
     return as_float(high ? pair & 0xffff0000u : pair << 16u);

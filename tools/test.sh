@@ -83,6 +83,11 @@ step "layers: includes point down" sh tools/check_layers.sh
 # shellcheck disable=SC2046
 step "clang-format" clang-format --style=file:.ci/clang-format --dry-run -Werror \
     $(git ls-files '*.c' '*.h' '*.cc' 2>/dev/null || find host tuning runtime tools tests -name '*.[ch]')
+lint_kernel() # FILE DEFINES...
+{
+    clang -x cl -cl-std=CL1.2 -Xclang -finclude-default-header -fsyntax-only -Wall -Wextra -Werror \
+        -Wno-unused-function -Wno-unused-parameter -I cl -include cl/prelude.cl "$@"
+}
 lint_kernels()
 {
     for file in cl/*.cl; do
@@ -90,13 +95,10 @@ lint_kernels()
         cl/prelude.cl | cl/linear_group.cl | cl/gemv.cl | cl/head_vector.cl | cl/weight_group.cl) continue ;;
         cl/mma_ptx.cl | cl/mma_amd.cl | cl/mma_intel.cl | cl/mma_plain.cl) continue ;;
         esac
-        for family in "" "-DFAMILY=1 -DWG=64"; do
-            # shellcheck disable=SC2086 # words on purpose
-            clang -x cl -cl-std=CL1.2 -Xclang -finclude-default-header -fsyntax-only -Wall -Wextra -Werror \
-                -Wno-unused-function -Wno-unused-parameter -I cl -include cl/prelude.cl $family \
-                "$file" || return 1
-        done
+        lint_kernel "$file" || return 1
+        lint_kernel "$file" -DFAMILY=1 -DWG=64 || return 1
     done
+    for mma in 2 3 4 5 6; do lint_kernel cl/gemm_mma.cl -DMMA="$mma" || return 1; done
 }
 step "kernels are valid OpenCL C 1.2" lint_kernels
 

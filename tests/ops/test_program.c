@@ -20,13 +20,17 @@ enum { HEADER = 88, KEY_AT = 8, HASH_AT = 40, SIZE_AT = 72, WARM_AT = 80, MAX_EN
 
 static const clm_define DEFS[2] = {{"WG", 16}, {"VW", 4}};
 
+/* What XDG_CACHE_HOME was before new_cache, or NULL. */
+static char *g_home;
+
 /* Sets a new, empty XDG_CACHE_HOME and returns its path, to be freed with drop_cache. */
 static char *new_cache(void)
 {
-    const char *base = getenv("TMPDIR");
+    const char *base = getenv("TMPDIR"), *home = getenv("XDG_CACHE_HOME");
     char *path = malloc(512);
 
     assert_non_null(path);
+    g_home = home != NULL ? strdup(home) : NULL;
     snprintf(path, 512, "%s/clm-program-XXXXXX", base != NULL ? base : "/tmp");
     assert_non_null(mkdtemp(path));
     assert_int_equal(setenv("XDG_CACHE_HOME", path, 1), 0);
@@ -57,7 +61,13 @@ static void drop_cache(char *cache)
     if (entry != NULL) unlink(entry);
     rmdir(dir);
     rmdir(parent);
-    rmdir(cache);
+    assert_int_equal(rmdir(cache), 0);
+    /* Or the next device that is opened would keep its probes there. */
+    if (g_home != NULL)
+        setenv("XDG_CACHE_HOME", g_home, 1);
+    else
+        unsetenv("XDG_CACHE_HOME");
+    free(g_home);
     free(entry);
     free(dir);
     free(parent);
