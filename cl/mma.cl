@@ -130,6 +130,20 @@
 #define CLM_MMA_UNROLL _Pragma("unroll")
 #endif
 
+/* A lane's part of B from local memory, where it lies column by column, aligned to 16 bytes. */
+CLM_INLINE void clm_mma_load_b(uint *b, __local const uint *from, const int lane)
+{
+    __local const ushort *numbers = (__local const ushort *)from;
+
+    CLM_MMA_UNROLL
+    for (int i = 0; i < MMA_B_WORDS; i++) {
+        const int low = MMA_B_COLUMN(lane, 2 * i) * 16 + MMA_B_K(lane, 2 * i);
+        const int high = MMA_B_COLUMN(lane, 2 * i + 1) * 16 + MMA_B_K(lane, 2 * i + 1);
+
+        b[i] = numbers[low] | (uint)numbers[high] << 16u;
+    }
+}
+
 #if MMA_PLAIN
 #include "mma_plain.cl"
 #elif MMA == 1
@@ -148,6 +162,11 @@ CLM_INLINE void clm_copy16(__local uint *to, __global const uint *from)
 }
 #define CLM_COPY_COMMIT
 #define CLM_COPY_WAIT(n)
+#endif
+
+/* clm_mma_load_b, by an instruction where there is one. */
+#ifndef CLM_MMA_LOAD_B
+#define CLM_MMA_LOAD_B(b, from, lane) clm_mma_load_b(b, from, lane)
 #endif
 
 /* Makes a compiler take `word` as it is, where that is worth something. */

@@ -17,27 +17,14 @@ CLM_INLINE uint clm_bf16x2(const float low, const float high)
 #endif
 }
 
-/* B from local memory, 256 bytes that lie there column by column, aligned to 16. */
-#define CLM_MMA_LOAD_B(b, from, lane) clm_mma_load_b(b, from, lane)
-
-CLM_INLINE void clm_mma_load_b(uint *b, __local const uint *from, const int lane)
-{
+#ifdef cl_intel_subgroup_local_block_io
 #if MMA == 5
-#ifdef cl_intel_subgroup_local_block_io
-    vstore8(intel_sub_group_block_read8(from), 0, b);
+#define CLM_MMA_LOAD_B(b, from, lane) vstore8(intel_sub_group_block_read8(from), 0, b)
 #else
-    for (int i = 0; i < 8; i++) b[i] = from[i * 8 + lane];
-#endif
-#else
-    __local const ushort *numbers = (__local const ushort *)from;
-#ifdef cl_intel_subgroup_local_block_io
-    vstore4(as_uint4(intel_sub_group_block_read_us8(numbers)), 0, b);
-#else
-    for (int i = 0; i < 4; i++)
-        b[i] = numbers[i * 32 + lane] | (uint)numbers[i * 32 + 16 + lane] << 16u;
+#define CLM_MMA_LOAD_B(b, from, lane)                                                              \
+    vstore4(as_uint4(intel_sub_group_block_read_us8((__local const ushort *)(from))), 0, b)
 #endif
 #endif
-}
 
 CLM_INLINE void clm_mma(float *c, const uint *a, const uint *b)
 {

@@ -59,21 +59,6 @@ CLM_INLINE void clm_mma(float *c, const uint *a, const uint *b, const int f16,
     barrier(CLK_LOCAL_MEM_FENCE);
 }
 
-/* B from local memory, where it lies column by column. */
-#define CLM_MMA_LOAD_B(b, from, lane) clm_mma_load_b(b, from, lane)
-
-CLM_INLINE void clm_mma_load_b(uint *b, __local const uint *from, const int lane)
-{
-    __local const ushort *numbers = (__local const ushort *)from;
-
-    for (int i = 0; i < MMA_B_WORDS; i++) {
-        const int low = MMA_B_COLUMN(lane, 2 * i) * 16 + MMA_B_K(lane, 2 * i);
-        const int high = MMA_B_COLUMN(lane, 2 * i + 1) * 16 + MMA_B_K(lane, 2 * i + 1);
-
-        b[i] = numbers[low] | (uint)numbers[high] << 16u;
-    }
-}
-
 CLM_INLINE void clm_load_matrices(uint d[4], __local const uint *base, const int word,
                                   __local uint *lanes)
 {

@@ -9,18 +9,13 @@
  */
 #include "mma.cl"
 
-CLM_INLINE uint pair_at(__local const ushort *numbers, const int first, const int second)
-{
-    return numbers[first] | (uint)numbers[second] << 16u;
-}
-
 CLM_MMA_KERNEL
 void mma_probe(__global const uint *restrict ab, __global float *restrict c)
 {
     __local __attribute__((aligned(16))) uint words[256];
     CLM_MMA_LOCAL;
     const int lane = (int)get_local_id(0);
-    __local const ushort *rows = (__local const ushort *)words, *columns = rows + 256;
+    __local const ushort *rows = (__local const ushort *)words;
     uint a[MMA_A_WORDS], b[MMA_B_WORDS];
     float sum[MMA_C_WORDS];
 
@@ -29,17 +24,17 @@ void mma_probe(__global const uint *restrict ab, __global float *restrict c)
     CLM_COPY_WAIT(0);
     barrier(CLK_LOCAL_MEM_FENCE);
     CLM_MMA_UNROLL
-    for (int i = 0; i < MMA_A_WORDS; i++)
-        a[i] = pair_at(rows, MMA_A_ROW(lane, 2 * i) * 16 + MMA_A_K(lane, 2 * i),
-                       MMA_A_ROW(lane, 2 * i + 1) * 16 + MMA_A_K(lane, 2 * i + 1));
-    CLM_MMA_UNROLL
-    for (int i = 0; i < MMA_B_WORDS; i++) {
-        b[i] = pair_at(columns, MMA_B_COLUMN(lane, 2 * i) * 16 + MMA_B_K(lane, 2 * i),
-                       MMA_B_COLUMN(lane, 2 * i + 1) * 16 + MMA_B_K(lane, 2 * i + 1));
-#if MMA == 1
-        b[i] = clm_bf16x2_fma(b[i], 0x3f803f80u, 0u);
-#endif
+    for (int i = 0; i < MMA_A_WORDS; i++) {
+        const int low = MMA_A_ROW(lane, 2 * i) * 16 + MMA_A_K(lane, 2 * i);
+        const int high = MMA_A_ROW(lane, 2 * i + 1) * 16 + MMA_A_K(lane, 2 * i + 1);
+
+        a[i] = rows[low] | (uint)rows[high] << 16u;
     }
+    CLM_MMA_LOAD_B(b, words + 128, lane);
+#if MMA == 1
+    CLM_MMA_UNROLL
+    for (int i = 0; i < MMA_B_WORDS; i++) b[i] = clm_bf16x2_fma(b[i], 0x3f803f80u, 0u);
+#endif
     CLM_MMA_UNROLL
     for (int i = 0; i < MMA_C_WORDS; i++)
         sum[i] = c[MMA_C_ROW(lane, i) * 16 + MMA_C_COLUMN(lane, i)];

@@ -264,6 +264,7 @@ static clm_status measure_amx(clm_device *dev, double *gflops, clm_err *err)
     return measure_tile_way(dev, &way, gflops, err);
 }
 
+/* Operations of a warp: 8 products (CHAINS of cl/limit_mma.cl) a round. */
 static clm_status measure_mma(clm_device *dev, clm_mma mma, double *gflops, clm_err *err)
 {
     const size_t wg = group_size(clm_device_caps(dev));

@@ -1,5 +1,5 @@
-/* tests/ops/test_op_gemm_mma.c: cl/gemm_mma.cl against its reference, and what a GPU with tensor cores would get,
- * which no other device does. */
+/* tests/ops/test_op_gemm_mma.c: cl/gemm_mma.cl against its reference with the layout of each matrix unit, and what
+ * GPUs that have one would get, which no other device does. */
 #include "runtime/ops/op_gemm_mma.h"
 #include "runtime/ops/weight_layout.h"
 #include "tests/ops/op_harness.h"
