@@ -1,4 +1,4 @@
-/* host/embedded.h: the table that tools/embed_cl.cmake writes; private to host/. */
+/* host/embedded.h: the table that tools/embed.cmake writes; private to host/. */
 #ifndef CLM_HOST_EMBEDDED_H
 #define CLM_HOST_EMBEDDED_H
 

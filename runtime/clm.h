@@ -347,6 +347,21 @@ clm_status clm_session_ask(clm_session *s, const char *text, size_t size,
                            const clm_sampling *sampling, clm_text_fn fn, void *user,
                            clm_reply *reply, clm_err *err);
 
+typedef enum clm_chat_role { CLM_ROLE_SYSTEM, CLM_ROLE_USER, CLM_ROLE_ASSISTANT } clm_chat_role;
+
+typedef struct clm_message {
+    clm_chat_role role;
+    const char *text; /* UTF-8 */
+    size_t size;      /* bytes; NUL inside is allowed */
+} clm_message;
+
+/* Answers a conversation that the caller keeps, and streams the answer; the session's own is neither used nor
+ * changed. Without a system message among `messages` the session's system text counts. Nothing is left
+ * out: CLM_E_LIMIT when they do not fit the context, CLM_E_USAGE when the last one is not a user's. */
+clm_status clm_session_reply(clm_session *s, const clm_message *messages, size_t n,
+                             const clm_sampling *sampling, clm_text_fn fn, void *user,
+                             clm_reply *reply, clm_err *err);
+
 /* Continues raw text, without a template and without history. */
 clm_status clm_session_complete(clm_session *s, const char *text, size_t size,
                                 const clm_sampling *sampling, clm_text_fn fn, void *user,

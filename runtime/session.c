@@ -121,22 +121,31 @@ void clm_session_interrupt(clm_session *s)
 
 /* ---- prompts --------------------------------------------------------------------------------- */
 
-/* Ids of the conversation without its first `skip` messages; max_input as in clm_template_encode. */
-static clm_status encode(const clm_session *s, size_t skip, size_t max_input, int **ids, size_t *n,
-                         size_t *n_dropped, clm_err *err)
+/* Ids of messages behind the session's system text; max_input as in clm_template_encode. */
+static clm_status encode_messages(const clm_session *s, const clm_message *messages,
+                                  size_t n_messages, size_t max_input, int **ids, size_t *n,
+                                  size_t *n_dropped, clm_err *err)
 {
-    size_t n_system = s->system[0] != '\0' ? 1 : 0, count = n_system + s->n_messages - skip;
-    clm_message *all = malloc((count + 1) * sizeof *all);
+    size_t n_system = s->system[0] != '\0' ? 1 : 0;
+    clm_message *all = malloc((n_system + n_messages + 1) * sizeof *all);
     clm_status st;
 
     *ids = NULL;
     if (all == NULL) return clm_fail(err, CLM_E_NOMEM, "session: no memory");
     all[0] = (clm_message){CLM_ROLE_SYSTEM, s->system, strlen(s->system)};
-    memcpy(all + n_system, s->rounds + skip, (s->n_messages - skip) * sizeof *all);
-    st = clm_template_encode(s->engine->chat_template, s->engine->tokenizer, all, count, max_input,
-                             ids, n, n_dropped, err);
+    memcpy(all + n_system, messages, n_messages * sizeof *all);
+    st = clm_template_encode(s->engine->chat_template, s->engine->tokenizer, all,
+                             n_system + n_messages, max_input, ids, n, n_dropped, err);
     free(all);
     return st;
+}
+
+/* Ids of the conversation without its first `skip` messages. */
+static clm_status encode(const clm_session *s, size_t skip, size_t max_input, int **ids, size_t *n,
+                         size_t *n_dropped, clm_err *err)
+{
+    return encode_messages(s, s->rounds + skip, s->n_messages - skip, max_input, ids, n, n_dropped,
+                           err);
 }
 
 /* Prompt of the conversation. Rounds that do not fit are forgotten for good when the answer is there, so
@@ -201,6 +210,24 @@ static clm_status settle(clm_session *s, clm_status st, const clm_text_buf *answ
     return st;
 }
 
+/* An answer in the template of the model. */
+static clm_generation chat_generation(clm_session *s, const clm_sampling *sampling, int end_ids[4],
+                                      clm_text_fn fn, void *user)
+{
+    const clm_template t = s->engine->chat_template;
+
+    return (clm_generation){.engine = s->engine,
+                            .sampler = s->sampler,
+                            .sampling = sampling,
+                            .end_ids = end_ids,
+                            .n_end_ids = clm_template_stop_ids(t, s->engine->tokenizer, end_ids),
+                            .stop_text = clm_template_stop_text(t),
+                            .drop_leading_space = true,
+                            .fn = fn,
+                            .user = user,
+                            .stop = &s->interrupted};
+}
+
 clm_status clm_session_ask(clm_session *s, const char *text, size_t size,
                            const clm_sampling *sampling, clm_text_fn fn, void *user,
                            clm_reply *reply, clm_err *err)
@@ -208,27 +235,45 @@ clm_status clm_session_ask(clm_session *s, const char *text, size_t size,
     clm_text_buf answer = {0};
     int *prompt = NULL, end_ids[4];
     size_t n_prompt, dropped = 0;
-    clm_generation g = {.engine = s->engine,
-                        .sampler = s->sampler,
-                        .sampling = sampling,
-                        .end_ids = end_ids,
-                        .drop_leading_space = true,
-                        .fn = fn,
-                        .user = user,
-                        .stop = &s->interrupted,
-                        .shrink = drop_oldest_round,
-                        .owner = s};
+    clm_generation g = chat_generation(s, sampling, end_ids, fn, user);
     clm_status st = add_message(s, CLM_ROLE_USER, text, size, err);
 
     memset(reply, 0, sizeof *reply);
     if (st != CLM_OK) return st;
     s->max_new_tokens = sampling->max_new_tokens;
-    g.n_end_ids = clm_template_stop_ids(s->engine->chat_template, s->engine->tokenizer, end_ids);
-    g.stop_text = clm_template_stop_text(s->engine->chat_template);
+    g.shrink = drop_oldest_round;
+    g.owner = s;
     st = make_prompt(s, &prompt, &n_prompt, &dropped, err);
     if (st == CLM_OK) st = clm__generate(&g, prompt, n_prompt, &answer, reply, err);
     reply->dropped_rounds += dropped;
     st = settle(s, st, &answer, reply, err);
+    s->interrupted = 0;
+    free(prompt);
+    free(answer.data);
+    return st;
+}
+
+clm_status clm_session_reply(clm_session *s, const clm_message *messages, size_t n,
+                             const clm_sampling *sampling, clm_text_fn fn, void *user,
+                             clm_reply *reply, clm_err *err)
+{
+    const size_t ctx = clm_transformer_ctx(s->engine->model);
+    clm_text_buf answer = {0};
+    int *prompt = NULL, end_ids[4];
+    size_t n_prompt = 0;
+    const clm_generation g = chat_generation(s, sampling, end_ids, fn, user);
+    clm_status st = CLM_OK;
+
+    memset(reply, 0, sizeof *reply);
+    if (n == 0 || messages[n - 1].role != CLM_ROLE_USER)
+        st = clm_fail(err, CLM_E_USAGE, "the last message must be the user's");
+    if (st == CLM_OK) st = encode_messages(s, messages, n, 0, &prompt, &n_prompt, NULL, err);
+    if (st == CLM_OK && n_prompt >= ctx)
+        st = clm_fail(err, CLM_E_LIMIT,
+                      "the conversation has %zu tokens and the context only %zu: leave out what is "
+                      "oldest, or raise ctx_size",
+                      n_prompt, ctx);
+    if (st == CLM_OK) st = clm__generate(&g, prompt, n_prompt, &answer, reply, err);
     s->interrupted = 0;
     free(prompt);
     free(answer.data);

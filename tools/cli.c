@@ -122,6 +122,23 @@ char *clm_cli_demo_config(void)
     return NULL;
 }
 
+clm_status clm_cli_config_or_demo(const clm_args *args, clm_config **out, clm_err *err)
+{
+    clm_status st = clm_args_config(args, out, err);
+    char *demo;
+
+    if (st != CLM_OK || clm_config_settings(*out)->model[0] != '\0' || clm_args_has(args, "config"))
+        return st;
+    demo = clm_cli_demo_config();
+    if (demo == NULL) return st;
+    fprintf(stderr, "clm: no model given: this is the demo model, which recites poems (-m MODEL "
+                    "for another)\n");
+    clm_config_destroy(*out);
+    st = clm_args_config_from(args, demo, out, err);
+    free(demo);
+    return st;
+}
+
 /* ---- input ----------------------------------------------------------------------------------- */
 
 clm_status clm_cli_read(FILE *stream, const char *name, char **text, size_t *size, clm_err *err)

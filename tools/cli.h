@@ -28,6 +28,10 @@ bool clm_cli_colour(FILE *stream);
  * NULL when it is in neither place. */
 char *clm_cli_demo_config(void);
 
+/* The configuration; where it names no model and --config was not given, that of the demo model, which is
+ * said on stderr. */
+clm_status clm_cli_config_or_demo(const clm_args *args, clm_config **out, clm_err *err);
+
 /* All of standard input, or of a file; malloc'd with a NUL behind, which `*size` does not count. */
 clm_status clm_cli_read(FILE *stream, const char *name, char **text, size_t *size, clm_err *err);
 clm_status clm_cli_read_file(const char *path, char **text, size_t *size, clm_err *err);

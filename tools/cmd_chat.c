@@ -177,24 +177,6 @@ static clm_status converse(chat *c, clm_err *err)
     return CLM_OK;
 }
 
-/* The configuration; without a model in it, that of the demo model. */
-static clm_status configure(const clm_args *args, clm_config **out, clm_err *err)
-{
-    clm_status st = clm_args_config(args, out, err);
-    char *demo;
-
-    if (st != CLM_OK || clm_config_settings(*out)->model[0] != '\0' || clm_args_has(args, "config"))
-        return st;
-    demo = clm_cli_demo_config();
-    if (demo == NULL) return st;
-    fprintf(stderr, "clm: no model given: this is the demo model, which recites poems (-m MODEL "
-                    "for another)\n");
-    clm_config_destroy(*out);
-    st = clm_args_config_from(args, demo, out, err);
-    free(demo);
-    return st;
-}
-
 /* ---- the command ----------------------------------------------------------------------------- */
 
 /* A model that was trained on a template answers bare text with garbage. */
@@ -216,7 +198,7 @@ static clm_status run(const clm_args *args, clm_err *err)
     size_t size = 0;
     bool once = clm_args_has(args, "prompt") || clm_args_has(args, "file") || !isatty(STDIN_FILENO);
     const clm_settings *s;
-    clm_status st = configure(args, &c.config, err);
+    clm_status st = clm_cli_config_or_demo(args, &c.config, err);
 
     /* What is asked comes first: a file that is not there is no reason to load a model. */
     if (st == CLM_OK && once) st = clm_cli_prompt(args, &text, &size, err);

@@ -9,6 +9,7 @@
 
 extern const clm_command clm_cmd_chat;
 extern const clm_command clm_cmd_generate;
+extern const clm_command clm_cmd_serve;
 extern const clm_command clm_cmd_devices;
 extern const clm_command clm_cmd_doctor;
 extern const clm_command clm_cmd_inspect;

@@ -24,6 +24,7 @@
 
 #include <stddef.h>
 #include "host/status.h"
+#include "runtime/clm.h"
 #include "runtime/text/tokenizer.h"
 
 typedef enum clm_template {
@@ -57,14 +58,6 @@ clm_template clm_template_detect(const clm_hparams *hp, const clm_vocab *vocab);
  * `*text` is malloc'd, NULL when there is no such thing. Only the template that `auto` takes from
  * the file has it. Returns CLM_OK or CLM_E_NOMEM. */
 clm_status clm_template_default_system(const clm_vocab *vocab, char **text, clm_err *err);
-
-typedef enum clm_chat_role { CLM_ROLE_SYSTEM, CLM_ROLE_USER, CLM_ROLE_ASSISTANT } clm_chat_role;
-
-typedef struct clm_message {
-    clm_chat_role role;
-    const char *text; /* UTF-8 */
-    size_t size;      /* bytes; NUL inside is allowed */
-} clm_message;
 
 /* Ids of a conversation up to the point where the assistant speaks. `max_input` > 0 drops the
  * oldest rounds (a round starts at a user turn; the newest is always taken) while they do not fit,

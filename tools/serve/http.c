@@ -1,0 +1,435 @@
+/* tools/serve/http.c: see tools/serve/http.h. */
+#include "tools/serve/http.h"
+
+#include <microhttpd.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tools/serve/page.h"
+
+enum {
+    STACK_BYTES =
+        2 << 20 /* of a connection's thread: the JSON reader recurses 2,048 levels at most */
+};
+
+struct clm_server {
+    clm_server_parts parts;
+    struct MHD_Daemon *daemon;
+    pthread_mutex_t mutex;
+    bool has_about; /* under mutex, as is: */
+    clm_engine_report about;
+    long long started;
+};
+
+static double now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+const clm_server_parts *clm_server_parts_of(const clm_server *s)
+{
+    return &s->parts;
+}
+
+void clm_server_describe(clm_server *s, const clm_engine_report *about)
+{
+    pthread_mutex_lock(&s->mutex);
+    s->about = *about;
+    s->has_about = true;
+    pthread_mutex_unlock(&s->mutex);
+}
+
+bool clm_server_about(clm_server *s, clm_engine_report *out)
+{
+    bool has;
+
+    pthread_mutex_lock(&s->mutex);
+    has = s->has_about;
+    *out = s->about;
+    pthread_mutex_unlock(&s->mutex);
+    return has;
+}
+
+/* ---- sending --------------------------------------------------------------------------------- */
+
+int clm_exchange_queue(clm_exchange *x, unsigned http, const char *type,
+                       struct MHD_Response *response)
+{
+    enum MHD_Result result;
+
+    if (response == NULL) return MHD_NO;
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    result = MHD_queue_response(x->connection, http, response);
+    MHD_destroy_response(response);
+    if (result == MHD_YES) x->http = http;
+    return result;
+}
+
+int clm_exchange_send(clm_exchange *x, unsigned http, const char *type, char *text, size_t size)
+{
+    struct MHD_Response *response;
+
+    if (text == NULL) return MHD_NO;
+    response = MHD_create_response_from_buffer(size, text, MHD_RESPMEM_MUST_FREE);
+    if (response == NULL) free(text);
+    return clm_exchange_queue(x, http, type, response);
+}
+
+int clm_exchange_refuse(clm_exchange *x, const clm_refusal *why)
+{
+    char *text = clm_response_refusal(why);
+    struct MHD_Response *response;
+
+    if (text == NULL) return MHD_NO;
+    response = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
+    if (response == NULL) {
+        free(text);
+        return MHD_NO;
+    }
+    if (why->http == MHD_HTTP_UNAUTHORIZED)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
+    if (why->allow != NULL) MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, why->allow);
+    if (why->http == MHD_HTTP_SERVICE_UNAVAILABLE)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "5");
+    snprintf(x->note, sizeof x->note, "%.150s", why->err.text);
+    return clm_exchange_queue(x, why->http, "application/json", response);
+}
+
+int clm_exchange_fail(clm_exchange *x, unsigned http, const char *type, const char *code,
+                      const char *format, ...)
+{
+    clm_refusal why = {.http = http, .type = type, .code = code};
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(why.err.text, sizeof why.err.text, format, args);
+    va_end(args);
+    return clm_exchange_refuse(x, &why);
+}
+
+bool clm_exchange_gone(const clm_exchange *x)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct pollfd fd = {.fd = info != NULL ? info->connect_fd : -1, .events = POLLRDHUP};
+
+    return poll(&fd, 1, 0) > 0 && (fd.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
+void clm_exchange_be_patient(clm_exchange *x, bool patient)
+{
+    MHD_set_connection_option(x->connection, MHD_CONNECTION_OPTION_TIMEOUT,
+                              patient ? 0u : (unsigned)CLM_HTTP_SECONDS);
+}
+
+/* ---- routes that need no engine ----------------------------------------------------------------- */
+
+static int fail_loading(clm_exchange *x)
+{
+    return clm_exchange_fail(x, MHD_HTTP_SERVICE_UNAVAILABLE, "unavailable_error", NULL,
+                             "Loading model");
+}
+
+static int route_health(clm_exchange *x)
+{
+    if (!clm_jobs_ready(x->server->parts.jobs)) return fail_loading(x);
+    return clm_exchange_send(x, MHD_HTTP_OK, "application/json", strdup("{\"status\":\"ok\"}"), 15);
+}
+
+static int route_models(clm_exchange *x)
+{
+    clm_engine_report about;
+    char *text;
+
+    if (!clm_server_about(x->server, &about)) return fail_loading(x);
+    text = clm_response_models(x->server->parts.model, x->server->started, &about);
+    return clm_exchange_send(x, MHD_HTTP_OK, "application/json", text,
+                             text != NULL ? strlen(text) : 0);
+}
+
+static int route_metrics(clm_exchange *x)
+{
+    const clm_server_parts *p = &x->server->parts;
+    clm_engine_report about;
+    const bool has = clm_server_about(x->server, &about);
+    char *text;
+    size_t size;
+
+    clm_metrics_print(p->metrics, has ? &about : NULL, clm_jobs_count(p->jobs), &text, &size);
+    return clm_exchange_send(x, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", text,
+                             size);
+}
+
+/* Nothing from elsewhere, and nobody's frame: what a model writes must not become a page. */
+static const char page_policy[] =
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+static int send_page(clm_exchange *x, const char *name, const char *type)
+{
+    const clm_page_file *file = clm__page_files;
+    struct MHD_Response *response;
+
+    while (file->name != NULL && strcmp(file->name, name) != 0) file++;
+    if (file->name == NULL) return MHD_NO;
+    response =
+        MHD_create_response_from_buffer(file->size, (void *)file->text, MHD_RESPMEM_PERSISTENT);
+    if (response == NULL) return MHD_NO;
+    MHD_add_response_header(response, "Content-Security-Policy", page_policy);
+    MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
+    return clm_exchange_queue(x, MHD_HTTP_OK, type, response);
+}
+
+static int route_page(clm_exchange *x)
+{
+    return send_page(x, "index.html", "text/html; charset=utf-8");
+}
+
+static int route_script(clm_exchange *x)
+{
+    return send_page(x, "page.js", "text/javascript; charset=utf-8");
+}
+
+static int route_style(clm_exchange *x)
+{
+    return send_page(x, "page.css", "text/css; charset=utf-8");
+}
+
+static const clm_route routes[] = {
+    {"GET", "/", true, route_page},
+    {"GET", "/page.js", true, route_script},
+    {"GET", "/page.css", true, route_style},
+    {"GET", "/health", true, route_health},
+    {"GET", "/metrics", false, route_metrics},
+    {"GET", "/v1/models", false, route_models},
+    {"POST", "/v1/chat/completions", false, clm_route_chat},
+    {"POST", "/v1/completions", false, clm_route_completion},
+};
+enum { N_ROUTES = sizeof routes / sizeof *routes };
+
+static bool method_fits(const clm_route *r, const char *method)
+{
+    return strcmp(r->method, method) == 0 ||
+           (strcmp(r->method, "GET") == 0 && strcmp(method, "HEAD") == 0);
+}
+
+/* The route; NULL and `*why` when there is none. */
+static const clm_route *find_route(const char *method, const char *path, clm_refusal *why)
+{
+    for (size_t i = 0; i < N_ROUTES; i++) {
+        if (strcmp(routes[i].path, path) != 0) continue;
+        if (method_fits(&routes[i], method)) return &routes[i];
+        *why = (clm_refusal){.http = MHD_HTTP_METHOD_NOT_ALLOWED,
+                             .type = "invalid_request_error",
+                             .allow = routes[i].method};
+        clm_fail(&why->err, CLM_E_USAGE, "%s takes %s", path, routes[i].method);
+        return NULL;
+    }
+    *why = (clm_refusal){.http = MHD_HTTP_NOT_FOUND, .type = "not_found_error"};
+    clm_fail(&why->err, CLM_E_USAGE,
+             "there is no %.200s here: clm serves /v1/chat/completions, /v1/completions, "
+             "/v1/models, /health and /metrics",
+             path);
+    return NULL;
+}
+
+/* ---- requests -------------------------------------------------------------------------------- */
+
+static const char *header(const clm_exchange *x, const char *name)
+{
+    return MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, name);
+}
+
+/* What speaks against the request before its body is read. */
+static bool refused(clm_exchange *x, clm_refusal *why)
+{
+    const clm_access *access = x->server->parts.access;
+    const char *length = header(x, MHD_HTTP_HEADER_CONTENT_LENGTH);
+
+    x->route = find_route(x->method, x->path, why);
+    if (x->route == NULL) return true;
+    if (!clm_access_origin_good(access, header(x, "Origin"), header(x, MHD_HTTP_HEADER_HOST))) {
+        *why = (clm_refusal){.http = MHD_HTTP_FORBIDDEN, .type = "permission_error"};
+        clm_fail(&why->err, CLM_E_USAGE,
+                 "this looks like another site's page: Origin and Host must be this server's own%s",
+                 clm_access_has_keys(access)
+                     ? ""
+                     : " (without keys a server on this machine answers to localhost only; "
+                       "--api-key-file sets some)");
+        return true;
+    }
+    if (!x->route->open && !clm_access_key_good(access, header(x, MHD_HTTP_HEADER_AUTHORIZATION))) {
+        *why = (clm_refusal){.http = MHD_HTTP_UNAUTHORIZED,
+                             .type = "authentication_error",
+                             .code = "invalid_api_key"};
+        clm_fail(&why->err, CLM_E_USAGE,
+                 "Invalid API key: send 'Authorization: Bearer KEY' with a key of this server");
+        return true;
+    }
+    x->too_large = length != NULL && strtoull(length, NULL, 10) > CLM_HTTP_BODY_BYTES;
+    if (x->too_large) {
+        *why = (clm_refusal){.http = MHD_HTTP_CONTENT_TOO_LARGE, .type = "invalid_request_error"};
+        clm_fail(&why->err, CLM_E_USAGE, "the body has more than %d bytes", CLM_HTTP_BODY_BYTES);
+    }
+    return x->too_large;
+}
+
+static clm_exchange *begin(clm_server *s, struct MHD_Connection *connection, const char *path,
+                           const char *method)
+{
+    clm_exchange *x = calloc(1, sizeof *x);
+
+    if (x == NULL) return NULL;
+    x->server = s;
+    x->connection = connection;
+    x->path = path;
+    x->method = method;
+    x->started = now();
+    return x;
+}
+
+static void add_to_body(clm_exchange *x, const char *data, size_t size)
+{
+    if (x->too_large || size > CLM_HTTP_BODY_BYTES - x->size) {
+        x->too_large = true;
+        return;
+    }
+    if (size > x->room - x->size) {
+        const size_t room = 2 * (x->size + size) + 4096;
+        char *grown = realloc(x->body, room);
+
+        x->too_large = grown == NULL;
+        if (grown == NULL) return;
+        x->body = grown;
+        x->room = room;
+    }
+    memcpy(x->body + x->size, data, size);
+    x->size += size;
+}
+
+/* libmicrohttpd's MHD_AccessHandlerCallback: called once with the headers, then for each part of the body,
+ * then with nothing left. */
+static enum MHD_Result on_request(void *user, struct MHD_Connection *connection, const char *path,
+                                  const char *method, const char *version, const char *data,
+                                  size_t *size, void **state)
+{
+    clm_exchange *x = *state;
+    clm_refusal why;
+
+    (void)version;
+    if (x == NULL) {
+        *state = x = begin(user, connection, path, method);
+        if (x == NULL) return MHD_NO;
+        return refused(x, &why) ? (enum MHD_Result)clm_exchange_refuse(x, &why) : MHD_YES;
+    }
+    if (*size > 0) {
+        add_to_body(x, data, *size);
+        *size = 0;
+        return MHD_YES;
+    }
+    if (x->too_large)
+        return (enum MHD_Result)clm_exchange_fail(
+            x, MHD_HTTP_CONTENT_TOO_LARGE, "invalid_request_error", NULL,
+            "the body has more than %d bytes", CLM_HTTP_BODY_BYTES);
+    return (enum MHD_Result)x->route->run(x);
+}
+
+/* One line a request; never what was asked or answered. */
+static void print_log(const clm_exchange *x, bool whole)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const time_t t = time(NULL);
+    char when[32] = "", from[64] = "?", path[96];
+    struct tm utc;
+    clm_err printable;
+
+    if (info != NULL && info->client_addr != NULL) clm_address_text(info->client_addr, from);
+    if (gmtime_r(&t, &utc) != NULL) strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    clm_fail(&printable, CLM_OK, "%s", x->path); /* no control bytes of a client on a terminal */
+    snprintf(path, sizeof path, "%.90s", printable.text);
+    fprintf(stderr, "%s %s %.10s %s %u %.3f s%s%s%s\n", when, from, x->method, path, x->http,
+            now() - x->started, x->note[0] != '\0' ? " " : "", x->note,
+            whole ? "" : " (the client went away)");
+}
+
+static void on_end(void *user, struct MHD_Connection *connection, void **state,
+                   enum MHD_RequestTerminationCode code)
+{
+    clm_exchange *x = *state;
+    const char *quiet[] = {"/health", "/metrics"}; /* machines ask for these every few seconds */
+    bool print;
+
+    (void)user, (void)connection;
+    if (x == NULL) return;
+    clm_metrics_request(x->server->parts.metrics, x->route != NULL ? x->route->path : "other",
+                        x->http);
+    print = x->http >= 400 || x->route == NULL ||
+            (strcmp(x->route->path, quiet[0]) != 0 && strcmp(x->route->path, quiet[1]) != 0);
+    if (print) print_log(x, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+    if (x->job != NULL) clm_job_cancel(x->job);
+    clm_job_release(x->job);
+    free(x->body);
+    free(x);
+    *state = NULL;
+}
+
+/* ---- the server ------------------------------------------------------------------------------ */
+
+/* libmicrohttpd's own messages are about single connections: for those who look for something. */
+static void on_message(void *user, const char *format, va_list args)
+{
+    (void)user;
+    if (getenv("CLM_DEBUG") != NULL) vfprintf(stderr, format, args);
+}
+
+clm_status clm_server_create(const clm_server_parts *parts, clm_server **out, clm_err *err)
+{
+    clm_server *s = calloc(1, sizeof *s);
+
+    *out = NULL;
+    if (s == NULL) return clm_fail(err, CLM_E_NOMEM, "server: no memory");
+    s->parts = *parts;
+    s->started = (long long)time(NULL);
+    pthread_mutex_init(&s->mutex, NULL);
+    s->daemon = MHD_start_daemon(MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD |
+                                     MHD_USE_POLL | MHD_USE_ITC | MHD_USE_ERROR_LOG,
+                                 0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER,
+                                 on_message, NULL, MHD_OPTION_LISTEN_SOCKET, parts->listener.fd,
+                                 MHD_OPTION_CONNECTION_LIMIT, (unsigned)CLM_HTTP_CONNECTIONS,
+                                 MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CLM_HTTP_SECONDS,
+                                 MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES,
+                                 MHD_OPTION_NOTIFY_COMPLETED, on_end, NULL, MHD_OPTION_END);
+    if (s->daemon == NULL) {
+        clm_server_destroy(s);
+        return clm_fail(err, CLM_E_INTERNAL, "the HTTP server could not be started");
+    }
+    *out = s;
+    return CLM_OK;
+}
+
+void clm_server_quiesce(clm_server *s)
+{
+    const MHD_socket fd = MHD_quiesce_daemon(s->daemon);
+
+    if (fd != MHD_INVALID_SOCKET) close(fd);
+}
+
+void clm_server_destroy(clm_server *s)
+{
+    if (s == NULL) return;
+    if (s->daemon != NULL) MHD_stop_daemon(s->daemon);
+    pthread_mutex_destroy(&s->mutex);
+    free(s);
+}

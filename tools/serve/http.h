@@ -1,0 +1,91 @@
+/* tools/serve/http.h: the server: connections, routes, refusals, the log of requests.
+ *
+ * Layer    tools.
+ *
+ * Each connection has a thread (libmicrohttpd), which waits for the answer that jobs.h gives. Routes are a
+ * table in http.c; those that need the engine are in answers.c.
+ */
+#ifndef CLM_SERVE_HTTP_H
+#define CLM_SERVE_HTTP_H
+
+#include "tools/serve/access.h"
+#include "tools/serve/jobs.h"
+#include "tools/serve/listen.h"
+#include "tools/serve/metrics.h"
+#include "tools/serve/response.h"
+
+enum {
+    CLM_HTTP_BODY_BYTES = 4 << 20, /* of a request; larger ones are refused */
+    CLM_HTTP_CONNECTIONS = 256,    /* at once; more wait in the system's queue or are closed */
+    CLM_HTTP_SECONDS = 60          /* without a byte, after which a connection is closed */
+};
+
+typedef struct clm_server clm_server;
+
+/* What a server works with, all borrowed but the listener, whose socket becomes the server's. */
+typedef struct clm_server_parts {
+    clm_listener listener;
+    const clm_access *access;
+    clm_jobs *jobs;
+    clm_metrics *metrics;
+    const char *model; /* the id that clients see */
+} clm_server_parts;
+
+clm_status clm_server_create(const clm_server_parts *parts, clm_server **out, clm_err *err);
+/* The engine is there; before, requests for it get 503. */
+void clm_server_describe(clm_server *s, const clm_engine_report *about);
+/* No new connections. */
+void clm_server_quiesce(clm_server *s);
+/* Waits for the requests in progress. */
+void clm_server_destroy(clm_server *s);
+
+/* ---- for the routes ---------------------------------------------------------------------------- */
+
+struct MHD_Connection;
+struct MHD_Response;
+
+/* One request. */
+typedef struct clm_exchange {
+    clm_server *server;
+    struct MHD_Connection *connection;
+    const char *path, *method;     /* as the client wrote them, for the log */
+    const struct clm_route *route; /* NULL: none */
+    char *body;
+    size_t size, room;
+    bool too_large;
+    double started;
+    unsigned http;  /* status sent, 0: none */
+    clm_job *job;   /* of an answer that is being streamed or was given */
+    char note[160]; /* for the log */
+} clm_exchange;
+
+typedef struct clm_route {
+    const char *method, *path;
+    bool open; /* needs no key */
+    int (*run)(clm_exchange *x);
+} clm_route;
+
+const clm_server_parts *clm_server_parts_of(const clm_server *s);
+/* False while the model loads. */
+bool clm_server_about(clm_server *s, clm_engine_report *out);
+
+/* Sends a text, which is malloc'd and taken over; NULL: no memory. The result is libmicrohttpd's. */
+int clm_exchange_send(clm_exchange *x, unsigned http, const char *type, char *text, size_t size);
+int clm_exchange_refuse(clm_exchange *x, const clm_refusal *why);
+/* The same from its parts; `type` and `code` as in clm_refusal. */
+__attribute__((format(printf, 5, 6))) int clm_exchange_fail(clm_exchange *x, unsigned http,
+                                                            const char *type, const char *code,
+                                                            const char *format, ...);
+/* Sends a response, which is taken over. */
+int clm_exchange_queue(clm_exchange *x, unsigned http, const char *type,
+                       struct MHD_Response *response);
+/* Whether the client has closed the connection. */
+bool clm_exchange_gone(const clm_exchange *x);
+/* Time without a byte does not close the connection while the answer is made. */
+void clm_exchange_be_patient(clm_exchange *x, bool patient);
+
+/* answers.c */
+int clm_route_chat(clm_exchange *x);
+int clm_route_completion(clm_exchange *x);
+
+#endif

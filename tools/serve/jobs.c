@@ -1,0 +1,375 @@
+/* tools/serve/jobs.c: see tools/serve/jobs.h. */
+#include "tools/serve/jobs.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct clm_job {
+    clm_jobs *jobs;
+    clm_job *next; /* in the queue */
+    clm_request request;
+    /* Under jobs->mutex: */
+    unsigned n_owners;
+    bool cancelled;
+    clm_session *session; /* while it is being answered */
+    char *text;
+    size_t size, room;
+    clm_job_state state;
+    double submitted;
+    pthread_cond_t changed;
+};
+
+struct clm_jobs {
+    pthread_mutex_t mutex;
+    pthread_cond_t work; /* the queue or the flags have changed */
+    pthread_t thread;
+    bool has_thread, closed, stopping;
+    clm_job *first, **last;
+    clm_job *current;
+    size_t n_waiting;
+    clm_engine *engine;
+    const clm_settings *settings;
+    clm_metrics *metrics;
+};
+
+static double now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Conditions that are waited for with a time limit go by the clock that nobody sets. */
+static void init_condition(pthread_cond_t *cond)
+{
+    pthread_condattr_t attributes;
+
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+/* ---- jobs ------------------------------------------------------------------------------------ */
+
+static void destroy_job(clm_job *job)
+{
+    clm_request_clear(&job->request);
+    pthread_cond_destroy(&job->changed);
+    free(job->text);
+    free(job);
+}
+
+void clm_job_release(clm_job *job)
+{
+    bool last;
+
+    if (job == NULL) return;
+    pthread_mutex_lock(&job->jobs->mutex);
+    last = --job->n_owners == 0;
+    pthread_mutex_unlock(&job->jobs->mutex);
+    if (last) destroy_job(job);
+}
+
+const clm_request *clm_job_request(const clm_job *job)
+{
+    return &job->request;
+}
+
+void clm_job_wait(clm_job *job, size_t seen, double seconds, clm_job_state *out)
+{
+    const double until = now() + seconds;
+    struct timespec limit = {.tv_sec = (time_t)until};
+
+    limit.tv_nsec = (long)((until - (double)limit.tv_sec) * 1e9);
+    pthread_mutex_lock(&job->jobs->mutex);
+    while (!job->state.done && job->size <= seen)
+        if (pthread_cond_timedwait(&job->changed, &job->jobs->mutex, &limit) == ETIMEDOUT) break;
+    *out = job->state;
+    out->size = job->size;
+    pthread_mutex_unlock(&job->jobs->mutex);
+}
+
+size_t clm_job_read(clm_job *job, size_t from, char *out, size_t room)
+{
+    size_t n;
+
+    pthread_mutex_lock(&job->jobs->mutex);
+    n = job->size > from ? job->size - from : 0;
+    if (n > room) n = room;
+    if (n > 0) memcpy(out, job->text + from, n);
+    pthread_mutex_unlock(&job->jobs->mutex);
+    return n;
+}
+
+/* With the mutex held. */
+static void finish(clm_job *job, clm_status st, const clm_err *err)
+{
+    job->state.done = true;
+    job->state.status = st;
+    if (st != CLM_OK) job->state.err = *err;
+    pthread_cond_broadcast(&job->changed);
+}
+
+/* With the mutex held: the job ends without an answer. One in the queue leaves it. */
+static void cancel(clm_job *job, clm_job **to_release)
+{
+    clm_jobs *jobs = job->jobs;
+    clm_err err;
+
+    *to_release = NULL;
+    job->cancelled = true;
+    if (job->session != NULL) clm_session_interrupt(job->session);
+    for (clm_job **at = &jobs->first; *at != NULL; at = &(*at)->next) {
+        if (*at != job) continue;
+        *at = job->next;
+        if (job->next == NULL) jobs->last = at;
+        jobs->n_waiting--;
+        finish(job, clm_fail(&err, CLM_E_INTERRUPTED, "not begun: the server stops"), &err);
+        *to_release = job;
+        return;
+    }
+}
+
+void clm_job_cancel(clm_job *job)
+{
+    clm_job *gone;
+
+    pthread_mutex_lock(&job->jobs->mutex);
+    cancel(job, &gone);
+    pthread_mutex_unlock(&job->jobs->mutex);
+    clm_job_release(gone);
+}
+
+/* ---- answering ------------------------------------------------------------------------------- */
+
+/* clm_text_fn: appends to the answer. Without memory the answer ends there, which clm_jobs counts as a
+ * failure of the request. */
+static void append(void *user, const char *text, size_t size)
+{
+    clm_job *job = user;
+
+    pthread_mutex_lock(&job->jobs->mutex);
+    if (size > job->room - job->size) {
+        const size_t room = 2 * (job->size + size) + 256;
+        char *grown = realloc(job->text, room);
+
+        if (grown == NULL) {
+            job->state.status = CLM_E_NOMEM;
+            clm_session_interrupt(job->session);
+            pthread_mutex_unlock(&job->jobs->mutex);
+            return;
+        }
+        job->text = grown;
+        job->room = room;
+    }
+    memcpy(job->text + job->size, text, size);
+    if (job->size == 0) clm_metrics_first_text(job->jobs->metrics, now() - job->submitted);
+    job->size += size;
+    pthread_cond_broadcast(&job->changed);
+    pthread_mutex_unlock(&job->jobs->mutex);
+}
+
+static clm_status run_session(clm_job *job, clm_session *session, clm_err *err)
+{
+    const clm_request *r = &job->request;
+    const clm_sampling defaults = clm_engine_sampling(job->jobs->engine, job->jobs->settings);
+    const clm_sampling sampling = clm_request_sampling(r, &defaults);
+    clm_reply *reply = &job->state.reply; /* nobody reads it before the job is done */
+
+    if (r->kind == CLM_REQUEST_CHAT)
+        return clm_session_reply(session, r->messages, r->n_messages, &sampling, append, job, reply,
+                                 err);
+    return clm_session_complete(session, r->prompt, r->prompt_size, &sampling, append, job, reply,
+                                err);
+}
+
+/* A session that is to end at once if nobody waits any more. */
+static void attach(clm_job *job, clm_session *session)
+{
+    pthread_mutex_lock(&job->jobs->mutex);
+    job->session = session;
+    if (session != NULL && job->cancelled) clm_session_interrupt(session);
+    pthread_mutex_unlock(&job->jobs->mutex);
+}
+
+static void answer(clm_job *job)
+{
+    clm_jobs *jobs = job->jobs;
+    const uint64_t seed = job->request.has_seed ? job->request.seed : jobs->settings->seed;
+    const bool chat = job->request.kind == CLM_REQUEST_CHAT;
+    clm_session *session = NULL;
+    clm_err err = {""};
+    clm_status st =
+        clm_session_create(jobs->engine, chat ? jobs->settings->system : "", seed, &session, &err);
+
+    if (st == CLM_OK) {
+        attach(job, session);
+        st = run_session(job, session, &err);
+        attach(job, NULL);
+    }
+    clm_session_destroy(session);
+    pthread_mutex_lock(&jobs->mutex);
+    if (st == CLM_OK && job->state.status != CLM_OK)
+        st = clm_fail(&err, job->state.status, "answer: no memory");
+    if (st == CLM_OK && job->state.reply.finish == CLM_FINISH_INTERRUPTED)
+        st = clm_fail(&err, CLM_E_INTERRUPTED, "the answer was interrupted: the server stops");
+    finish(job, st, &err);
+    pthread_mutex_unlock(&jobs->mutex);
+    clm_metrics_answered(jobs->metrics, &job->state.reply);
+}
+
+/* The next job; NULL when there will be none. */
+static clm_job *take(clm_jobs *jobs)
+{
+    clm_job *job;
+
+    pthread_mutex_lock(&jobs->mutex);
+    jobs->current = NULL;
+    while (jobs->first == NULL && !jobs->stopping) pthread_cond_wait(&jobs->work, &jobs->mutex);
+    job = jobs->first;
+    if (job != NULL) {
+        jobs->first = job->next;
+        if (jobs->first == NULL) jobs->last = &jobs->first;
+        jobs->n_waiting--;
+        jobs->current = job;
+        job->state.queue_seconds = now() - job->submitted;
+    }
+    pthread_mutex_unlock(&jobs->mutex);
+    return job;
+}
+
+static void *run_worker(void *user)
+{
+    clm_job *job;
+
+    while ((job = take(user)) != NULL) {
+        answer(job);
+        clm_job_release(job);
+    }
+    return NULL;
+}
+
+/* ---- the queue ------------------------------------------------------------------------------- */
+
+clm_status clm_jobs_create(clm_metrics *metrics, clm_jobs **out, clm_err *err)
+{
+    clm_jobs *jobs = calloc(1, sizeof *jobs);
+
+    *out = NULL;
+    if (jobs == NULL) return clm_fail(err, CLM_E_NOMEM, "server: no memory");
+    pthread_mutex_init(&jobs->mutex, NULL);
+    pthread_cond_init(&jobs->work, NULL);
+    jobs->last = &jobs->first;
+    jobs->metrics = metrics;
+    *out = jobs;
+    return CLM_OK;
+}
+
+clm_status clm_jobs_start(clm_jobs *jobs, clm_engine *engine, const clm_settings *settings,
+                          clm_err *err)
+{
+    clm_status st = CLM_OK;
+
+    pthread_mutex_lock(&jobs->mutex);
+    jobs->engine = engine;
+    jobs->settings = settings;
+    if (pthread_create(&jobs->thread, NULL, run_worker, jobs) != 0)
+        st = clm_fail(err, CLM_E_INTERNAL, "server: a thread could not be created");
+    jobs->has_thread = st == CLM_OK;
+    pthread_mutex_unlock(&jobs->mutex);
+    return st;
+}
+
+bool clm_jobs_ready(clm_jobs *jobs)
+{
+    bool ready;
+
+    pthread_mutex_lock(&jobs->mutex);
+    ready = jobs->has_thread && !jobs->closed;
+    pthread_mutex_unlock(&jobs->mutex);
+    return ready;
+}
+
+void clm_jobs_destroy(clm_jobs *jobs)
+{
+    if (jobs == NULL) return;
+    pthread_mutex_lock(&jobs->mutex);
+    jobs->closed = jobs->stopping = true;
+    pthread_cond_broadcast(&jobs->work);
+    pthread_mutex_unlock(&jobs->mutex);
+    if (jobs->has_thread) pthread_join(jobs->thread, NULL);
+    pthread_cond_destroy(&jobs->work);
+    pthread_mutex_destroy(&jobs->mutex);
+    free(jobs);
+}
+
+clm_submit clm_jobs_submit(clm_jobs *jobs, clm_request *request, clm_job **out)
+{
+    clm_submit result = CLM_SUBMIT_TAKEN;
+    clm_job *job = calloc(1, sizeof *job);
+
+    *out = NULL;
+    if (job == NULL) return CLM_SUBMIT_NOMEM;
+    init_condition(&job->changed);
+    job->jobs = jobs;
+    job->n_owners = 2;
+    job->submitted = now();
+    pthread_mutex_lock(&jobs->mutex);
+    if (jobs->closed)
+        result = CLM_SUBMIT_CLOSED;
+    else if (!jobs->has_thread)
+        result = CLM_SUBMIT_LOADING;
+    else if (jobs->n_waiting >= CLM_JOBS_WAITING)
+        result = CLM_SUBMIT_FULL;
+    if (result == CLM_SUBMIT_TAKEN) {
+        job->request = *request;
+        memset(request, 0, sizeof *request);
+        *jobs->last = job;
+        jobs->last = &job->next;
+        jobs->n_waiting++;
+        *out = job;
+        pthread_cond_broadcast(&jobs->work);
+    }
+    pthread_mutex_unlock(&jobs->mutex);
+    if (result != CLM_SUBMIT_TAKEN) destroy_job(job);
+    return result;
+}
+
+size_t clm_jobs_count(clm_jobs *jobs)
+{
+    size_t n;
+
+    pthread_mutex_lock(&jobs->mutex);
+    n = jobs->n_waiting + (jobs->current != NULL);
+    pthread_mutex_unlock(&jobs->mutex);
+    return n;
+}
+
+void clm_jobs_close(clm_jobs *jobs)
+{
+    pthread_mutex_lock(&jobs->mutex);
+    jobs->closed = true;
+    pthread_mutex_unlock(&jobs->mutex);
+}
+
+void clm_jobs_interrupt(clm_jobs *jobs)
+{
+    clm_job *gone;
+
+    do {
+        pthread_mutex_lock(&jobs->mutex);
+        jobs->closed = true;
+        gone = NULL;
+        if (jobs->first != NULL)
+            cancel(jobs->first, &gone);
+        else if (jobs->current != NULL)
+            cancel(jobs->current, &gone);
+        pthread_mutex_unlock(&jobs->mutex);
+        clm_job_release(gone);
+    } while (gone != NULL);
+}
