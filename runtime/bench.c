@@ -211,7 +211,7 @@ static clm_status run_prompt(clm_bench *b, size_t n, size_t pos, int *best, clm_
     for (size_t at = 0; at < n && st == CLM_OK; at += batch) {
         const size_t m = n - at < batch ? n - at : batch;
         const clm_outputs want = {.best = at + m == n ? best : NULL};
-        st = clm_transformer_run(b->engine->model, b->ids + pos + at, m, pos + at, &want, err);
+        st = clm_transformer_run(b->engine->model, 0, b->ids + pos + at, m, pos + at, &want, err);
     }
     b->filled = st == CLM_OK ? pos + n : 0;
     return st;
@@ -235,8 +235,8 @@ static clm_status run_once(clm_bench *b, const clm_bench_test *t, size_t n_gen, 
 
     for (size_t i = 0; i < n_gen && st == CLM_OK; i++) {
         const int id = best;
-        st =
-            clm_transformer_run(b->engine->model, &id, 1, t->n_depth + t->n_prompt + i, &want, err);
+        st = clm_transformer_run(b->engine->model, 0, &id, 1, t->n_depth + t->n_prompt + i, &want,
+                                 err);
     }
     if (st == CLM_OK) st = backend->ops->finish(b->engine->backend, err);
     *seconds = clm_clock_seconds() - start;

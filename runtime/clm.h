@@ -246,6 +246,10 @@ void clm_engine_destroy(clm_engine *e);
  * otherwise wait for and count as its own time. Forgets what the key-value cache holds. */
 clm_status clm_engine_warm_up(clm_engine *e, const clm_observer *obs, clm_err *err);
 
+/* Makes key-value caches for up to `n` answers at once (an engine begins with one), as far as memory goes.
+ * Returns how many of the `n` there may be now; `obs` (may be NULL) hears why there are fewer. */
+size_t clm_engine_reserve(clm_engine *e, size_t n, const clm_observer *obs);
+
 typedef struct clm_engine_report {
     char model_name[128], arch[32];
     char device[256]; /* "pthread-haswell (Portable Computing Language)" or "ref (plain C)" */
@@ -332,7 +336,7 @@ typedef struct clm_reply {
 /* Receives the answer as it is made: whole UTF-8 characters. */
 typedef void (*clm_text_fn)(void *user, const char *text, size_t size);
 
-/* One session at a time per engine. `system` NULL or "": what the template of the file states, if
+/* `system` NULL or "": what the template of the file states, if
  * anything. `seed` 0 takes one from the system. The engine must outlive
  * the session. */
 clm_status clm_session_create(clm_engine *e, const char *system, uint64_t seed, clm_session **out,
@@ -355,17 +359,31 @@ typedef struct clm_message {
     size_t size;      /* bytes; NUL inside is allowed */
 } clm_message;
 
-/* Answers a conversation that the caller keeps, and streams the answer; the session's own is neither used nor
- * changed. Without a system message among `messages` the session's system text counts. Nothing is left
- * out: CLM_E_LIMIT when they do not fit the context, CLM_E_USAGE when the last one is not a user's. */
-clm_status clm_session_reply(clm_session *s, const clm_message *messages, size_t n,
-                             const clm_sampling *sampling, clm_text_fn fn, void *user,
-                             clm_reply *reply, clm_err *err);
-
 /* Continues raw text, without a template and without history. */
 clm_status clm_session_complete(clm_session *s, const char *text, size_t size,
                                 const clm_sampling *sampling, clm_text_fn fn, void *user,
                                 clm_reply *reply, clm_err *err);
+
+/* Several answers at once, whose tokens are computed together: weights are read once for all, which is what
+ * a token costs. Begun by these, brought further by clm_engine_step until clm_session_done, taken by
+ * clm_session_end, which must be called. `sampling` and the texts are borrowed for the call only.
+ * CLM_E_LIMIT: the text does not fit the context, or as many answers are in progress as clm_engine_reserve
+ * allowed.
+ *
+ * begin_reply answers a conversation that the caller keeps; the session's own is neither used nor changed.
+ * Without a system message among `messages` the session's system text counts. Nothing is left out.
+ * CLM_E_USAGE when the last message is not a user's. */
+clm_status clm_session_begin_reply(clm_session *s, const clm_message *messages, size_t n,
+                                   const clm_sampling *sampling, clm_text_fn fn, void *user,
+                                   clm_err *err);
+clm_status clm_session_begin_complete(clm_session *s, const char *text, size_t size,
+                                      const clm_sampling *sampling, clm_text_fn fn, void *user,
+                                      clm_err *err);
+/* One thread calls this for all sessions of an engine that are answering. Each gets a token further; of one
+ * that is not through its prompt a batch is processed. A failure is that session's, see clm_session_end. */
+clm_status clm_engine_step(clm_engine *e, clm_session *const *sessions, size_t n, clm_err *err);
+bool clm_session_done(const clm_session *s);
+clm_status clm_session_end(clm_session *s, clm_reply *reply, clm_err *err);
 
 /* Forgets the last round, for asking again; false when there is none. */
 bool clm_session_undo(clm_session *s);

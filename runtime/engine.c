@@ -115,13 +115,9 @@ clm_status clm__engine_create_from(clm_model_file *file, bool text, const clm_se
     if (st != CLM_OK) goto out;
 
     ctx = choose_ctx(clm_model_file_hparams(e->file), s, obs);
-    e->cached = calloc(ctx, sizeof *e->cached);
-    if (e->cached == NULL) {
-        st = clm_fail(err, CLM_E_NOMEM, "a context of %zu tokens: no memory", ctx);
-        goto out;
-    }
     st = clm_transformer_create(e->backend, e->file, ctx, s->batch_size, s->kv_cache_type, obs,
                                 &e->model, err);
+    if (st == CLM_OK) st = clm_slots_create(&e->slots, e->model, err);
     if (st != CLM_OK) goto out;
     *out = e;
     e = NULL;
@@ -133,18 +129,32 @@ out:
 void clm_engine_destroy(clm_engine *e)
 {
     if (e == NULL) return;
+    clm_slots_clear(&e->slots);
     clm_transformer_destroy(e->model);
     if (e->backend != NULL) e->backend->ops->destroy(e->backend);
     clm_tokenizer_destroy(e->tokenizer);
     clm_model_file_close(e->file);
     free(e->default_system);
-    free(e->cached);
+    free(e->logits);
     free(e);
 }
 
-/* Tokens of the runs that warm up: products of 32 and more, of few, and of one have different kernels. */
+/* Tokens of the runs that warm up: products of 32 and more, of few, and of one have different kernels; so has
+ * attention of tokens of several sequences, which comes last. */
 static const size_t warm_tokens[] = {32, 2, 1};
-enum { N_WARM = sizeof warm_tokens / sizeof *warm_tokens };
+enum { N_WARM = sizeof warm_tokens / sizeof *warm_tokens + 1 };
+
+static clm_status warm_rows(clm_engine *e, clm_err *err)
+{
+    const clm_row row = {.seq = 0, .pos = 0, .id = 0};
+    float *logits = malloc(clm_model_file_hparams(e->file)->vocab * sizeof *logits);
+    clm_status st = CLM_OK;
+
+    if (logits == NULL) st = clm_fail(err, CLM_E_NOMEM, "warming up: no memory");
+    if (st == CLM_OK) st = clm_transformer_run_rows(e->model, &row, 1, logits, err);
+    free(logits);
+    return st;
+}
 
 clm_status clm_engine_warm_up(clm_engine *e, const clm_observer *obs, clm_err *err)
 {
@@ -155,16 +165,18 @@ clm_status clm_engine_warm_up(clm_engine *e, const clm_observer *obs, clm_err *e
     clm_status st = CLM_OK;
 
     if (ops->warm == NULL || ops->warm(e->backend)) return CLM_OK;
-    e->n_cached = 0;
+    e->slots.list[0]->n = 0;
     clm_progress(obs, "warming up", 0, N_WARM);
-    for (size_t i = 0, at = 0; i < N_WARM && st == CLM_OK; i++) {
+    for (size_t i = 0, at = 0; i + 1 < N_WARM && st == CLM_OK; i++) {
         const size_t n = warm_tokens[i] < batch ? warm_tokens[i] : batch;
 
         if (n > ctx - at) at = 0;
-        st = clm_transformer_run(e->model, ids, n < ctx ? n : ctx, at, &want, err);
+        st = clm_transformer_run(e->model, 0, ids, n < ctx ? n : ctx, at, &want, err);
         at += n;
         clm_progress(obs, "warming up", i + 1, N_WARM);
     }
+    if (st == CLM_OK) st = warm_rows(e, err);
+    clm_progress(obs, "warming up", N_WARM, N_WARM);
     if (st == CLM_OK) ops->set_warm(e->backend);
     return st;
 }
@@ -189,45 +201,17 @@ const clm_tokenizer *clm_engine_tokenizer(const clm_engine *e)
     return e->tokenizer;
 }
 
-/* How many of the first `n` ids the cache already holds. */
-static size_t common_beginning(const clm_engine *e, const int *ids, size_t n)
+size_t clm_engine_reserve(clm_engine *e, size_t n, const clm_observer *obs)
 {
-    size_t i = 0;
+    clm_err err;
 
-    while (i < e->n_cached && i < n && e->cached[i] == ids[i]) i++;
-    return i;
-}
-
-clm_status clm__engine_feed(clm_engine *e, const int *ids, size_t n, const clm_outputs *want,
-                            const volatile sig_atomic_t *stop, size_t *kept, clm_err *err)
-{
-    size_t batch = clm_transformer_batch(e->model);
-    /* The last id is run again when its outputs are wanted. */
-    size_t at = common_beginning(e, ids, want != NULL && n > 0 ? n - 1 : n);
-
-    if (kept != NULL) *kept = at;
-    if (n == 0 || n > clm_transformer_ctx(e->model))
-        return clm_fail(err, CLM_E_LIMIT,
-                        "%zu tokens do not fit the context of %zu: raise ctx_size", n,
-                        clm_transformer_ctx(e->model));
-    e->n_cached = at;
-    while (at < n) {
-        size_t m = n - at < batch ? n - at : batch;
-        clm_outputs last = {0};
-        clm_status st;
-
-        if (stop != NULL && *stop) return clm_fail(err, CLM_E_INTERRUPTED, "interrupted");
-        if (at + m == n && want != NULL) {
-            last = *want;
-            last.from = m - 1;
-        }
-        st = clm_transformer_run(e->model, ids + at, m, at, &last, err);
-        if (st != CLM_OK) return st;
-        memcpy(e->cached + at, ids + at, m * sizeof *ids);
-        at += m;
-        e->n_cached = at;
+    while (e->slots.n < n) {
+        if (clm_slots_add(&e->slots, &err) == CLM_OK) continue;
+        clm_log(obs, CLM_LOG_WARN, "no memory for %zu answers at once, but for %zu: %s", n,
+                e->slots.n, err.text);
+        break;
     }
-    return CLM_OK;
+    return e->slots.n < n ? e->slots.n : n;
 }
 
 /* Positions first .. first + n - 1 of the last run, of which row 0 is position `at`. */
@@ -264,11 +248,11 @@ clm_status clm_engine_stream_logits(clm_engine *e, const int *ids, size_t count,
     rows = malloc(CLM_LOGIT_ROWS * vocab * sizeof *rows);
     if (rows == NULL) return clm_fail(err, CLM_E_NOMEM, "logits: no memory");
     if (batch == 0 || batch > largest) batch = largest;
-    e->n_cached = 0;
+    e->slots.list[0]->n = 0;
     for (size_t at = 0; at < count && st == CLM_OK; at += batch) {
         size_t m = count - at < batch ? count - at : batch;
         size_t first = from > at ? from : at;
-        st = clm_transformer_run(e->model, ids + at, m, at, NULL, err);
+        st = clm_transformer_run(e->model, 0, ids + at, m, at, NULL, err);
         if (st == CLM_OK && first < at + m)
             st = hand_out(e, at, first, at + m - first, rows, fn, user, err);
     }

@@ -23,68 +23,122 @@ clm_status clm__text_append(clm_text_buf *t, const char *data, size_t size, clm_
 }
 
 /* The state of one answer. */
-typedef struct run {
-    const clm_generation *g;
+struct clm_run {
+    clm_generation g;
+    clm_slot *slot;
     int *ids; /* prompt, then what was generated: [ctx] */
     size_t n_ids, n_prompt;
-    float *logits; /* [vocab]; NULL when the device chooses */
     clm_utf8_stream utf8;
     clm_stop_filter *filter;
-    clm_text_buf *answer;
-    clm_reply *reply;
-    bool first_piece;
-} run;
+    clm_text_buf answer;
+    clm_reply reply;
+    double started, prompt_done; /* prompt_done 0: not through yet */
+    bool first_piece, ended;
+    clm_status status; /* when it has ended */
+    clm_err err;
+};
 
-static clm_status run_create(run *r, const clm_generation *g, const int *prompt, size_t n_prompt,
-                             clm_err *err)
+static void run_destroy(clm_run *r)
 {
-    size_t ctx = clm_transformer_ctx(g->engine->model), n_stops = 0;
-    size_t vocab = clm_model_file_hparams(g->engine->file)->vocab;
-    const char **stops;
+    if (r == NULL) return;
+    clm_slots_release(r->slot);
+    clm_stop_filter_destroy(r->filter);
+    free(r->answer.data);
+    free(r->ids);
+    free(r);
+}
+
+/* The stop texts of the request and of the template. */
+static clm_status create_filter(clm_run *r, clm_err *err)
+{
+    const clm_sampling *s = &r->g.sampling;
+    const char **stops = malloc((s->n_stop + 1) * sizeof *stops);
+    size_t n = 0;
     clm_status st;
 
+    if (stops == NULL) return clm_fail(err, CLM_E_NOMEM, "answer: no memory");
+    for (; n < s->n_stop; n++) stops[n] = s->stop[n];
+    if (r->g.stop_text != NULL) stops[n++] = r->g.stop_text;
+    st = clm_stop_filter_create(stops, n, &r->filter, err);
+    free(stops);
+    return st;
+}
+
+clm_status clm__run_begin(const clm_generation *g, const int *prompt, size_t n_prompt,
+                          clm_run **out, clm_err *err)
+{
+    const size_t ctx = clm_transformer_ctx(g->engine->model);
+    clm_run *r;
+    clm_status st;
+
+    *out = NULL;
     if (n_prompt == 0) return clm_fail(err, CLM_E_USAGE, "the prompt is empty");
     if (n_prompt >= ctx)
         return clm_fail(
             err, CLM_E_LIMIT,
             "the prompt of %zu tokens leaves no room in the context of %zu: raise ctx_size",
             n_prompt, ctx);
-    r->ids = malloc(ctx * sizeof *r->ids);
-    if (!clm_sampling_is_argmax(g->sampling)) r->logits = malloc(vocab * sizeof *r->logits);
-    stops = malloc((g->sampling->n_stop + 1) * sizeof *stops);
-    if (r->ids == NULL || stops == NULL ||
-        (r->logits == NULL && !clm_sampling_is_argmax(g->sampling))) {
-        free(stops);
+    r = calloc(1, sizeof *r);
+    if (r != NULL) r->ids = malloc(ctx * sizeof *r->ids);
+    if (r == NULL || r->ids == NULL) {
+        free(r);
         return clm_fail(err, CLM_E_NOMEM, "answer: no memory");
     }
-    for (; n_stops < g->sampling->n_stop; n_stops++) stops[n_stops] = g->sampling->stop[n_stops];
-    if (g->stop_text != NULL) stops[n_stops++] = g->stop_text;
-    st = clm_stop_filter_create(stops, n_stops, &r->filter, err);
-    free(stops);
+    r->g = *g;
     memcpy(r->ids, prompt, n_prompt * sizeof *prompt);
-    r->n_ids = r->n_prompt = n_prompt;
+    r->n_ids = r->n_prompt = r->reply.prompt_tokens = n_prompt;
     r->first_piece = true;
+    r->started = clm_clock_seconds();
+    st = create_filter(r, err);
+    if (st == CLM_OK) r->slot = clm_slots_take(&g->engine->slots, prompt, n_prompt);
+    if (st == CLM_OK && r->slot == NULL)
+        st = clm_fail(err, CLM_E_LIMIT, "as many answers are in progress as there are caches");
+    if (st != CLM_OK) {
+        run_destroy(r);
+        return st;
+    }
+    r->reply.cached_tokens = r->slot->n;
+    *out = r;
+    return CLM_OK;
+}
+
+bool clm__run_ended(const clm_run *r)
+{
+    return r->ended;
+}
+
+clm_status clm__run_end(clm_run *r, clm_text_buf *answer, clm_reply *reply, clm_err *err)
+{
+    const clm_status st = r->status;
+
+    *reply = r->reply;
+    *answer = r->answer;
+    r->answer = (clm_text_buf){NULL, 0, 0};
+    if (st != CLM_OK && err != NULL) *err = r->err;
+    run_destroy(r);
     return st;
 }
 
-static clm_status show(run *r, const char *text, size_t size, clm_err *err)
+/* ---- text ------------------------------------------------------------------------------------ */
+
+static clm_status show(clm_run *r, const char *text, size_t size, clm_err *err)
 {
     if (size == 0) return CLM_OK;
-    if (r->g->fn != NULL) r->g->fn(r->g->user, text, size);
-    return clm__text_append(r->answer, text, size, err);
+    if (r->g.fn != NULL) r->g.fn(r->g.user, text, size);
+    return clm__text_append(&r->answer, text, size, err);
 }
 
 /* Shows what token `id` adds. */
-static clm_status emit(run *r, int id, bool *stopped, clm_err *err)
+static clm_status emit(clm_run *r, int id, bool *stopped, clm_err *err)
 {
     size_t size, n;
-    const char *piece = clm_tokenizer_piece(r->g->engine->tokenizer, id, &size), *text;
+    const char *piece = clm_tokenizer_piece(r->g.engine->tokenizer, id, &size), *text;
     char *chars;
     clm_status st;
 
     if (r->first_piece && size > 0) {
         r->first_piece = false;
-        if (r->g->drop_leading_space && clm_tokenizer_pads(r->g->engine->tokenizer) &&
+        if (r->g.drop_leading_space && clm_tokenizer_pads(r->g.engine->tokenizer) &&
             piece[0] == ' ')
             piece++, size--;
     }
@@ -98,7 +152,7 @@ static clm_status emit(run *r, int id, bool *stopped, clm_err *err)
 }
 
 /* Shows what is held back at the end, unless a stop string ended the text. */
-static clm_status emit_rest(run *r, clm_err *err)
+static clm_status emit_rest(clm_run *r, clm_err *err)
 {
     char chars[16];
     const char *text;
@@ -114,128 +168,226 @@ static clm_status emit_rest(run *r, clm_err *err)
     return st;
 }
 
-static bool ends_answer(const run *r, int id)
+static bool ends_answer(const clm_run *r, int id)
 {
-    if (clm_tokenizer_is_end(r->g->engine->tokenizer, id)) return true;
-    for (size_t i = 0; i < r->g->n_end_ids; i++)
-        if (r->g->end_ids[i] == id) return true;
+    if (clm_tokenizer_is_end(r->g.engine->tokenizer, id)) return true;
+    for (size_t i = 0; i < r->g.n_end_ids; i++)
+        if (r->g.end_ids[i] == id) return true;
     return false;
 }
 
-/* Processes what is new of ids and chooses the next. */
-static clm_status next_token(run *r, int *id, size_t *kept, clm_err *err)
-{
-    clm_outputs want = {0};
-    clm_status st;
+/* ---- the end --------------------------------------------------------------------------------- */
 
-    if (r->logits != NULL)
-        want.logits = r->logits;
+static void end(clm_run *r, clm_status st)
+{
+    r->ended = true;
+    r->status = st;
+    if (r->prompt_done > 0.0)
+        r->reply.decode_seconds = clm_clock_seconds() - r->prompt_done;
     else
-        want.best = id;
-    st = clm__engine_feed(r->g->engine, r->ids, r->n_ids, &want, r->g->stop, kept, err);
-    if (st != CLM_OK) return st;
-    if (r->logits != NULL)
-        st =
-            clm_sampler_choose(r->g->sampler, r->g->sampling, r->logits, r->ids, r->n_ids, id, err);
-    else if (*id < 0)
-        st = clm_fail(err, CLM_E_MODEL,
-                      "the model gives no number for any next token: its weights are damaged");
-    if (st == CLM_E_MODEL) clm_fail_context(err, st, "%s", clm_model_file_path(r->g->engine->file));
-    return st;
+        r->reply.prompt_seconds = clm_clock_seconds() - r->started;
 }
 
+/* Without a failure. What was held back, as it might have been the beginning of a stop text, is shown. */
+static void finish(clm_run *r, clm_finish why)
+{
+    r->reply.finish = why;
+    end(r, why != CLM_FINISH_STOP ? emit_rest(r, &r->err) : CLM_OK);
+}
+
+/* ---- tokens ---------------------------------------------------------------------------------- */
+
 /* Replaces the prompt by a shorter one and keeps what was generated. */
-static clm_status make_room(run *r, bool *made, clm_err *err)
+static clm_status make_room(clm_run *r, bool *made, clm_err *err)
 {
     int *prompt = NULL;
     size_t n_prompt = 0, n_new = r->n_ids - r->n_prompt;
     clm_status st = CLM_OK;
 
     *made = false;
-    if (r->g->shrink != NULL) st = r->g->shrink(r->g->owner, &prompt, &n_prompt, err);
+    if (r->g.shrink != NULL) st = r->g.shrink(r->g.owner, &prompt, &n_prompt, err);
     if (st == CLM_OK && prompt != NULL && n_prompt < r->n_prompt) {
         memmove(r->ids + n_prompt, r->ids + r->n_prompt, n_new * sizeof *r->ids);
         memcpy(r->ids, prompt, n_prompt * sizeof *prompt);
         r->n_prompt = n_prompt;
         r->n_ids = n_prompt + n_new;
-        r->reply->dropped_rounds++;
+        r->reply.dropped_rounds++;
         *made = true;
     }
     free(prompt);
     return st;
 }
 
-static clm_status run_loop(run *r, clm_err *err)
+/* Token `id` is next: shows it and makes it part of the input, unless it ends the answer. */
+static clm_status accept(clm_run *r, int id, clm_err *err)
 {
-    size_t ctx = clm_transformer_ctx(r->g->engine->model);
-    clm_status st = CLM_OK;
-    bool stopped = false, made;
-    int id;
+    const size_t ctx = clm_transformer_ctx(r->g.engine->model);
+    bool stopped = false, made = false;
+    clm_status st;
 
-    for (;;) {
-        if (r->reply->new_tokens >= r->g->sampling->max_new_tokens) {
-            r->reply->finish = CLM_FINISH_LENGTH;
-            return CLM_OK;
-        }
-        st = next_token(r, &id, NULL, err);
-        if (st == CLM_E_INTERRUPTED) {
-            r->reply->finish = CLM_FINISH_INTERRUPTED;
-            return CLM_OK;
-        }
+    r->reply.new_tokens++;
+    if (ends_answer(r, id)) {
+        finish(r, CLM_FINISH_EOS);
+        return r->status;
+    }
+    st = emit(r, id, &stopped, err);
+    if (st != CLM_OK) return st;
+    if (stopped) {
+        finish(r, CLM_FINISH_STOP);
+        return r->status;
+    }
+    if (r->n_ids + 1 >= ctx) {
+        st = make_room(r, &made, err);
         if (st != CLM_OK) return st;
-        r->reply->new_tokens++;
-        if (ends_answer(r, id)) {
-            r->reply->finish = CLM_FINISH_EOS;
-            return CLM_OK;
+        if (!made) {
+            finish(r, CLM_FINISH_CONTEXT);
+            return r->status;
         }
-        st = emit(r, id, &stopped, err);
-        if (st != CLM_OK) return st;
-        if (stopped) {
-            r->reply->finish = CLM_FINISH_STOP;
-            return CLM_OK;
+    }
+    r->ids[r->n_ids++] = id;
+    if (made) clm_slot_keep(r->slot, r->ids, r->n_ids);
+    if (r->reply.new_tokens >= r->g.sampling.max_new_tokens) finish(r, CLM_FINISH_LENGTH);
+    return r->ended ? r->status : CLM_OK;
+}
+
+/* Chooses from the logits behind the last id; they are changed. */
+static void choose(clm_run *r, float *logits)
+{
+    int id;
+    clm_status st =
+        clm_sampler_choose(r->g.sampler, &r->g.sampling, logits, r->ids, r->n_ids, &id, &r->err);
+
+    if (st == CLM_E_MODEL)
+        clm_fail_context(&r->err, st, "%s", clm_model_file_path(r->g.engine->file));
+    if (st == CLM_OK) st = accept(r, id, &r->err);
+    if (st != CLM_OK && !r->ended) end(r, st);
+}
+
+/* The device chooses, where that is all that is wanted of it. */
+static void choose_alone(clm_run *r, float *logits)
+{
+    clm_slots *slots = &r->g.engine->slots;
+    const bool best = clm_sampling_is_argmax(&r->g.sampling);
+    int id = 0;
+    const clm_outputs want = {.logits = best ? NULL : logits, .best = best ? &id : NULL};
+    clm_status st = clm_slot_feed(slots, r->slot, r->ids, r->n_ids, &want, &r->err);
+
+    if (st == CLM_OK && !best) {
+        choose(r, logits);
+        return;
+    }
+    if (st == CLM_OK && id < 0) {
+        st = clm_fail(&r->err, CLM_E_MODEL,
+                      "the model gives no number for any next token: its weights are damaged");
+        clm_fail_context(&r->err, st, "%s", clm_model_file_path(r->g.engine->file));
+    }
+    if (st == CLM_OK) st = accept(r, id, &r->err);
+    if (st != CLM_OK && !r->ended) end(r, st);
+}
+
+/* ---- steps ----------------------------------------------------------------------------------- */
+
+/* Whether all but the last id is in the cache, so that the next token can be chosen. */
+static bool is_ready(const clm_run *r)
+{
+    return r->slot->n + 1 == r->n_ids;
+}
+
+/* A batch of the ids before the last one. */
+static void feed(clm_run *r)
+{
+    clm_backend *b = r->g.engine->backend;
+    clm_status st =
+        clm_slot_feed(&r->g.engine->slots, r->slot, r->ids, r->n_ids - 1, NULL, &r->err);
+
+    /* Once, so that the time of the prompt is told apart from decoding. */
+    if (st == CLM_OK && is_ready(r) && r->prompt_done <= 0.0) st = b->ops->finish(b, &r->err);
+    if (st != CLM_OK) end(r, st);
+}
+
+static void note_prompt(clm_run *r)
+{
+    if (r->prompt_done > 0.0) return;
+    r->prompt_done = clm_clock_seconds();
+    r->reply.prompt_seconds = r->prompt_done - r->started;
+}
+
+/* One token of each of several. */
+static void choose_together(clm_engine *e, clm_run *const *runs, size_t n)
+{
+    const size_t vocab = clm_model_file_hparams(e->file)->vocab;
+    clm_row rows[CLM_LOGIT_ROWS];
+    clm_err err;
+    clm_status st;
+
+    for (size_t i = 0; i < n; i++)
+        rows[i] = (clm_row){runs[i]->slot->seq, runs[i]->slot->n, runs[i]->ids[runs[i]->n_ids - 1]};
+    st = clm_transformer_run_rows(e->model, rows, n, e->logits, &err);
+    for (size_t i = 0; i < n; i++) {
+        clm_run *r = runs[i];
+
+        if (st != CLM_OK) {
+            r->err = err;
+            end(r, st);
+            continue;
         }
-        if (r->n_ids + 1 >= ctx) {
-            st = make_room(r, &made, err);
-            if (st != CLM_OK) return st;
-            if (!made) {
-                r->reply->finish = CLM_FINISH_CONTEXT;
-                return CLM_OK;
-            }
-        }
-        r->ids[r->n_ids++] = id;
+        r->slot->ids[r->slot->n++] = rows[i].id;
+        choose(r, e->logits + i * vocab);
     }
 }
 
-clm_status clm__generate(const clm_generation *g, const int *prompt, size_t n_prompt,
-                         clm_text_buf *answer, clm_reply *reply, clm_err *err)
+/* Room for the logits of `rows` rows. */
+static clm_status reserve_logits(clm_engine *e, size_t rows, clm_err *err)
 {
-    run r = {.g = g, .answer = answer, .reply = reply};
-    double start = clm_clock_seconds(), prompt_done;
-    clm_status st = run_create(&r, g, prompt, n_prompt, err);
+    float *grown;
 
-    memset(reply, 0, sizeof *reply);
-    if (st != CLM_OK) goto out;
-    reply->prompt_tokens = n_prompt;
-    /* The prompt but its last token, so that its time is told apart from decoding. */
-    if (n_prompt > 1)
-        st = clm__engine_feed(g->engine, prompt, n_prompt - 1, NULL, g->stop, &reply->cached_tokens,
-                              err);
-    if (st == CLM_OK)
-        st = g->engine->backend->ops->finish(g->engine->backend, err); /* queued so far */
-    prompt_done = clm_clock_seconds();
-    reply->prompt_seconds = prompt_done - start;
-    if (st == CLM_E_INTERRUPTED) {
-        reply->finish = CLM_FINISH_INTERRUPTED;
-        st = CLM_OK;
-        goto out;
+    if (rows <= e->logit_rows) return CLM_OK;
+    grown = realloc(e->logits, rows * clm_model_file_hparams(e->file)->vocab * sizeof *grown);
+    if (grown == NULL) return clm_fail(err, CLM_E_NOMEM, "answer: no memory");
+    e->logits = grown;
+    e->logit_rows = rows;
+    return CLM_OK;
+}
+
+static void choose_all(clm_engine *e, clm_run **runs, size_t n)
+{
+    clm_err err;
+    const clm_status st = reserve_logits(e, n, &err);
+
+    for (size_t i = 0; i < n; i++) {
+        note_prompt(runs[i]);
+        if (st != CLM_OK) runs[i]->err = err;
+        if (st != CLM_OK) end(runs[i], st);
     }
-    if (st != CLM_OK) goto out;
-    st = run_loop(&r, err);
-    reply->decode_seconds = clm_clock_seconds() - prompt_done;
-    if (st == CLM_OK && reply->finish != CLM_FINISH_STOP) st = emit_rest(&r, err);
-out:
-    free(r.ids);
-    free(r.logits);
-    clm_stop_filter_destroy(r.filter);
-    return st;
+    if (st != CLM_OK) return;
+    if (n == 1)
+        choose_alone(runs[0], e->logits);
+    else
+        choose_together(e, runs, n);
+}
+
+void clm__run_step(clm_engine *e, clm_run *const *runs, size_t n)
+{
+    const size_t batch = clm_transformer_batch(e->model);
+    const size_t most = batch < CLM_LOGIT_ROWS ? batch : CLM_LOGIT_ROWS;
+    clm_run *ready[CLM_LOGIT_ROWS];
+    size_t n_ready = 0;
+    bool fed = false;
+
+    for (size_t i = 0; i < n; i++) {
+        clm_run *r = runs[i];
+
+        if (!r->ended && r->g.stop != NULL && *r->g.stop) finish(r, CLM_FINISH_INTERRUPTED);
+        if (r->ended) continue;
+        if (!is_ready(r)) {
+            if (!fed) feed(r);
+            fed = true;
+            continue;
+        }
+        ready[n_ready++] = r;
+        if (n_ready < most) continue;
+        choose_all(e, ready, n_ready);
+        n_ready = 0;
+    }
+    if (n_ready > 0) choose_all(e, ready, n_ready);
 }

@@ -13,9 +13,11 @@ struct clm_session {
     char *system;        /* "" for none */
     clm_message *rounds; /* user and assistant in turn; texts are malloc'd */
     size_t n_messages, room;
+    size_t n_tokens; /* of the conversation, when the last answer ended */
     /* Of the answer in progress: */
     uint32_t max_new_tokens;
     size_t n_forgotten; /* the first messages, which do not fit; they go when the answer is there */
+    clm_run *run;       /* or NULL */
     volatile sig_atomic_t interrupted;
 };
 
@@ -45,7 +47,10 @@ clm_status clm_session_create(clm_engine *e, const char *system, uint64_t seed, 
 
 void clm_session_destroy(clm_session *s)
 {
+    clm_reply ignored;
+
     if (s == NULL) return;
+    if (s->run != NULL) clm_session_end(s, &ignored, NULL);
     clm_session_clear(s);
     free(s->rounds);
     free(s->system);
@@ -111,7 +116,7 @@ void clm_session_usage(const clm_session *s, size_t *rounds, size_t *tokens)
 {
     *rounds = 0;
     for (size_t i = 0; i < s->n_messages; i++) *rounds += s->rounds[i].role == CLM_ROLE_USER;
-    *tokens = s->n_messages > 0 ? s->engine->n_cached : 0;
+    *tokens = s->n_messages > 0 ? s->n_tokens : 0;
 }
 
 void clm_session_interrupt(clm_session *s)
@@ -191,6 +196,46 @@ static clm_status drop_oldest_round(void *owner, int **prompt, size_t *n, clm_er
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
+static clm_generation generation(clm_session *s, const clm_sampling *sampling, clm_text_fn fn,
+                                 void *user)
+{
+    return (clm_generation){.engine = s->engine,
+                            .sampler = s->sampler,
+                            .sampling = *sampling,
+                            .fn = fn,
+                            .user = user,
+                            .stop = &s->interrupted};
+}
+
+/* An answer in the template of the model. */
+static clm_generation chat_generation(clm_session *s, const clm_sampling *sampling, clm_text_fn fn,
+                                      void *user)
+{
+    const clm_template t = s->engine->chat_template;
+    clm_generation g = generation(s, sampling, fn, user);
+
+    g.n_end_ids = clm_template_stop_ids(t, s->engine->tokenizer, g.end_ids);
+    g.stop_text = clm_template_stop_text(t);
+    g.drop_leading_space = true;
+    return g;
+}
+
+/* Until the answer in progress has ended. */
+static void run_alone(clm_session *s)
+{
+    while (!clm__run_ended(s->run)) clm__run_step(s->engine, &s->run, 1);
+}
+
+/* The end of it. `answer` as of clm__run_end. */
+static clm_status end_run(clm_session *s, clm_text_buf *answer, clm_reply *reply, clm_err *err)
+{
+    const clm_status st = clm__run_end(s->run, answer, reply, err);
+
+    s->run = NULL;
+    s->n_tokens = reply->prompt_tokens + reply->new_tokens;
+    return st;
+}
+
 /* The end of a round: an answer takes the places of the rounds that did not fit; a question that got none
  * leaves the conversation as it was. */
 static clm_status settle(clm_session *s, clm_status st, const clm_text_buf *answer,
@@ -210,32 +255,14 @@ static clm_status settle(clm_session *s, clm_status st, const clm_text_buf *answ
     return st;
 }
 
-/* An answer in the template of the model. */
-static clm_generation chat_generation(clm_session *s, const clm_sampling *sampling, int end_ids[4],
-                                      clm_text_fn fn, void *user)
-{
-    const clm_template t = s->engine->chat_template;
-
-    return (clm_generation){.engine = s->engine,
-                            .sampler = s->sampler,
-                            .sampling = sampling,
-                            .end_ids = end_ids,
-                            .n_end_ids = clm_template_stop_ids(t, s->engine->tokenizer, end_ids),
-                            .stop_text = clm_template_stop_text(t),
-                            .drop_leading_space = true,
-                            .fn = fn,
-                            .user = user,
-                            .stop = &s->interrupted};
-}
-
 clm_status clm_session_ask(clm_session *s, const char *text, size_t size,
                            const clm_sampling *sampling, clm_text_fn fn, void *user,
                            clm_reply *reply, clm_err *err)
 {
     clm_text_buf answer = {0};
-    int *prompt = NULL, end_ids[4];
+    int *prompt = NULL;
     size_t n_prompt, dropped = 0;
-    clm_generation g = chat_generation(s, sampling, end_ids, fn, user);
+    clm_generation g = chat_generation(s, sampling, fn, user);
     clm_status st = add_message(s, CLM_ROLE_USER, text, size, err);
 
     memset(reply, 0, sizeof *reply);
@@ -244,7 +271,11 @@ clm_status clm_session_ask(clm_session *s, const char *text, size_t size,
     g.shrink = drop_oldest_round;
     g.owner = s;
     st = make_prompt(s, &prompt, &n_prompt, &dropped, err);
-    if (st == CLM_OK) st = clm__generate(&g, prompt, n_prompt, &answer, reply, err);
+    if (st == CLM_OK) st = clm__run_begin(&g, prompt, n_prompt, &s->run, err);
+    if (st == CLM_OK) {
+        run_alone(s);
+        st = end_run(s, &answer, reply, err);
+    }
     reply->dropped_rounds += dropped;
     st = settle(s, st, &answer, reply, err);
     s->interrupted = 0;
@@ -253,29 +284,77 @@ clm_status clm_session_ask(clm_session *s, const char *text, size_t size,
     return st;
 }
 
-clm_status clm_session_reply(clm_session *s, const clm_message *messages, size_t n,
-                             const clm_sampling *sampling, clm_text_fn fn, void *user,
-                             clm_reply *reply, clm_err *err)
+/* ---- answers that others may be computed with ---------------------------------------------------- */
+
+clm_status clm_session_begin_reply(clm_session *s, const clm_message *messages, size_t n,
+                                   const clm_sampling *sampling, clm_text_fn fn, void *user,
+                                   clm_err *err)
 {
     const size_t ctx = clm_transformer_ctx(s->engine->model);
-    clm_text_buf answer = {0};
-    int *prompt = NULL, end_ids[4];
+    const clm_generation g = chat_generation(s, sampling, fn, user);
+    int *prompt = NULL;
     size_t n_prompt = 0;
-    const clm_generation g = chat_generation(s, sampling, end_ids, fn, user);
-    clm_status st = CLM_OK;
+    clm_status st;
 
-    memset(reply, 0, sizeof *reply);
     if (n == 0 || messages[n - 1].role != CLM_ROLE_USER)
-        st = clm_fail(err, CLM_E_USAGE, "the last message must be the user's");
-    if (st == CLM_OK) st = encode_messages(s, messages, n, 0, &prompt, &n_prompt, NULL, err);
+        return clm_fail(err, CLM_E_USAGE, "the last message must be the user's");
+    st = encode_messages(s, messages, n, 0, &prompt, &n_prompt, NULL, err);
     if (st == CLM_OK && n_prompt >= ctx)
         st = clm_fail(err, CLM_E_LIMIT,
                       "the conversation has %zu tokens and the context only %zu: leave out what is "
                       "oldest, or raise ctx_size",
                       n_prompt, ctx);
-    if (st == CLM_OK) st = clm__generate(&g, prompt, n_prompt, &answer, reply, err);
-    s->interrupted = 0;
+    if (st == CLM_OK) st = clm__run_begin(&g, prompt, n_prompt, &s->run, err);
     free(prompt);
+    return st;
+}
+
+clm_status clm_session_begin_complete(clm_session *s, const char *text, size_t size,
+                                      const clm_sampling *sampling, clm_text_fn fn, void *user,
+                                      clm_err *err)
+{
+    const clm_tokenizer *tok = s->engine->tokenizer;
+    const clm_generation g = generation(s, sampling, fn, user);
+    int *ids = NULL, *prompt = NULL;
+    size_t n = 0, n_bos = clm_tokenizer_add_bos(tok) && clm_tokenizer_bos(tok) >= 0 ? 1 : 0;
+    clm_status st = clm_tokenizer_encode(tok, text, size, &ids, &n, err);
+
+    if (st != CLM_OK) return st;
+    prompt = malloc((n + 1) * sizeof *prompt);
+    if (prompt == NULL) {
+        st = clm_fail(err, CLM_E_NOMEM, "session: no memory");
+    } else {
+        prompt[0] = clm_tokenizer_bos(tok);
+        if (n > 0) memcpy(prompt + n_bos, ids, n * sizeof *ids);
+        st = clm__run_begin(&g, prompt, n + n_bos, &s->run, err);
+    }
+    free(ids);
+    free(prompt);
+    return st;
+}
+
+clm_status clm_engine_step(clm_engine *e, clm_session *const *sessions, size_t n, clm_err *err)
+{
+    clm_run **runs = malloc((n + 1) * sizeof *runs);
+
+    if (runs == NULL) return clm_fail(err, CLM_E_NOMEM, "answers: no memory");
+    for (size_t i = 0; i < n; i++) runs[i] = sessions[i]->run;
+    clm__run_step(e, runs, n);
+    free(runs);
+    return CLM_OK;
+}
+
+bool clm_session_done(const clm_session *s)
+{
+    return clm__run_ended(s->run);
+}
+
+clm_status clm_session_end(clm_session *s, clm_reply *reply, clm_err *err)
+{
+    clm_text_buf answer;
+    const clm_status st = end_run(s, &answer, reply, err);
+
+    s->interrupted = 0;
     free(answer.data);
     return st;
 }
@@ -284,32 +363,13 @@ clm_status clm_session_complete(clm_session *s, const char *text, size_t size,
                                 const clm_sampling *sampling, clm_text_fn fn, void *user,
                                 clm_reply *reply, clm_err *err)
 {
-    const clm_tokenizer *tok = s->engine->tokenizer;
-    clm_text_buf answer = {0};
-    int *ids = NULL, *prompt = NULL;
-    size_t n = 0, n_bos = clm_tokenizer_add_bos(tok) && clm_tokenizer_bos(tok) >= 0 ? 1 : 0;
-    clm_generation g = {.engine = s->engine,
-                        .sampler = s->sampler,
-                        .sampling = sampling,
-                        .fn = fn,
-                        .user = user,
-                        .stop = &s->interrupted};
-    clm_status st = clm_tokenizer_encode(tok, text, size, &ids, &n, err);
+    const clm_status st = clm_session_begin_complete(s, text, size, sampling, fn, user, err);
 
     memset(reply, 0, sizeof *reply);
-    if (st != CLM_OK) goto out;
-    prompt = malloc((n + 1) * sizeof *prompt);
-    if (prompt == NULL) {
-        st = clm_fail(err, CLM_E_NOMEM, "session: no memory");
-        goto out;
+    if (st != CLM_OK) {
+        s->interrupted = 0;
+        return st;
     }
-    prompt[0] = clm_tokenizer_bos(tok);
-    if (n > 0) memcpy(prompt + n_bos, ids, n * sizeof *ids);
-    st = clm__generate(&g, prompt, n + n_bos, &answer, reply, err);
-out:
-    s->interrupted = 0;
-    free(ids);
-    free(prompt);
-    free(answer.data);
-    return st;
+    run_alone(s);
+    return clm_session_end(s, reply, err);
 }

@@ -151,7 +151,7 @@ static clm_status load(serve *s, clm_err *err)
     if (st != CLM_OK) return st;
     clm_engine_describe(s->engine, &about);
     clm_server_describe(s->server, &about);
-    st = clm_jobs_start(s->jobs, s->engine, s->settings, err);
+    st = clm_jobs_start(s->jobs, s->engine, s->settings, clm_cli_observer(), err);
     if (st != CLM_OK) return st;
     fprintf(stderr, "clm: %s on %s, template %s, context %zu tokens\n", s->model, about.device,
             about.chat_template, about.ctx_size);

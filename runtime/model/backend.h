@@ -29,7 +29,7 @@ typedef struct clm_qkv {
     size_t ld, k_off, v_off;
 } clm_qkv;
 
-/* The key-value cache that a backend makes for a model. */
+/* The key-value cache that a backend makes for each sequence of a model. */
 typedef struct clm_kv_shape {
     size_t n_layers, n_heads, n_kv_heads, head_dim, ctx;
     clm_kv_type type;
@@ -53,6 +53,10 @@ typedef struct clm_backend_ops {
      * before load. `batch` is the largest number of tokens per call. */
     clm_status (*prepare)(clm_backend *b, const clm_model_file *mf, const clm_kv_shape *kv,
                           size_t batch, clm_err *err);
+
+    /* Makes the cache of one more sequence; prepare() made that of sequence 0. On failure everything is as
+     * before. */
+    clm_status (*add_sequence)(clm_backend *b, clm_err *err);
 
     /* Whether matrices are read in place: then tensors must outlive their weights. */
     bool keeps_tensors;
@@ -86,12 +90,16 @@ typedef struct clm_backend_ops {
                          clm_vec *y, size_t ldy, size_t y_off, clm_err *err);
     /* rotates q and k of rows 0..m-1, which stand at positions pos0.. */
     clm_status (*rope)(clm_backend *b, const clm_qkv *qkv, size_t m, size_t pos0, clm_err *err);
-    /* writes k and v into the cache of `layer` */
-    clm_status (*kv_store)(clm_backend *b, size_t layer, const clm_qkv *qkv, size_t m, size_t pos0,
-                           clm_err *err);
+    /* writes k and v into the cache of `layer` of sequence `seq` */
+    clm_status (*kv_store)(clm_backend *b, size_t seq, size_t layer, const clm_qkv *qkv, size_t m,
+                           size_t pos0, clm_err *err);
     /* out[m][n_heads * head_dim], over the cache of `layer` up to each row's own position */
-    clm_status (*attention)(clm_backend *b, size_t layer, const clm_qkv *qkv, size_t m, size_t pos0,
-                            clm_vec *out, clm_err *err);
+    clm_status (*attention)(clm_backend *b, size_t seq, size_t layer, const clm_qkv *qkv, size_t m,
+                            size_t pos0, clm_vec *out, clm_err *err);
+    /* The same for one token, in row `row` of qkv and out, that is the newest of its sequence, at `pos`: with
+     * rope and kv_store in one. What it leaves in that row of qkv is not defined. */
+    clm_status (*attention_row)(clm_backend *b, size_t seq, size_t layer, const clm_qkv *qkv,
+                                size_t row, size_t pos, clm_vec *out, clm_err *err);
     /* out[m][ffn] = silu(gate) * up; gate and up lie in rows of `gu` one behind the other, or, `tiled`, 16
      * columns of each in turn (then rows have 2 * ffn columns, filled up to a multiple of 32) */
     clm_status (*swiglu)(clm_backend *b, const clm_vec *gu, size_t m, size_t ffn, bool tiled,
@@ -101,11 +109,11 @@ typedef struct clm_backend_ops {
     /* out[0] = index of the largest of logits[first .. first + n) */
     clm_status (*argmax)(clm_backend *b, const clm_vec *logits, size_t first, size_t n,
                          clm_vec *out, clm_err *err);
-    /* Optional (NULL). All layers for one token at position `pos`: `x` is the residual stream before the
+    /* Optional (NULL). All layers for one token at position `pos` of sequence `seq`: `x` is the residual stream before the
      * first layer and after the last, `qkv` scratch. *done false: not possible for this model, go
      * through the operations above. The backend keeps `layers`, which must not change. */
-    clm_status (*decode)(clm_backend *b, const clm_layer *layers, clm_vec *x, const clm_qkv *qkv,
-                         size_t pos, bool *done, clm_err *err);
+    clm_status (*decode)(clm_backend *b, size_t seq, const clm_layer *layers, clm_vec *x,
+                         const clm_qkv *qkv, size_t pos, bool *done, clm_err *err);
     /* flush() starts what is queued, finish() waits for it. */
     clm_status (*flush)(clm_backend *b, clm_err *err);
     clm_status (*finish)(clm_backend *b, clm_err *err);

@@ -1,6 +1,7 @@
 /* runtime/model/backend_cl.c: the transformer's operations on an OpenCL device. See backend.h. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "host/gemm.h"
 #include "runtime/model/backend_cl_impl.h"
@@ -31,26 +32,36 @@ static clm_backend_cl *self(clm_backend *b)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
+/* Of one sequence. */
+static void clear_cache(const clm_backend_cl *b, clm_cl_kv *layers)
+{
+    for (size_t i = 0; i < b->kv.n_layers; i++) {
+        clm_buffer_destroy(layers[i].k);
+        clm_buffer_destroy(layers[i].v);
+        clm_buffer_destroy(layers[i].k_scale);
+        clm_buffer_destroy(layers[i].v_scale);
+        clm_buffer_destroy(layers[i].k_max);
+    }
+}
+
 static void cl_destroy(clm_backend *base)
 {
     clm_backend_cl *b = self(base);
 
     if (b == NULL) return;
-    for (size_t i = 0; b->layers != NULL && i < b->kv.n_layers; i++) {
-        clm_buffer_destroy(b->layers[i].k);
-        clm_buffer_destroy(b->layers[i].v);
-        clm_buffer_destroy(b->layers[i].k_scale);
-        clm_buffer_destroy(b->layers[i].v_scale);
-        clm_buffer_destroy(b->layers[i].k_max);
+    for (size_t i = 0; i < b->n_seqs; i++) {
+        clear_cache(b, b->layers + i * b->kv.n_layers);
+        clm__cl_plan_destroy(b->plans[i]);
     }
     free(b->layers);
+    free(b->plans);
+    clm__cl_rows_destroy(b->rows, b->batch);
     clm_buffer_destroy(b->slopes);
     clm_buffer_destroy(b->rope);
     clm_buffer_destroy(b->unused);
     clm_buffer_destroy(b->dense);
     clm__cl_act_clear(&b->act);
     clm_buffer_destroy(b->act_bf16);
-    clm__cl_plan_destroy(b->plan);
     clm_buffer_destroy(b->gathered.buf);
     clm_cl_kernels_destroy(b->kernels);
     clm_tuning_close(b->tuning);
@@ -154,10 +165,11 @@ static clm_status plan_rest(clm_backend_cl *b, size_t batch, clm_err *err)
 
     for (size_t i = 0; i < n && st == CLM_OK; i++)
         st = clm_cl_kernels_plan(b->kernels, all[i].op, &all[i].shape, err);
-    return st;
+    return st == CLM_OK && !b->plain ? clm__cl_plan_rows(b, err) : st;
 }
 
-static clm_status create_cache(clm_backend_cl *b, clm_err *err)
+/* Of one sequence: its n_layers caches. */
+static clm_status create_cache(clm_backend_cl *b, clm_cl_kv *layers, clm_err *err)
 {
     clm_elem type = clm_cache_elem((int)b->kv.type);
     size_t positions = clm_kv_scales(b->kv.n_kv_heads, b->kv.ctx);
@@ -165,10 +177,9 @@ static clm_status create_cache(clm_backend_cl *b, clm_err *err)
     size_t blocks = clm_kv_blocks(b->kv.n_kv_heads, b->kv.ctx);
     clm_status st = CLM_OK;
 
-    b->layers = calloc(b->kv.n_layers, sizeof *b->layers);
-    if (b->layers == NULL) return clm_fail(err, CLM_E_NOMEM, "key-value cache: no memory");
+    memset(layers, 0, b->kv.n_layers * sizeof *layers);
     for (size_t i = 0; i < b->kv.n_layers && st == CLM_OK; i++) {
-        clm_cl_kv *l = &b->layers[i];
+        clm_cl_kv *l = &layers[i];
         st = clm_buffer_create(b->dev, type, count, &l->k, err);
         if (st == CLM_OK) st = clm_buffer_create(b->dev, type, count, &l->v, err);
         if (st == CLM_OK && b->kv.type == CLM_KV_INT8)
@@ -176,14 +187,60 @@ static clm_status create_cache(clm_backend_cl *b, clm_err *err)
         if (st == CLM_OK && b->kv.type == CLM_KV_INT8)
             st = clm_buffer_create(b->dev, CLM_ELEM_F16, positions, &l->v_scale, err);
         if (st == CLM_OK) st = clm_buffer_create(b->dev, CLM_ELEM_F32, blocks, &l->k_max, err);
-        b->kv_bytes +=
-            blocks * sizeof(float) +
-            2 * (count * clm_elem_bytes(type) + (b->kv.type == CLM_KV_INT8 ? 2 * positions : 0));
     }
     if (st != CLM_OK)
-        clm_fail_context(err, st, "key-value cache for %zu tokens (try a smaller ctx_size)",
-                         b->kv.ctx);
-    return st;
+        return clm_fail_context(err, st, "key-value cache for %zu tokens (try a smaller ctx_size)",
+                                b->kv.ctx);
+    return CLM_OK;
+}
+
+/* Bytes of one sequence's cache. */
+static uint64_t cache_bytes(const clm_backend_cl *b)
+{
+    const size_t positions = clm_kv_scales(b->kv.n_kv_heads, b->kv.ctx);
+    const size_t count = clm_kv_elems(b->kv.n_kv_heads, b->kv.head_dim, b->kv.ctx);
+    const size_t elem = clm_elem_bytes(clm_cache_elem((int)b->kv.type));
+
+    return b->kv.n_layers * (clm_kv_blocks(b->kv.n_kv_heads, b->kv.ctx) * sizeof(float) +
+                             2 * (count * elem + (b->kv.type == CLM_KV_INT8 ? 2 * positions : 0)));
+}
+
+/* A cache beside the first must fit: some drivers promise memory that is not there. */
+static clm_status check_room(const clm_backend_cl *b, clm_err *err)
+{
+    const uint64_t memory = clm_device_caps(b->dev)->global_mem;
+    const uint64_t wanted = b->weight_bytes + b->kv_bytes + cache_bytes(b);
+
+    if (b->n_seqs == 0 || wanted <= memory / 10 * 9) return CLM_OK;
+    return clm_fail(err, CLM_E_DEVMEM,
+                    "a cache for one more answer needs %.1f GB in all, of %.1f GB on the device",
+                    (double)wanted * 1e-9, (double)memory * 1e-9);
+}
+
+static clm_status cl_add_sequence(clm_backend *base, clm_err *err)
+{
+    clm_backend_cl *b = self(base);
+    const size_t n = b->kv.n_layers;
+    clm_status st = check_room(b, err);
+    clm_cl_kv *layers;
+    clm_cl_plan **plans;
+
+    if (st != CLM_OK) return st;
+    layers = realloc(b->layers, (b->n_seqs + 1) * n * sizeof *layers);
+    if (layers != NULL) b->layers = layers;
+    plans = realloc(b->plans, (b->n_seqs + 1) * sizeof *plans);
+    if (plans != NULL) b->plans = plans;
+    if (layers == NULL || plans == NULL)
+        return clm_fail(err, CLM_E_NOMEM, "key-value cache: no memory");
+    b->plans[b->n_seqs] = NULL;
+    st = create_cache(b, b->layers + b->n_seqs * n, err);
+    if (st != CLM_OK) {
+        clear_cache(b, b->layers + b->n_seqs * n);
+        return st;
+    }
+    b->kv_bytes += cache_bytes(b);
+    b->n_seqs++;
+    return CLM_OK;
 }
 
 /* Slopes, rotation table and the stand-in for arrays that do not exist. */
@@ -275,7 +332,7 @@ static clm_status cl_prepare(clm_backend *base, const clm_model_file *mf, const 
     st = plan_all(b, mf, kv, batch, &largest, err);
     if (st == CLM_OK) st = clm_cl_kernels_build(b->kernels, err);
     if (st == CLM_OK) st = create_tables(b, err);
-    if (st == CLM_OK) st = create_cache(b, err);
+    if (st == CLM_OK) st = cl_add_sequence(base, err);
     if (st == CLM_OK && b->gather_columns > 0)
         st = clm_buffer_create(b->dev, CLM_ELEM_F32, batch * b->gather_columns, &b->gathered.buf,
                                err);
@@ -456,11 +513,11 @@ static clm_status cl_rope(clm_backend *base, const clm_qkv *qkv, size_t m, size_
     return st != CLM_OK ? st : clm_cl_kernels_launch(b->kernels, &clm_op_rope, &k, bufs, err);
 }
 
-static clm_status cl_kv_store(clm_backend *base, size_t layer, const clm_qkv *qkv, size_t m,
-                              size_t pos0, clm_err *err)
+static clm_status cl_kv_store(clm_backend *base, size_t seq, size_t layer, const clm_qkv *qkv,
+                              size_t m, size_t pos0, clm_err *err)
 {
     clm_backend_cl *b = self(base);
-    const clm_cl_kv *l = &b->layers[layer];
+    const clm_cl_kv *l = clm__cl_kv_of(b, seq, layer);
     const clm_shape s = clm_shape_kv_store(&b->kv, qkv, m, pos0);
     clm_buffer *bufs[] = {
         qkv->x->buf, l->k, l->v, clm__cl_or_unused(b, l->k_scale), clm__cl_or_unused(b, l->v_scale),
@@ -469,11 +526,11 @@ static clm_status cl_kv_store(clm_backend *base, size_t layer, const clm_qkv *qk
     return clm_cl_kernels_launch(b->kernels, &clm_op_kv_store, &s, bufs, err);
 }
 
-static clm_status cl_attention(clm_backend *base, size_t layer, const clm_qkv *qkv, size_t m,
-                               size_t pos0, clm_vec *out, clm_err *err)
+static clm_status cl_attention(clm_backend *base, size_t seq, size_t layer, const clm_qkv *qkv,
+                               size_t m, size_t pos0, clm_vec *out, clm_err *err)
 {
     clm_backend_cl *b = self(base);
-    const clm_cl_kv *l = &b->layers[layer];
+    const clm_cl_kv *l = clm__cl_kv_of(b, seq, layer);
     const clm_shape s = clm_shape_attention(&b->kv, qkv, m, pos0);
     clm_buffer *bufs[] = {qkv->x->buf,
                           l->k,
@@ -520,6 +577,7 @@ static const clm_backend_ops ops = {
     .destroy = cl_destroy,
     .describe = cl_describe,
     .prepare = cl_prepare,
+    .add_sequence = cl_add_sequence,
     .load_matrix = cl_load_matrix,
     .load_vector = cl_load_vector,
     .load_stack = cl_load_stack,
@@ -535,6 +593,7 @@ static const clm_backend_ops ops = {
     .rope = cl_rope,
     .kv_store = cl_kv_store,
     .attention = cl_attention,
+    .attention_row = clm__cl_attention_row,
     .swiglu = cl_swiglu,
     .add = cl_add,
     .argmax = cl_argmax,

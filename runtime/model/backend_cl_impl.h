@@ -1,5 +1,6 @@
 /* runtime/model/backend_cl_impl.h: the inside of the OpenCL backend, shared by its files:
- * backend_cl.c (life, memory, operations), cl_matmul.c (products), cl_decode.c (a token's plan).
+ * backend_cl.c (life, memory, operations), cl_matmul.c (products), cl_decode.c (a token's plan),
+ * cl_rows.c (tokens of several sequences).
  *
  * Layer    runtime; included by these only.
  */
@@ -31,6 +32,7 @@ typedef struct clm_cl_act {
 } clm_cl_act;
 
 typedef struct clm_cl_plan clm_cl_plan; /* cl_decode.c */
+typedef struct clm_cl_rows clm_cl_rows; /* cl_rows.c */
 
 /* What multiplies tiles of bfloat16 numbers: nothing, gemm_amx, gemm_mma. */
 typedef enum clm_cl_tiles { CLM_CL_TILES_NONE, CLM_CL_TILES_AMX, CLM_CL_TILES_MMA } clm_cl_tiles;
@@ -43,7 +45,8 @@ typedef struct clm_backend_cl {
     clm_cl_kernels *kernels;
     const clm_hparams *hp;
     clm_kv_shape kv;
-    clm_cl_kv *layers;
+    clm_cl_kv *layers; /* [n_seqs][n_layers] */
+    size_t n_seqs;
     clm_buffer *slopes;    /* [n_heads], zeros without ALiBi */
     clm_buffer *rope;      /* [ctx][rope_dims / 2][2], ROPE only */
     clm_buffer *unused;    /* f16 [1]: stands for arrays that a layout does not have */
@@ -52,7 +55,8 @@ typedef struct clm_backend_cl {
     size_t gather_columns; /* of the widest such matrix; 0: none */
     clm_cl_act act;        /* a batch of rows of the widest matrix's input, when `int8` */
     clm_buffer *act_bf16;  /* the same in bfloat16, with `tiles`, when a batch is large enough */
-    clm_cl_plan *plan;     /* of a token, made when the first one comes */
+    clm_cl_plan **plans; /* [n_seqs], of a token of each, made when the first one comes; or NULL */
+    clm_cl_rows *rows;   /* what rows of several sequences need, made when the first ones come */
     size_t batch, widest;
     int panel;          /* tokens per panel of `act` in products of several tokens */
     bool plain;         /* one straightforward kernel per operation */
@@ -86,8 +90,24 @@ clm_shape clm__cl_act_shape(size_t m, size_t columns, size_t t);
 
 /* cl_decode.c: see clm_backend_ops. plan_decode notes the kernels that a token needs. */
 clm_status clm__cl_plan_decode(clm_backend_cl *b, const clm_model_file *mf, clm_err *err);
-clm_status clm__cl_decode(clm_backend *base, const clm_layer *layers, clm_vec *x,
+clm_status clm__cl_decode(clm_backend *base, size_t seq, const clm_layer *layers, clm_vec *x,
                           const clm_qkv *qkv, size_t pos, bool *done, clm_err *err);
 void clm__cl_plan_destroy(clm_cl_plan *plan);
+/* Into how many parts attention of one token is split, and what puts them together: `quant` as int8, else
+ * as floats from `out_off` on. */
+size_t clm__cl_splits(const clm_backend_cl *b);
+clm_shape clm__cl_combine_shape(const clm_backend_cl *b, bool quant, size_t out_off);
+
+/* cl_rows.c: see clm_backend_ops. plan_rows notes the kernels. */
+clm_status clm__cl_plan_rows(clm_backend_cl *b, clm_err *err);
+clm_status clm__cl_attention_row(clm_backend *base, size_t seq, size_t layer, const clm_qkv *qkv,
+                                 size_t row, size_t pos, clm_vec *out, clm_err *err);
+void clm__cl_rows_destroy(clm_cl_rows *rows, size_t batch);
+
+/* Keys and values of a layer of a sequence. */
+static inline clm_cl_kv *clm__cl_kv_of(const clm_backend_cl *b, size_t seq, size_t layer)
+{
+    return &b->layers[seq * b->kv.n_layers + layer];
+}
 
 #endif

@@ -38,7 +38,8 @@ typedef struct backend_ref {
     clm_backend base;
     const clm_hparams *hp;
     clm_kv_shape kv;
-    kv_layer *layers;
+    kv_layer *layers; /* [n_seqs][n_layers] */
+    size_t n_seqs;
     float *slopes, *rope;
     float *rows; /* MATMUL_ROWS rows of the widest matrix */
     size_t columns_room;
@@ -68,17 +69,23 @@ static clm_case_buffer floats(const clm_vec *v, size_t count)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
+/* Of one sequence. */
+static void clear_cache(const backend_ref *b, kv_layer *layers)
+{
+    for (size_t i = 0; i < b->kv.n_layers; i++) {
+        free(layers[i].k);
+        free(layers[i].v);
+        free(layers[i].k_scale);
+        free(layers[i].v_scale);
+        free(layers[i].k_max);
+    }
+}
+
 static void ref_destroy(clm_backend *base)
 {
     backend_ref *b = self(base);
 
-    for (size_t i = 0; b->layers != NULL && i < b->kv.n_layers; i++) {
-        free(b->layers[i].k);
-        free(b->layers[i].v);
-        free(b->layers[i].k_scale);
-        free(b->layers[i].v_scale);
-        free(b->layers[i].k_max);
-    }
+    for (size_t i = 0; i < b->n_seqs; i++) clear_cache(b, b->layers + i * b->kv.n_layers);
     free(b->layers);
     free(b->slopes);
     free(b->rope);
@@ -98,16 +105,16 @@ static void ref_usage(const clm_backend *base, uint64_t *weight_bytes, uint64_t 
     *kv_bytes = ((const backend_ref *)base)->kv_bytes;
 }
 
-static clm_status create_cache(backend_ref *b, clm_err *err)
+/* Of one sequence: its n_layers caches. */
+static clm_status create_cache(backend_ref *b, kv_layer *layers, clm_err *err)
 {
     size_t positions = clm_kv_scales(b->kv.n_kv_heads, b->kv.ctx);
     size_t bytes = clm_kv_elems(b->kv.n_kv_heads, b->kv.head_dim, b->kv.ctx) *
                    clm_elem_bytes(clm_cache_elem((int)b->kv.type));
 
-    b->layers = calloc(b->kv.n_layers, sizeof *b->layers);
-    if (b->layers == NULL) return clm_fail(err, CLM_E_NOMEM, "key-value cache: no memory");
+    memset(layers, 0, b->kv.n_layers * sizeof *layers);
     for (size_t i = 0; i < b->kv.n_layers; i++) {
-        kv_layer *l = &b->layers[i];
+        kv_layer *l = &layers[i];
         l->k = malloc(bytes);
         l->v = malloc(bytes);
         l->k_scale = malloc(positions * sizeof *l->k_scale);
@@ -118,9 +125,27 @@ static clm_status create_cache(backend_ref *b, clm_err *err)
             return clm_fail(err, CLM_E_NOMEM,
                             "key-value cache for %zu tokens: no memory (try a smaller ctx_size)",
                             b->kv.ctx);
-        b->kv_bytes += 2 * bytes;
     }
+    b->kv_bytes += 2 * bytes * b->kv.n_layers;
     return CLM_OK;
+}
+
+static clm_status ref_add_sequence(clm_backend *base, clm_err *err)
+{
+    backend_ref *b = self(base);
+    const size_t n = b->kv.n_layers;
+    kv_layer *grown = realloc(b->layers, (b->n_seqs + 1) * n * sizeof *grown), *added;
+    clm_status st;
+
+    if (grown == NULL) return clm_fail(err, CLM_E_NOMEM, "key-value cache: no memory");
+    b->layers = grown;
+    added = grown + b->n_seqs * n;
+    st = create_cache(b, added, err);
+    if (st == CLM_OK)
+        b->n_seqs++;
+    else
+        clear_cache(b, added);
+    return st;
 }
 
 static clm_status ref_prepare(clm_backend *base, const clm_model_file *mf, const clm_kv_shape *kv,
@@ -138,7 +163,7 @@ static clm_status ref_prepare(clm_backend *base, const clm_model_file *mf, const
         clm_alibi_slopes(b->slopes, kv->n_heads);
     else
         clm_rope_table(b->rope, kv->ctx, b->hp->rope_dims, b->hp->rope_base);
-    return create_cache(b, err);
+    return ref_add_sequence(base, err);
 }
 
 /* ---- weights and memory ---------------------------------------------------------------------- */
@@ -308,7 +333,7 @@ static void rotate(const backend_ref *b, const clm_qkv *qkv, size_t m, size_t of
 {
     clm_case c = {.shape = clm_shape_rope(&b->kv, b->hp->rope_dims, qkv, m, off, n_heads, pos0)};
 
-    c.bufs[0] = floats(qkv->x, m * qkv->ld);
+    c.bufs[0] = floats(qkv->x, qkv->x->count);
     c.bufs[1] = in_place(CLM_ELEM_F32, b->rope, b->kv.ctx * b->hp->rope_dims);
     clm_ref_rope(&c);
 }
@@ -325,9 +350,9 @@ static clm_status ref_rope(clm_backend *base, const clm_qkv *qkv, size_t m, size
 }
 
 /* Buffers 1 to 5 of kv_store and attention: keys, values, their scales, and kmax. */
-static void cache_buffers(const backend_ref *b, size_t layer, clm_case *c)
+static void cache_buffers(const backend_ref *b, size_t seq, size_t layer, clm_case *c)
 {
-    const kv_layer *l = &b->layers[layer];
+    const kv_layer *l = &b->layers[seq * b->kv.n_layers + layer];
     size_t positions = clm_kv_scales(b->kv.n_kv_heads, b->kv.ctx);
     size_t count = clm_kv_elems(b->kv.n_kv_heads, b->kv.head_dim, b->kv.ctx);
     clm_elem type = clm_cache_elem((int)b->kv.type);
@@ -339,32 +364,57 @@ static void cache_buffers(const backend_ref *b, size_t layer, clm_case *c)
     c->bufs[5] = in_place(CLM_ELEM_F32, l->k_max, clm_kv_blocks(b->kv.n_kv_heads, b->kv.ctx));
 }
 
-static clm_status ref_kv_store(clm_backend *base, size_t layer, const clm_qkv *qkv, size_t m,
-                               size_t pos0, clm_err *err)
+static clm_status ref_kv_store(clm_backend *base, size_t seq, size_t layer, const clm_qkv *qkv,
+                               size_t m, size_t pos0, clm_err *err)
 {
     const backend_ref *b = self(base);
     clm_case c = {.shape = clm_shape_kv_store(&b->kv, qkv, m, pos0)};
 
     (void)err;
-    c.bufs[0] = floats(qkv->x, m * qkv->ld);
-    cache_buffers(b, layer, &c);
+    c.bufs[0] = floats(qkv->x, qkv->x->count);
+    cache_buffers(b, seq, layer, &c);
     clm_ref_kv_store(&c);
     return CLM_OK;
 }
 
-static clm_status ref_attention(clm_backend *base, size_t layer, const clm_qkv *qkv, size_t m,
-                                size_t pos0, clm_vec *out, clm_err *err)
+/* Rows row0 .. row0 + m - 1 of qkv and out. */
+static void attend(const backend_ref *b, size_t seq, size_t layer, const clm_qkv *qkv, size_t row0,
+                   size_t m, size_t pos0, const clm_vec *out)
 {
-    const backend_ref *b = self(base);
+    const size_t width = b->kv.n_heads * b->kv.head_dim;
     clm_case c = {.shape = clm_shape_attention(&b->kv, qkv, m, pos0)};
 
-    (void)err;
-    c.bufs[0] = floats(qkv->x, m * qkv->ld);
-    cache_buffers(b, layer, &c);
+    c.shape.v[CLM_ATTENTION_Q_OFF] = (int)(row0 * qkv->ld);
+    c.bufs[0] = floats(qkv->x, qkv->x->count);
+    cache_buffers(b, seq, layer, &c);
     c.bufs[6] = in_place(CLM_ELEM_F32, b->slopes, b->kv.n_heads);
-    c.bufs[7] = floats(out, m * b->kv.n_heads * b->kv.head_dim);
+    c.bufs[7] = in_place(CLM_ELEM_F32, (float *)out->data + row0 * width, m * width);
     clm_ref_attention(&c);
+}
+
+static clm_status ref_attention(clm_backend *base, size_t seq, size_t layer, const clm_qkv *qkv,
+                                size_t m, size_t pos0, clm_vec *out, clm_err *err)
+{
+    (void)err;
+    attend(self(base), seq, layer, qkv, 0, m, pos0, out);
     return CLM_OK;
+}
+
+static clm_status ref_attention_row(clm_backend *base, size_t seq, size_t layer, const clm_qkv *qkv,
+                                    size_t row, size_t pos, clm_vec *out, clm_err *err)
+{
+    const backend_ref *b = self(base);
+    const size_t at = row * qkv->ld;
+    const clm_qkv moved = {qkv->x, qkv->ld, at + qkv->k_off, at + qkv->v_off};
+    clm_status st;
+
+    if (b->hp->position == CLM_POSITION_ROPE) {
+        rotate(b, qkv, 1, at, b->kv.n_heads, pos);
+        rotate(b, qkv, 1, moved.k_off, b->kv.n_kv_heads, pos);
+    }
+    st = ref_kv_store(base, seq, layer, &moved, 1, pos, err);
+    if (st == CLM_OK) attend(b, seq, layer, qkv, row, 1, pos, out);
+    return st;
 }
 
 static clm_status ref_swiglu(clm_backend *base, const clm_vec *gu, size_t m, size_t ffn, bool tiled,
@@ -409,6 +459,7 @@ static const clm_backend_ops ops = {
     .destroy = ref_destroy,
     .describe = ref_describe,
     .prepare = ref_prepare,
+    .add_sequence = ref_add_sequence,
     .keeps_tensors = true,
     .load_matrix = ref_load_matrix,
     .load_vector = ref_load_vector,
@@ -424,6 +475,7 @@ static const clm_backend_ops ops = {
     .rope = ref_rope,
     .kv_store = ref_kv_store,
     .attention = ref_attention,
+    .attention_row = ref_attention_row,
     .swiglu = ref_swiglu,
     .add = ref_add,
     .argmax = ref_argmax,

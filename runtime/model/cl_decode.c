@@ -81,6 +81,7 @@ typedef struct maker {
     clm_cl_plan *plan;
     clm_vec *x; /* residual stream */
     const clm_qkv *qkv;
+    size_t seq;
     bool sketch;
     clm_err *err;
 } maker;
@@ -195,9 +196,18 @@ static clm_status add_qkv(maker *m, const clm_layer *layer, bool first)
     return st;
 }
 
-static size_t splits_of(const clm_backend_cl *b)
+size_t clm__cl_splits(const clm_backend_cl *b)
 {
     return (size_t)clm_attention_splits(clm_device_caps(b->dev), b->kv.n_heads, b->kv.ctx);
+}
+
+clm_shape clm__cl_combine_shape(const clm_backend_cl *b, bool quant, size_t out_off)
+{
+    return (clm_shape){.v = {[CLM_ATTENTION_COMBINE_N_HEADS] = (int)b->kv.n_heads,
+                             [CLM_ATTENTION_COMBINE_HEAD_DIM] = (int)b->kv.head_dim,
+                             [CLM_ATTENTION_COMBINE_SPLITS] = (int)clm__cl_splits(b),
+                             [CLM_ATTENTION_COMBINE_QUANT_OUT] = quant,
+                             [CLM_ATTENTION_COMBINE_OUT_OFF] = (int)out_off}};
 }
 
 /* Attention of layer `i` into plan->attended, as int8 or floats. */
@@ -205,15 +215,12 @@ static clm_status add_attention(maker *m, size_t i, bool int8)
 {
     const clm_backend_cl *b = m->b;
     const clm_cl_plan *plan = m->plan;
-    const clm_cl_kv none = {0}, *kv = m->sketch ? &none : &b->layers[i];
-    const size_t dim = b->kv.head_dim, splits = splits_of(b);
+    const clm_cl_kv none = {0}, *kv = m->sketch ? &none : clm__cl_kv_of(b, m->seq, i);
+    const size_t dim = b->kv.head_dim, splits = clm__cl_splits(b);
     const bool quantise = int8 && dim % CLM_ACT_GROUP == 0; /* else groups span heads */
     clm_shape decode = clm_shape_attention_decode(
         &b->kv, b->hp->position == CLM_POSITION_ROPE ? b->hp->rope_dims : 0, m->qkv, splits);
-    clm_shape combine = {.v = {[CLM_ATTENTION_COMBINE_N_HEADS] = (int)b->kv.n_heads,
-                               [CLM_ATTENTION_COMBINE_HEAD_DIM] = (int)dim,
-                               [CLM_ATTENTION_COMBINE_SPLITS] = (int)splits,
-                               [CLM_ATTENTION_COMBINE_QUANT_OUT] = quantise}};
+    const clm_shape combine = clm__cl_combine_shape(b, quantise, 0);
     clm_buffer *in[] = {m->qkv->x->buf,
                         clm__cl_or_unused(b, b->rope),
                         kv->k,
@@ -426,16 +433,16 @@ static clm_status stage_create(const clm_backend_cl *b, size_t columns, stage *s
     return st;
 }
 
-static clm_status create(clm_backend_cl *b, const clm_layer *layers, clm_vec *x, const clm_qkv *qkv,
-                         clm_err *err)
+static clm_status create(clm_backend_cl *b, size_t seq, const clm_layer *layers, clm_vec *x,
+                         const clm_qkv *qkv, clm_err *err)
 {
     const size_t ffn_room = (b->hp->ffn + 31) / 32 * 32; /* padded rows have outputs, too */
-    maker m = {.b = b, .x = x, .qkv = qkv, .err = err};
+    maker m = {.b = b, .x = x, .qkv = qkv, .seq = seq, .err = err};
     clm_cl_plan *plan = calloc(1, sizeof *plan);
     clm_status st = CLM_OK;
 
     if (plan == NULL) return clm_fail(err, CLM_E_NOMEM, "plan of a token: no memory");
-    m.plan = b->plan = plan;
+    m.plan = b->plans[seq] = plan;
     plan->supported = supported(b, layers, b->kv.n_layers);
     if (!plan->supported) return CLM_OK;
     plan->layer_end = calloc(b->kv.n_layers, sizeof *plan->layer_end);
@@ -449,8 +456,8 @@ static clm_status create(clm_backend_cl *b, const clm_layer *layers, clm_vec *x,
     if (st == CLM_OK)
         st = clm_buffer_create(
             b->dev, CLM_ELEM_F32,
-            clm_attention_part_floats(b->kv.n_heads, b->kv.head_dim, splits_of(b)), &plan->splits,
-            err);
+            clm_attention_part_floats(b->kv.n_heads, b->kv.head_dim, clm__cl_splits(b)),
+            &plan->splits, err);
     if (st == CLM_OK) st = clm_buffer_create(b->dev, CLM_ELEM_I32, 1, &plan->pos, err);
     for (size_t i = 0; i < b->kv.n_layers && st == CLM_OK; i++) {
         const clm_layer *next = &layers[i + 1 < b->kv.n_layers ? i + 1 : i];
@@ -463,26 +470,27 @@ static clm_status create(clm_backend_cl *b, const clm_layer *layers, clm_vec *x,
 
 /* ---- running it ------------------------------------------------------------------------------ */
 
-clm_status clm__cl_decode(clm_backend *base, const clm_layer *layers, clm_vec *x,
+clm_status clm__cl_decode(clm_backend *base, size_t seq, const clm_layer *layers, clm_vec *x,
                           const clm_qkv *qkv, size_t pos, bool *done, clm_err *err)
 {
     clm_backend_cl *b = (clm_backend_cl *)base;
+    const clm_cl_plan *plan;
     clm_status st = CLM_OK;
     size_t at = 0;
 
     *done = false;
-    if (b->plan == NULL) st = create(b, layers, x, qkv, err);
+    if (b->plans[seq] == NULL) st = create(b, seq, layers, x, qkv, err);
     if (st != CLM_OK) {
-        clm__cl_plan_destroy(b->plan);
-        b->plan = NULL;
+        clm__cl_plan_destroy(b->plans[seq]);
+        b->plans[seq] = NULL;
         return st;
     }
-    if (!b->plan->supported) return CLM_OK;
-    st = clm_buffer_set_i32(b->plan->pos, (int32_t)pos, err);
+    plan = b->plans[seq];
+    if (!plan->supported) return CLM_OK;
+    st = clm_buffer_set_i32(plan->pos, (int32_t)pos, err);
     for (size_t layer = 0; layer < b->kv.n_layers && st == CLM_OK; layer++) {
-        for (; at < b->plan->layer_end[layer] && st == CLM_OK; at++)
-            st =
-                clm_kernel_enqueue(b->plan->launches[at].kernel, &b->plan->launches[at].range, err);
+        for (; at < plan->layer_end[layer] && st == CLM_OK; at++)
+            st = clm_kernel_enqueue(plan->launches[at].kernel, &plan->launches[at].range, err);
         if (st == CLM_OK && layer % 8 == 7) st = clm_device_flush(b->dev, err);
     }
     *done = true;

@@ -10,7 +10,7 @@
 struct clm_transformer {
     clm_backend *b;
     const clm_hparams *hp;
-    size_t ctx, batch;
+    size_t ctx, batch, n_seqs;
     double prepare_seconds, load_seconds;
     clm_weight *embed, *out_norm, *head; /* head == embed when tied */
     clm_layer *layers;
@@ -153,6 +153,7 @@ clm_status clm_transformer_create(clm_backend *b, const clm_model_file *mf, size
     t->hp = hp;
     t->ctx = ctx;
     t->batch = batch < ctx ? batch : ctx;
+    t->n_seqs = 1;
     t->layers = calloc(hp->n_layers, sizeof *t->layers);
     if (t->layers == NULL) {
         st = clm_fail(err, CLM_E_NOMEM, "model: no memory");
@@ -215,12 +216,34 @@ void clm_transformer_times(const clm_transformer *t, double *prepare, double *lo
         if (st == CLM_OK) st = (call);                                                             \
     } while (0)
 
-static clm_status run_attention(clm_transformer *t, size_t layer, size_t m, size_t pos0,
-                                clm_err *err)
+/* The tokens of a run: `n` of sequence `seq` from `pos0` on, or one of each of `rows`. */
+typedef struct tokens {
+    size_t n, seq, pos0;
+    const clm_row *rows; /* or NULL */
+} tokens;
+
+static clm_status run_attend(clm_transformer *t, size_t layer, const tokens *of, clm_err *err)
+{
+    const clm_backend_ops *ops = t->b->ops;
+    const clm_qkv *qkv = &t->qkv;
+    clm_status st = CLM_OK;
+
+    for (size_t i = 0; i < of->n && of->rows != NULL; i++)
+        STEP(
+            ops->attention_row(t->b, of->rows[i].seq, layer, qkv, i, of->rows[i].pos, t->att, err));
+    if (of->rows != NULL) return st;
+    if (t->hp->position == CLM_POSITION_ROPE) STEP(ops->rope(t->b, qkv, of->n, of->pos0, err));
+    STEP(ops->kv_store(t->b, of->seq, layer, qkv, of->n, of->pos0, err));
+    STEP(ops->attention(t->b, of->seq, layer, qkv, of->n, of->pos0, t->att, err));
+    return st;
+}
+
+static clm_status run_attention(clm_transformer *t, size_t layer, const tokens *of, clm_err *err)
 {
     const clm_backend_ops *ops = t->b->ops;
     const clm_layer *w = &t->layers[layer];
     const clm_qkv *qkv = &t->qkv;
+    const size_t m = of->n;
     clm_status st = CLM_OK;
 
     STEP(ops->rmsnorm(t->b, t->x, 0, m, t->hp->width, w->attn_norm, t->hp->rms_eps, t->h, err));
@@ -231,9 +254,7 @@ static clm_status run_attention(clm_transformer *t, size_t layer, size_t m, size
         STEP(ops->matmul(t->b, w->k, t->h, m, qkv->x, qkv->ld, qkv->k_off, err));
         STEP(ops->matmul(t->b, w->v, t->h, m, qkv->x, qkv->ld, qkv->v_off, err));
     }
-    if (t->hp->position == CLM_POSITION_ROPE) STEP(ops->rope(t->b, qkv, m, pos0, err));
-    STEP(ops->kv_store(t->b, layer, qkv, m, pos0, err));
-    STEP(ops->attention(t->b, layer, qkv, m, pos0, t->att, err));
+    STEP(run_attend(t, layer, of, err));
     STEP(ops->matmul(t->b, w->o, t->att, m, t->y, t->hp->width, 0, err));
     STEP(ops->add(t->b, t->x, t->y, m * t->hp->width, err));
     return st;
@@ -260,17 +281,17 @@ static clm_status run_ffn(clm_transformer *t, size_t layer, size_t m, clm_err *e
     return st;
 }
 
-static clm_status run_layers(clm_transformer *t, size_t n, size_t pos0, clm_err *err)
+static clm_status run_layers(clm_transformer *t, const tokens *of, clm_err *err)
 {
     const clm_backend_ops *ops = t->b->ops;
     clm_status st = CLM_OK;
     bool done = false;
 
-    if (n == 1 && ops->decode != NULL)
-        st = ops->decode(t->b, t->layers, t->x, &t->qkv, pos0, &done, err);
+    if (of->n == 1 && of->rows == NULL && ops->decode != NULL)
+        st = ops->decode(t->b, of->seq, t->layers, t->x, &t->qkv, of->pos0, &done, err);
     for (size_t layer = 0; layer < t->hp->n_layers && st == CLM_OK && !done; layer++) {
-        STEP(run_attention(t, layer, n, pos0, err));
-        STEP(run_ffn(t, layer, n, err));
+        STEP(run_attention(t, layer, of, err));
+        STEP(run_ffn(t, layer, of->n, err));
         if (layer % 8 == 7) STEP(ops->flush(t->b, err)); /* so that the device starts early */
     }
     return st;
@@ -320,24 +341,64 @@ static clm_status read_outputs(clm_transformer *t, size_t n, const clm_outputs *
     return st;
 }
 
-clm_status clm_transformer_run(clm_transformer *t, const int *ids, size_t n, size_t pos0,
-                               const clm_outputs *want, clm_err *err)
+static clm_status check_token(const clm_transformer *t, size_t seq, int id, clm_err *err)
+{
+    if (seq >= t->n_seqs)
+        return clm_fail(err, CLM_E_INTERNAL, "model: sequence %zu of %zu", seq, t->n_seqs);
+    if (id < 0 || (size_t)id >= t->hp->vocab)
+        return clm_fail(err, CLM_E_USAGE, "token id %d is outside the vocabulary of %zu", id,
+                        t->hp->vocab);
+    return CLM_OK;
+}
+
+clm_status clm_transformer_add_sequence(clm_transformer *t, clm_err *err)
+{
+    const clm_status st = t->b->ops->add_sequence(t->b, err);
+
+    if (st == CLM_OK) t->n_seqs++;
+    return st;
+}
+
+clm_status clm_transformer_run(clm_transformer *t, size_t seq, const int *ids, size_t n,
+                               size_t pos0, const clm_outputs *want, clm_err *err)
 {
     const clm_backend_ops *ops = t->b->ops;
+    const tokens of = {.n = n, .seq = seq, .pos0 = pos0};
     clm_status st = CLM_OK;
 
     if (n == 0 || n > t->batch || pos0 > t->ctx || n > t->ctx - pos0)
         return clm_fail(err, CLM_E_INTERNAL, "model: %zu tokens at %zu (batch %zu, context %zu)", n,
                         pos0, t->batch, t->ctx);
-    for (size_t i = 0; i < n; i++)
-        if (ids[i] < 0 || (size_t)ids[i] >= t->hp->vocab)
-            return clm_fail(err, CLM_E_USAGE, "token id %d is outside the vocabulary of %zu",
-                            ids[i], t->hp->vocab);
-
+    for (size_t i = 0; i < n; i++) STEP(check_token(t, seq, ids[i], err));
     STEP(ops->write_ids(t->b, t->ids, ids, n, err));
     STEP(ops->embed(t->b, t->embed, t->ids, n, t->x, err));
-    STEP(run_layers(t, n, pos0, err));
+    STEP(run_layers(t, &of, err));
     if (want != NULL && (want->logits != NULL || want->best != NULL))
         STEP(read_outputs(t, n, want, err));
+    return st;
+}
+
+clm_status clm_transformer_run_rows(clm_transformer *t, const clm_row *rows, size_t n,
+                                    float *logits, clm_err *err)
+{
+    const clm_backend_ops *ops = t->b->ops;
+    const tokens of = {.n = n, .rows = rows};
+    int ids[CLM_LOGIT_ROWS];
+    clm_status st = CLM_OK;
+
+    if (n == 0 || n > CLM_LOGIT_ROWS || n > t->batch)
+        return clm_fail(err, CLM_E_INTERNAL, "model: tokens of %zu sequences (batch %zu)", n,
+                        t->batch);
+    for (size_t i = 0; i < n; i++) {
+        if (rows[i].pos >= t->ctx)
+            return clm_fail(err, CLM_E_INTERNAL, "model: a token at %zu (context %zu)", rows[i].pos,
+                            t->ctx);
+        STEP(check_token(t, rows[i].seq, rows[i].id, err));
+        ids[i] = rows[i].id;
+    }
+    STEP(ops->write_ids(t->b, t->ids, ids, n, err));
+    STEP(ops->embed(t->b, t->embed, t->ids, n, t->x, err));
+    STEP(run_layers(t, &of, err));
+    STEP(clm_transformer_logits(t, 0, n, logits, err));
     return st;
 }

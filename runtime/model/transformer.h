@@ -26,10 +26,25 @@ typedef struct clm_outputs {
     int *best;     /* arg max of the last row, or NULL: not wanted */
 } clm_outputs;
 
-/* Processes `n` tokens (1 .. batch) at positions pos0 .. pos0 + n - 1 (< ctx). Positions before
- * pos0 must have been processed; later ones are forgotten. `want` may be NULL: only fill the cache. */
-clm_status clm_transformer_run(clm_transformer *t, const int *ids, size_t n, size_t pos0,
-                               const clm_outputs *want, clm_err *err);
+/* Makes the cache of one more sequence; sequence 0 is there from the beginning. On failure (memory)
+ * everything is as before. */
+clm_status clm_transformer_add_sequence(clm_transformer *t, clm_err *err);
+
+/* Processes `n` tokens (1 .. batch) of sequence `seq` at positions pos0 .. pos0 + n - 1 (< ctx). Positions
+ * before pos0 must have been processed; later ones are forgotten. `want` may be NULL: only fill the cache. */
+clm_status clm_transformer_run(clm_transformer *t, size_t seq, const int *ids, size_t n,
+                               size_t pos0, const clm_outputs *want, clm_err *err);
+
+/* A token of a sequence: `id` at `pos`. */
+typedef struct clm_row {
+    size_t seq, pos;
+    int id;
+} clm_row;
+
+/* Processes one token of each of `n` different sequences (at most CLM_LOGIT_ROWS, and batch) as
+ * clm_transformer_run does: weights are read once for all. `logits` is [n][vocab]. */
+clm_status clm_transformer_run_rows(clm_transformer *t, const clm_row *rows, size_t n,
+                                    float *logits, clm_err *err);
 
 /* Rows of logits that are computed at a time, which bounds their memory: 8 MB for 64,000 words;
  * as many as float products by CLBlast need (cl_matmul.c). */

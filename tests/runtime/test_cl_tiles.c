@@ -44,7 +44,7 @@ static void run(clm_backend *b, const clm_model_file *mf, size_t batch, size_t n
 
     for (int i = 0; i < TOKENS; i++) ids[i] = i * 37 % VOCAB;
     if (clm_transformer_create(b, mf, 128, batch, cache, NULL, &t, &err) != CLM_OK ||
-        clm_transformer_run(t, ids, n, 0, &want, &err) != CLM_OK)
+        clm_transformer_run(t, 0, ids, n, 0, &want, &err) != CLM_OK)
         fail_msg("%s", err.text);
     clm_transformer_destroy(t);
 }

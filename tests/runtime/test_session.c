@@ -240,6 +240,125 @@ static void sampling_with_a_seed_repeats(void **state)
     close_fixture(&f);
 }
 
+/* One of several sessions that answer at once. */
+typedef struct talker {
+    fixture f;
+    clm_err err;
+} talker;
+
+static clm_status begin(talker *t, const char *text)
+{
+    const clm_message message = {CLM_ROLE_USER, text, strlen(text)};
+
+    t->f.size = t->f.pieces = 0;
+    t->f.text[0] = '\0';
+    return clm_session_begin_reply(t->f.session, &message, 1, &t->f.sampling, collect, &t->f,
+                                   &t->err);
+}
+
+/* Steps until `t` has ended; the others go along. */
+static void finish(talker *t, clm_engine *engine, clm_session *const *all, size_t n)
+{
+    while (!clm_session_done(t->f.session))
+        assert_int_equal(clm_engine_step(engine, all, n, NULL), CLM_OK);
+    assert_int_equal(clm_session_end(t->f.session, &t->f.reply, &t->err), CLM_OK);
+}
+
+static void answers_at_once_are_as_alone(void **state)
+{
+    static const char *const questions[] = {question, "静夜思", "春晓"};
+    enum { N = 3 };
+    char alone[N][4096];
+    fixture f;
+    talker t[N] = {0};
+    clm_session *all[N];
+    clm_err err = {""};
+
+    (void)state;
+    open_fixture(&f, 512);
+    for (size_t i = 0; i < N; i++) {
+        clm_session_clear(f.session);
+        assert_int_equal(ask(&f, questions[i]), CLM_OK);
+        strcpy(alone[i], f.text);
+        t[i].f.sampling = f.sampling;
+        if (clm_session_create(f.engine, "", 1, &t[i].f.session, &err) != CLM_OK)
+            fail_msg("%s", err.text);
+        all[i] = t[i].f.session;
+    }
+    assert_string_equal(alone[0], answer);
+
+    /* There is one cache at first. */
+    assert_int_equal(begin(&t[0], questions[0]), CLM_OK);
+    assert_int_equal(begin(&t[1], questions[1]), CLM_E_LIMIT);
+    assert_int_equal(clm_engine_reserve(f.engine, N, NULL), N);
+    for (size_t i = 1; i < N; i++) assert_int_equal(begin(&t[i], questions[i]), CLM_OK);
+    finish(&t[1], f.engine, all, N);
+    all[1] = all[2];
+    finish(&t[0], f.engine, all, 2);
+    finish(&t[2], f.engine, &all[2], 1);
+    for (size_t i = 0; i < N; i++) {
+        assert_string_equal(t[i].f.text, alone[i]);
+        assert_int_equal(t[i].f.reply.finish, CLM_FINISH_EOS);
+    }
+
+    /* Each finds its own beginning in the cache that has it, whatever came last. */
+    for (size_t i = 0; i < N; i++) {
+        assert_int_equal(begin(&t[i], questions[i]), CLM_OK);
+        finish(&t[i], f.engine, &t[i].f.session, 1);
+        assert_int_equal(t[i].f.reply.cached_tokens + 1, t[i].f.reply.prompt_tokens);
+        assert_string_equal(t[i].f.text, alone[i]);
+    }
+
+    /* One that is interrupted, or destroyed, does not disturb the others, and leaves its cache. */
+    t[0].f.interrupt_after = 2;
+    for (size_t i = 0; i < N; i++) {
+        all[i] = t[i].f.session;
+        assert_int_equal(begin(&t[i], questions[i]), CLM_OK);
+    }
+    finish(&t[0], f.engine, all, N);
+    assert_int_equal(t[0].f.reply.finish, CLM_FINISH_INTERRUPTED);
+    clm_session_destroy(t[1].f.session);
+    finish(&t[2], f.engine, &all[2], 1);
+    assert_string_equal(t[2].f.text, alone[2]);
+    t[0].f.interrupt_after = 0;
+    assert_int_equal(begin(&t[0], questions[0]), CLM_OK);
+    finish(&t[0], f.engine, all, 1);
+    assert_string_equal(t[0].f.text, alone[0]);
+    clm_session_destroy(t[0].f.session);
+    clm_session_destroy(t[2].f.session);
+    close_fixture(&f);
+}
+
+static void a_given_conversation_is_answered_whole_or_not(void **state)
+{
+    const clm_message good[] = {{CLM_ROLE_SYSTEM, "", 0},
+                                {CLM_ROLE_USER, question, strlen(question)},
+                                {CLM_ROLE_ASSISTANT, answer, strlen(answer)},
+                                {CLM_ROLE_USER, "静夜思", strlen("静夜思")}};
+    char *many = malloc(3 * 300 + 1);
+    fixture f;
+    clm_message large = {CLM_ROLE_USER, many, 3 * 300};
+    clm_err err = {""};
+
+    (void)state;
+    open_fixture(&f, 128);
+    assert_non_null(many);
+    for (size_t i = 0; i < 300; i++) memcpy(many + 3 * i, i % 2 == 0 ? "山" : "水", 3);
+    assert_int_equal(clm_session_begin_reply(f.session, &large, 1, &f.sampling, collect, &f, &err),
+                     CLM_E_LIMIT);
+    assert_non_null(strstr(err.text, "context"));
+    assert_int_equal(clm_session_begin_reply(f.session, good, 3, &f.sampling, collect, &f, &err),
+                     CLM_E_USAGE);
+    assert_int_equal(clm_session_begin_reply(f.session, good, 4, &f.sampling, collect, &f, &err),
+                     CLM_OK);
+    while (!clm_session_done(f.session))
+        assert_int_equal(clm_engine_step(f.engine, &f.session, 1, &err), CLM_OK);
+    assert_int_equal(clm_session_end(f.session, &f.reply, &err), CLM_OK);
+    assert_non_null(strstr(f.text, "床前明月光"));
+    free(many);
+    close_fixture(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +369,8 @@ int main(void)
         cmocka_unit_test(stop_strings_and_limits_end_an_answer),
         cmocka_unit_test(an_interrupt_keeps_the_conversation),
         cmocka_unit_test(sampling_with_a_seed_repeats),
+        cmocka_unit_test(answers_at_once_are_as_alone),
+        cmocka_unit_test(a_given_conversation_is_answered_whole_or_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,10 +28,15 @@ struct clm_jobs {
     pthread_t thread;
     bool has_thread, closed, stopping;
     clm_job *first, **last;
-    clm_job *current;
     size_t n_waiting;
+    clm_job **active; /* [settings->server_parallel], in progress; changed by the thread only */
+    size_t n_active;
+    clm_session **sessions; /* the same, for a step */
+    size_t places;          /* answers that may be in progress */
+    size_t reserved;        /* of these, such that have a cache */
     clm_engine *engine;
     const clm_settings *settings;
+    const clm_observer *obs;
     clm_metrics *metrics;
 };
 
@@ -115,6 +120,13 @@ static void finish(clm_job *job, clm_status st, const clm_err *err)
     pthread_cond_broadcast(&job->changed);
 }
 
+/* With the mutex held: the answer ends after the current token. */
+static void cancel_active(clm_job *job)
+{
+    job->cancelled = true;
+    if (job->session != NULL) clm_session_interrupt(job->session);
+}
+
 /* With the mutex held: the job ends without an answer. One in the queue leaves it. */
 static void cancel(clm_job *job, clm_job **to_release)
 {
@@ -122,8 +134,7 @@ static void cancel(clm_job *job, clm_job **to_release)
     clm_err err;
 
     *to_release = NULL;
-    job->cancelled = true;
-    if (job->session != NULL) clm_session_interrupt(job->session);
+    cancel_active(job);
     for (clm_job **at = &jobs->first; *at != NULL; at = &(*at)->next) {
         if (*at != job) continue;
         *at = job->next;
@@ -174,18 +185,17 @@ static void append(void *user, const char *text, size_t size)
     pthread_mutex_unlock(&job->jobs->mutex);
 }
 
-static clm_status run_session(clm_job *job, clm_session *session, clm_err *err)
+static clm_status begin_session(clm_job *job, clm_session *session, clm_err *err)
 {
     const clm_request *r = &job->request;
     const clm_sampling defaults = clm_engine_sampling(job->jobs->engine, job->jobs->settings);
     const clm_sampling sampling = clm_request_sampling(r, &defaults);
-    clm_reply *reply = &job->state.reply; /* nobody reads it before the job is done */
 
     if (r->kind == CLM_REQUEST_CHAT)
-        return clm_session_reply(session, r->messages, r->n_messages, &sampling, append, job, reply,
-                                 err);
-    return clm_session_complete(session, r->prompt, r->prompt_size, &sampling, append, job, reply,
-                                err);
+        return clm_session_begin_reply(session, r->messages, r->n_messages, &sampling, append, job,
+                                       err);
+    return clm_session_begin_complete(session, r->prompt, r->prompt_size, &sampling, append, job,
+                                      err);
 }
 
 /* A session that is to end at once if nobody waits any more. */
@@ -197,9 +207,41 @@ static void attach(clm_job *job, clm_session *session)
     pthread_mutex_unlock(&job->jobs->mutex);
 }
 
-static void answer(clm_job *job)
+/* Takes a job out of those in progress and lets it go. */
+static void settle(clm_job *job, clm_status st, clm_err *err)
 {
     clm_jobs *jobs = job->jobs;
+    size_t i = 0;
+
+    pthread_mutex_lock(&jobs->mutex);
+    while (jobs->active[i] != job) i++;
+    jobs->active[i] = jobs->active[--jobs->n_active];
+    if (st == CLM_OK && job->state.status != CLM_OK)
+        st = clm_fail(err, job->state.status, "answer: no memory");
+    if (st == CLM_OK && job->state.reply.finish == CLM_FINISH_INTERRUPTED)
+        st = clm_fail(err, CLM_E_INTERRUPTED, "the answer was interrupted: the server stops");
+    finish(job, st, err);
+    pthread_mutex_unlock(&jobs->mutex);
+    clm_metrics_answered(jobs->metrics, &job->state.reply);
+    clm_job_release(job);
+}
+
+/* The end of a job whose session was begun. */
+static void end_answer(clm_job *job)
+{
+    clm_session *session = job->session;
+    clm_err err = {""};
+    const clm_status st = clm_session_end(session, &job->state.reply, &err);
+
+    attach(job, NULL); /* nobody interrupts it any more */
+    clm_session_destroy(session);
+    settle(job, st, &err);
+}
+
+/* A job that was taken becomes one with a session, or ends. */
+static void begin_answer(clm_job *job)
+{
+    const clm_jobs *jobs = job->jobs;
     const uint64_t seed = job->request.has_seed ? job->request.seed : jobs->settings->seed;
     const bool chat = job->request.kind == CLM_REQUEST_CHAT;
     clm_session *session = NULL;
@@ -207,49 +249,98 @@ static void answer(clm_job *job)
     clm_status st =
         clm_session_create(jobs->engine, chat ? jobs->settings->system : "", seed, &session, &err);
 
+    if (st == CLM_OK) st = begin_session(job, session, &err);
     if (st == CLM_OK) {
         attach(job, session);
-        st = run_session(job, session, &err);
-        attach(job, NULL);
+        return;
     }
     clm_session_destroy(session);
-    pthread_mutex_lock(&jobs->mutex);
-    if (st == CLM_OK && job->state.status != CLM_OK)
-        st = clm_fail(&err, job->state.status, "answer: no memory");
-    if (st == CLM_OK && job->state.reply.finish == CLM_FINISH_INTERRUPTED)
-        st = clm_fail(&err, CLM_E_INTERRUPTED, "the answer was interrupted: the server stops");
-    finish(job, st, &err);
-    pthread_mutex_unlock(&jobs->mutex);
-    clm_metrics_answered(jobs->metrics, &job->state.reply);
+    settle(job, st, &err);
 }
 
-/* The next job; NULL when there will be none. */
+/* Waits while there is nothing to do; false: there will be nothing any more. */
+static bool wait_for_work(clm_jobs *jobs)
+{
+    bool any;
+
+    pthread_mutex_lock(&jobs->mutex);
+    while (jobs->n_active == 0 && jobs->first == NULL && !jobs->stopping)
+        pthread_cond_wait(&jobs->work, &jobs->mutex);
+    any = jobs->n_active > 0 || jobs->first != NULL;
+    pthread_mutex_unlock(&jobs->mutex);
+    return any;
+}
+
+/* The first in the queue, or NULL. It is in progress then. */
 static clm_job *take(clm_jobs *jobs)
 {
     clm_job *job;
 
     pthread_mutex_lock(&jobs->mutex);
-    jobs->current = NULL;
-    while (jobs->first == NULL && !jobs->stopping) pthread_cond_wait(&jobs->work, &jobs->mutex);
     job = jobs->first;
     if (job != NULL) {
         jobs->first = job->next;
         if (jobs->first == NULL) jobs->last = &jobs->first;
         jobs->n_waiting--;
-        jobs->current = job;
+        jobs->active[jobs->n_active++] = job;
         job->state.queue_seconds = now() - job->submitted;
     }
     pthread_mutex_unlock(&jobs->mutex);
     return job;
 }
 
+static bool is_anyone_waiting(clm_jobs *jobs)
+{
+    bool any;
+
+    pthread_mutex_lock(&jobs->mutex);
+    any = jobs->first != NULL;
+    pthread_mutex_unlock(&jobs->mutex);
+    return any;
+}
+
+/* Whether one more answer can be in progress: its cache is made when it is needed first. */
+static bool make_place(clm_jobs *jobs)
+{
+    const size_t wanted = jobs->n_active + 1;
+
+    if (wanted > jobs->places) return false;
+    if (wanted > jobs->reserved) {
+        jobs->reserved = clm_engine_reserve(jobs->engine, wanted, jobs->obs);
+        if (jobs->reserved < wanted) jobs->places = jobs->reserved; /* it is not tried again */
+    }
+    return wanted <= jobs->reserved;
+}
+
+/* Everybody in progress gets a token further. */
+static void step(clm_jobs *jobs)
+{
+    const size_t n = jobs->n_active;
+    clm_err err;
+    clm_status st;
+
+    for (size_t i = 0; i < n; i++) jobs->sessions[i] = jobs->active[i]->session;
+    st = clm_engine_step(jobs->engine, jobs->sessions, n, &err);
+    for (size_t i = n;
+         i-- > 0;) { /* from behind, as the last one takes the place of one that ends */
+        clm_job *job = jobs->active[i];
+
+        if (st != CLM_OK) clm_session_interrupt(job->session);
+        if (clm_session_done(job->session)) end_answer(job);
+    }
+}
+
 static void *run_worker(void *user)
 {
-    clm_job *job;
+    clm_jobs *jobs = user;
 
-    while ((job = take(user)) != NULL) {
-        answer(job);
-        clm_job_release(job);
+    while (wait_for_work(jobs)) {
+        while (is_anyone_waiting(jobs) && make_place(jobs)) {
+            clm_job *job = take(jobs);
+
+            if (job != NULL) begin_answer(job);
+        }
+        if (jobs->n_active > 0) step(jobs);
     }
     return NULL;
 }
@@ -271,14 +362,21 @@ clm_status clm_jobs_create(clm_metrics *metrics, clm_jobs **out, clm_err *err)
 }
 
 clm_status clm_jobs_start(clm_jobs *jobs, clm_engine *engine, const clm_settings *settings,
-                          clm_err *err)
+                          const clm_observer *obs, clm_err *err)
 {
     clm_status st = CLM_OK;
 
     pthread_mutex_lock(&jobs->mutex);
     jobs->engine = engine;
     jobs->settings = settings;
-    if (pthread_create(&jobs->thread, NULL, run_worker, jobs) != 0)
+    jobs->obs = obs;
+    jobs->places = settings->server_parallel;
+    jobs->reserved = 1;
+    jobs->active = calloc(jobs->places, sizeof *jobs->active);
+    jobs->sessions = calloc(jobs->places, sizeof(clm_session *));
+    if (jobs->active == NULL || jobs->sessions == NULL)
+        st = clm_fail(err, CLM_E_NOMEM, "server: no memory");
+    else if (pthread_create(&jobs->thread, NULL, run_worker, jobs) != 0)
         st = clm_fail(err, CLM_E_INTERNAL, "server: a thread could not be created");
     jobs->has_thread = st == CLM_OK;
     pthread_mutex_unlock(&jobs->mutex);
@@ -303,6 +401,8 @@ void clm_jobs_destroy(clm_jobs *jobs)
     pthread_cond_broadcast(&jobs->work);
     pthread_mutex_unlock(&jobs->mutex);
     if (jobs->has_thread) pthread_join(jobs->thread, NULL);
+    free(jobs->active);
+    free(jobs->sessions);
     pthread_cond_destroy(&jobs->work);
     pthread_mutex_destroy(&jobs->mutex);
     free(jobs);
@@ -345,7 +445,7 @@ size_t clm_jobs_count(clm_jobs *jobs)
     size_t n;
 
     pthread_mutex_lock(&jobs->mutex);
-    n = jobs->n_waiting + (jobs->current != NULL);
+    n = jobs->n_waiting + jobs->n_active;
     pthread_mutex_unlock(&jobs->mutex);
     return n;
 }
@@ -365,10 +465,8 @@ void clm_jobs_interrupt(clm_jobs *jobs)
         pthread_mutex_lock(&jobs->mutex);
         jobs->closed = true;
         gone = NULL;
-        if (jobs->first != NULL)
-            cancel(jobs->first, &gone);
-        else if (jobs->current != NULL)
-            cancel(jobs->current, &gone);
+        if (jobs->first != NULL) cancel(jobs->first, &gone);
+        for (size_t i = 0; i < jobs->n_active; i++) cancel_active(jobs->active[i]);
         pthread_mutex_unlock(&jobs->mutex);
         clm_job_release(gone);
     } while (gone != NULL);

@@ -1,4 +1,5 @@
-/* tools/serve/jobs.h: requests wait in a queue, and one thread answers them with the engine.
+/* tools/serve/jobs.h: requests wait in a queue, and one thread answers several of them at once with the
+ * engine.
  *
  * Layer    tools.
  * Threads  everything here may be called from any thread.
@@ -42,9 +43,10 @@ clm_status clm_jobs_create(clm_metrics *metrics, clm_jobs **out, clm_err *err);
 /* Waits for the answer in progress; all jobs must have been let go. */
 void clm_jobs_destroy(clm_jobs *jobs);
 
-/* Answers begin. Engine and settings must outlive the jobs. */
+/* Answers begin, settings->server_parallel at once where memory allows. All must outlive the jobs; `obs` (may
+ * be NULL) hears when it does not. */
 clm_status clm_jobs_start(clm_jobs *jobs, clm_engine *engine, const clm_settings *settings,
-                          clm_err *err);
+                          const clm_observer *obs, clm_err *err);
 bool clm_jobs_ready(clm_jobs *jobs);
 
 /* Takes over `request` (it is cleared, and the job's) when the result is TAKEN. */

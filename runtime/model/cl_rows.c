@@ -1,0 +1,117 @@
+/* runtime/model/cl_rows.c: attention of tokens that belong to different sequences, on an OpenCL device: the
+ * kernels of a single token's plan, launched for each row. See backend.h, attention_row.
+ */
+#include <stdlib.h>
+
+#include "runtime/model/backend_cl_impl.h"
+#include "runtime/model/shapes.h"
+#include "runtime/ops/op_attention_combine.h"
+#include "runtime/ops/op_attention_decode.h"
+
+/* A row's position, as the kernel reads it. */
+typedef struct row_pos {
+    clm_buffer *buf; /* i32 [1] */
+    size_t value;    /* what is in it */
+} row_pos;
+
+struct clm_cl_rows {
+    clm_buffer *splits; /* partial results; launches are in order, so one is enough */
+    row_pos *pos;       /* [batch] */
+};
+
+void clm__cl_rows_destroy(clm_cl_rows *rows, size_t batch)
+{
+    if (rows == NULL) return;
+    for (size_t i = 0; rows->pos != NULL && i < batch; i++) clm_buffer_destroy(rows->pos[i].buf);
+    free(rows->pos);
+    clm_buffer_destroy(rows->splits);
+    free(rows);
+}
+
+static clm_status create(clm_backend_cl *b, clm_err *err)
+{
+    const size_t floats =
+        clm_attention_part_floats(b->kv.n_heads, b->kv.head_dim, clm__cl_splits(b));
+    clm_cl_rows *rows = calloc(1, sizeof *rows);
+    clm_status st = CLM_OK;
+
+    if (rows != NULL) rows->pos = calloc(b->batch, sizeof *rows->pos);
+    if (rows == NULL || rows->pos == NULL)
+        st = clm_fail(err, CLM_E_NOMEM, "rows of several sequences: no memory");
+    if (st == CLM_OK) st = clm_buffer_create(b->dev, CLM_ELEM_F32, floats, &rows->splits, err);
+    if (st == CLM_OK)
+        b->rows = rows;
+    else
+        clm__cl_rows_destroy(rows, b->batch);
+    return st;
+}
+
+/* The buffer that holds `pos` for a row: written once for all layers. */
+static clm_status position(clm_backend_cl *b, size_t row, size_t pos, clm_buffer **out,
+                           clm_err *err)
+{
+    row_pos *p = &b->rows->pos[row];
+    clm_status st = CLM_OK;
+
+    *out = NULL;
+    if (p->buf == NULL) {
+        st = clm_buffer_create(b->dev, CLM_ELEM_I32, 1, &p->buf, err);
+        p->value = SIZE_MAX;
+    }
+    if (st == CLM_OK && p->value != pos) st = clm_buffer_set_i32(p->buf, (int32_t)pos, err);
+    if (st != CLM_OK) return st;
+    p->value = pos;
+    *out = p->buf;
+    return CLM_OK;
+}
+
+/* A row of `qkv`, whose keys and values begin at its offsets and whose query begins at `q_off`. */
+static clm_shape decode_shape(const clm_backend_cl *b, const clm_qkv *qkv, size_t q_off)
+{
+    const size_t dims = b->hp->position == CLM_POSITION_ROPE ? b->hp->rope_dims : 0;
+    clm_shape s = clm_shape_attention_decode(&b->kv, dims, qkv, clm__cl_splits(b));
+
+    s.v[CLM_ATTENTION_DECODE_Q_OFF] = (int)q_off;
+    return s;
+}
+
+clm_status clm__cl_plan_rows(clm_backend_cl *b, clm_err *err)
+{
+    const clm_qkv qkv = clm_qkv_layout(b->hp);
+    const clm_shape decode = decode_shape(b, &qkv, 0), combine = clm__cl_combine_shape(b, false, 0);
+    clm_status st = clm_cl_kernels_plan(b->kernels, &clm_op_attention_decode, &decode, err);
+
+    return st != CLM_OK ? st
+                        : clm_cl_kernels_plan(b->kernels, &clm_op_attention_combine, &combine, err);
+}
+
+clm_status clm__cl_attention_row(clm_backend *base, size_t seq, size_t layer, const clm_qkv *qkv,
+                                 size_t row, size_t pos, clm_vec *out, clm_err *err)
+{
+    clm_backend_cl *b = (clm_backend_cl *)base;
+    const size_t at = row * qkv->ld, width = b->kv.n_heads * b->kv.head_dim;
+    const clm_qkv moved = {qkv->x, qkv->ld, at + qkv->k_off, at + qkv->v_off};
+    const clm_cl_kv *kv = clm__cl_kv_of(b, seq, layer);
+    const clm_shape combine = clm__cl_combine_shape(b, false, row * width);
+    const clm_shape decode = decode_shape(b, &moved, at);
+    clm_buffer *pos_buf = NULL;
+    clm_status st = b->rows == NULL ? create(b, err) : CLM_OK;
+
+    if (st == CLM_OK) st = position(b, row, pos, &pos_buf, err);
+    if (st != CLM_OK) return st;
+    clm_buffer *in[] = {qkv->x->buf,
+                        clm__cl_or_unused(b, b->rope),
+                        kv->k,
+                        kv->v,
+                        clm__cl_or_unused(b, kv->k_scale),
+                        clm__cl_or_unused(b, kv->v_scale),
+                        kv->k_max,
+                        b->slopes,
+                        pos_buf,
+                        b->rows->splits};
+    clm_buffer *put[] = {b->rows->splits, out->buf, b->unused, b->unused, b->unused};
+    st = clm_cl_kernels_launch(b->kernels, &clm_op_attention_decode, &decode, in, err);
+    return st != CLM_OK
+               ? st
+               : clm_cl_kernels_launch(b->kernels, &clm_op_attention_combine, &combine, put, err);
+}
