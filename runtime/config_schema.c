@@ -79,12 +79,13 @@ static const clm_key keys[] = {
      .aliases = {"tuning.budget"}, .doc = "seconds to spend on tuning"},
     {"server.host", CLM_KEY_TEXT, AT(server_host), "127.0.0.1", .max = 255,
      .doc = "address to listen on"},
-    {"server.port", CLM_KEY_U32, AT(server_port), "8080", .min = 1, .max = 65535,
-     .doc = "port to listen on"},
+    {"server.port", CLM_KEY_U32, AT(server_port), "8080", .max = 65535,
+     .doc = "port to listen on; 0: a free one, which is printed"},
     {"server.api_key_file", CLM_KEY_PATH, AT(server_api_key_file), "", .max = 4096,
      .nullable = true, .doc = "file with one accepted key a line"},
     {"server.parallel", CLM_KEY_U32, AT(server_parallel), "4", .min = 1, .max = 1024,
-     .aliases = {"server.n_parallel"}, .doc = "conversations served at once"},
+     .aliases = {"server.n_parallel"},
+     .doc = "answers computed at once; each needs a key-value cache"},
 };
 
 _Static_assert(sizeof keys / sizeof keys[0] <= 64, "clm_settings.given has 64 bits");

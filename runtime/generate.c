@@ -377,7 +377,9 @@ void clm__run_step(clm_engine *e, clm_run *const *runs, size_t n)
     for (size_t i = 0; i < n; i++) {
         clm_run *r = runs[i];
 
-        if (!r->ended && r->g.stop != NULL && *r->g.stop) finish(r, CLM_FINISH_INTERRUPTED);
+        if (!r->ended && r->g.stop != NULL &&
+            atomic_load_explicit(r->g.stop, memory_order_relaxed) != 0)
+            finish(r, CLM_FINISH_INTERRUPTED);
         if (r->ended) continue;
         if (!is_ready(r)) {
             if (!fed) feed(r);

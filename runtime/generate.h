@@ -6,7 +6,7 @@
 #ifndef CLM_RUNTIME_GENERATE_H
 #define CLM_RUNTIME_GENERATE_H
 
-#include <signal.h>
+#include <stdatomic.h>
 #include "runtime/engine.h"
 #include "runtime/sampler.h"
 
@@ -29,7 +29,7 @@ typedef struct clm_generation {
     bool drop_leading_space; /* the answer starts a text of its own */
     clm_text_fn fn;          /* may be NULL */
     void *user;
-    const volatile sig_atomic_t *stop;
+    atomic_int *stop; /* may be NULL; not 0: end soon */
 
     /* Called when the context is full: replaces the prompt by a shorter one (malloc'd ids, given to
      * the caller), or leaves *prompt NULL when that is impossible. NULL: never possible. */

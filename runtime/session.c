@@ -1,6 +1,6 @@
 /* runtime/session.c: a conversation: rounds, what of them fits the context, interruption. See
  * runtime/clm.h. */
-#include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +18,7 @@ struct clm_session {
     uint32_t max_new_tokens;
     size_t n_forgotten; /* the first messages, which do not fit; they go when the answer is there */
     clm_run *run;       /* or NULL */
-    volatile sig_atomic_t interrupted;
+    atomic_int interrupted; /* set from other threads and signal handlers */
 };
 
 clm_status clm_session_create(clm_engine *e, const char *system, uint64_t seed, clm_session **out,
@@ -68,6 +68,7 @@ uint64_t clm_session_seed(const clm_session *s)
 /* Forgets `n` messages from `first` on. */
 static void remove_messages(clm_session *s, size_t first, size_t n)
 {
+    if (n == 0) return;
     for (size_t i = first; i < first + n; i++) free((char *)s->rounds[i].text);
     memmove(s->rounds + first, s->rounds + first + n,
             (s->n_messages - first - n) * sizeof *s->rounds);
@@ -121,7 +122,7 @@ void clm_session_usage(const clm_session *s, size_t *rounds, size_t *tokens)
 
 void clm_session_interrupt(clm_session *s)
 {
-    s->interrupted = 1;
+    atomic_store_explicit(&s->interrupted, 1, memory_order_relaxed);
 }
 
 /* ---- prompts --------------------------------------------------------------------------------- */

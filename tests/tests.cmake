@@ -39,6 +39,18 @@ clm_tests(cli unit clm_args)
 add_test(NAME cli COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_clm.py)
 set_tests_properties(cli PROPERTIES LABELS e2e TIMEOUT 1200
     ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>;CLM_GOLDEN=${CLM_GOLDEN}")
+add_test(NAME serve COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_serve.py)
+set_tests_properties(serve PROPERTIES LABELS e2e TIMEOUT 1200 ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>")
+if(CLM_SANITIZE)
+    # Drivers are not built for sanitizers; what of it is not about answers runs with the C reference.
+    set_tests_properties(serve PROPERTIES LABELS unit
+        ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>;CLM_SERVE_ARGS=--backend ref;CLM_SERVE_QUICK=1")
+endif()
+# OpenAI's own client: a Python that has it.
+set(CLM_OPENAI_PYTHON python3 CACHE FILEPATH "Python that has openai")
+add_test(NAME openai_client COMMAND ${CLM_OPENAI_PYTHON} ${CMAKE_SOURCE_DIR}/tests/cli/test_openai_client.py)
+set_tests_properties(openai_client PROPERTIES LABELS e2e TIMEOUT 600 SKIP_RETURN_CODE 77
+    ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>")
 add_test(NAME doctor COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_doctor.py)
 set_tests_properties(doctor PROPERTIES LABELS e2e TIMEOUT 1200 ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>")
 add_test(NAME cli_bad_files COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_bad_files.py)

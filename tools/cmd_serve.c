@@ -138,7 +138,10 @@ static clm_status open_server(serve *s, const clm_args *args, clm_err *err)
                                .jobs = s->jobs,
                                .metrics = s->metrics,
                                .model = s->model};
-    return clm_server_create(&parts, &s->server, err);
+    st = clm_server_create(&parts, &s->server, err);
+    if (st == CLM_OK)
+        fprintf(stderr, "clm: listening on http://%s, loading the model\n", s->listener.address);
+    return st;
 }
 
 static clm_status load(serve *s, clm_err *err)

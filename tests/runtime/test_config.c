@@ -389,8 +389,8 @@ static void test_set(void **state)
     assert_int_equal(clm_config_set(c, "temp", "", "--temp", &err), CLM_E_CONFIG);
     assert_int_equal(clm_config_set(c, "temp", "nan", "--temp", &err), CLM_E_CONFIG);
     assert_string_equal(err.text, "--temp: 'nan' is not a number");
-    assert_int_equal(clm_config_set(c, "server.port", "0", "--port", &err), CLM_E_CONFIG);
-    assert_string_equal(err.text, "--port: 0 is out of range (1 to 65535)");
+    assert_int_equal(clm_config_set(c, "server.port", "65536", "--port", &err), CLM_E_CONFIG);
+    assert_string_equal(err.text, "--port: 65536 is out of range (0 to 65535)");
     assert_int_equal(clm_config_set(c, "tempratur", "0", "x", &err), CLM_E_CONFIG);
     assert_string_equal(err.text, "x: unknown key 'tempratur'; did you mean 'temperature'?");
     assert_int_equal(clm_config_set(c, "device", "[{select: a, share: 1}, b]", "-dev", &err),

@@ -277,12 +277,12 @@ static bool refused(clm_exchange *x, clm_refusal *why)
                  "Invalid API key: send 'Authorization: Bearer KEY' with a key of this server");
         return true;
     }
-    x->too_large = length != NULL && strtoull(length, NULL, 10) > CLM_HTTP_BODY_BYTES;
-    if (x->too_large) {
+    if (length != NULL && strtoull(length, NULL, 10) > CLM_HTTP_DISCARD_BYTES) {
         *why = (clm_refusal){.http = MHD_HTTP_CONTENT_TOO_LARGE, .type = "invalid_request_error"};
         clm_fail(&why->err, CLM_E_USAGE, "the body has more than %d bytes", CLM_HTTP_BODY_BYTES);
+        return true;
     }
-    return x->too_large;
+    return false;
 }
 
 static clm_exchange *begin(clm_server *s, struct MHD_Connection *connection, const char *path,
@@ -299,8 +299,10 @@ static clm_exchange *begin(clm_server *s, struct MHD_Connection *connection, con
     return x;
 }
 
+/* What is too large is read on and dropped, as a client that is still sending would not see the refusal. */
 static void add_to_body(clm_exchange *x, const char *data, size_t size)
 {
+    x->received += size;
     if (x->too_large || size > CLM_HTTP_BODY_BYTES - x->size) {
         x->too_large = true;
         return;
@@ -336,7 +338,7 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
     if (*size > 0) {
         add_to_body(x, data, *size);
         *size = 0;
-        return MHD_YES;
+        return x->received <= CLM_HTTP_DISCARD_BYTES ? MHD_YES : MHD_NO;
     }
     if (x->too_large)
         return (enum MHD_Result)clm_exchange_fail(

@@ -15,9 +15,10 @@
 #include "tools/serve/response.h"
 
 enum {
-    CLM_HTTP_BODY_BYTES = 4 << 20, /* of a request; larger ones are refused */
-    CLM_HTTP_CONNECTIONS = 256,    /* at once; more wait in the system's queue or are closed */
-    CLM_HTTP_SECONDS = 60          /* without a byte, after which a connection is closed */
+    CLM_HTTP_DISCARD_BYTES = 64 << 20, /* of these; for more the connection is closed at once */
+    CLM_HTTP_BODY_BYTES = 4 << 20,     /* of a request; larger ones are refused */
+    CLM_HTTP_CONNECTIONS = 256,        /* at once; more wait in the system's queue or are closed */
+    CLM_HTTP_SECONDS = 60              /* without a byte, after which a connection is closed */
 };
 
 typedef struct clm_server clm_server;
@@ -51,7 +52,7 @@ typedef struct clm_exchange {
     const char *path, *method;     /* as the client wrote them, for the log */
     const struct clm_route *route; /* NULL: none */
     char *body;
-    size_t size, room;
+    size_t size, room, received;
     bool too_large;
     double started;
     unsigned http;  /* status sent, 0: none */
