@@ -202,6 +202,11 @@ double clm_bench_read_again(clm_bench *b)
 
 /* ---- running --------------------------------------------------------------------------------- */
 
+size_t clm_bench_tokens(const clm_bench_test *test)
+{
+    return test->n_prompt + test->n_gen * (test->n_parallel > 1 ? test->n_parallel : 1);
+}
+
 /* `n` of `b->ids` at `pos` in batches; `best` (may be NULL) receives the most likely next one. */
 static clm_status run_prompt(clm_bench *b, size_t n, size_t pos, int *best, clm_err *err)
 {
@@ -224,6 +229,59 @@ static clm_status fill(clm_bench *b, size_t depth, clm_err *err)
     return run_prompt(b, depth - at, at, NULL, err);
 }
 
+/* Index of the largest of `vocab` logits. */
+static int largest(const float *logits, size_t vocab)
+{
+    size_t best = 0;
+
+    for (size_t i = 1; i < vocab; i++)
+        if (logits[i] > logits[best]) best = i;
+    return (int)best;
+}
+
+/* Sequences 1 .. n-1 hold what sequence 0 does: `depth` tokens. */
+static clm_status fill_others(clm_bench *b, size_t n, size_t depth, clm_err *err)
+{
+    const size_t batch = b->info.batch;
+    clm_status st = CLM_OK;
+
+    if (clm_engine_reserve(b->engine, n, b->obs) < n)
+        return clm_fail(err, CLM_E_DEVMEM, "%zu sequences of %zu tokens at once: no memory", n,
+                        b->info.ctx);
+    for (size_t seq = 1; seq < n; seq++)
+        for (size_t at = 0; at < depth && st == CLM_OK; at += batch)
+            st = clm_transformer_run(b->engine->model, seq, b->ids + at,
+                                     depth - at < batch ? depth - at : batch, at, NULL, err);
+    return st;
+}
+
+/* `n_gen` tokens of each of t->n_parallel sequences. */
+static clm_status run_together(clm_bench *b, const clm_bench_test *t, size_t n_gen, double *seconds,
+                               clm_err *err)
+{
+    const size_t vocab = clm_model_file_hparams(b->engine->file)->vocab, n = t->n_parallel;
+    const double start = clm_clock_seconds();
+    float *logits = malloc(n * vocab * sizeof *logits);
+    clm_row *rows = malloc(n * sizeof *rows);
+    clm_status st = CLM_OK;
+
+    if (logits == NULL || rows == NULL) st = clm_fail(err, CLM_E_NOMEM, "bench: no memory");
+    for (size_t i = 0; i < n && st == CLM_OK; i++)
+        rows[i] =
+            (clm_row){.seq = i, .pos = t->n_depth, .id = b->ids[(t->n_depth + i) % b->info.ctx]};
+    for (size_t step = 0; step < n_gen && st == CLM_OK; step++) {
+        st = clm_transformer_run_rows(b->engine->model, rows, n, logits, err);
+        for (size_t i = 0; i < n && st == CLM_OK; i++) {
+            rows[i].pos++;
+            rows[i].id = largest(logits + i * vocab, vocab);
+        }
+    }
+    free(rows);
+    free(logits);
+    *seconds = clm_clock_seconds() - start;
+    return st;
+}
+
 static clm_status run_once(clm_bench *b, const clm_bench_test *t, size_t n_gen, double *seconds,
                            clm_err *err)
 {
@@ -231,7 +289,10 @@ static clm_status run_once(clm_bench *b, const clm_bench_test *t, size_t n_gen, 
     const double start = clm_clock_seconds();
     int best = b->ids[t->n_depth];
     const clm_outputs want = {.best = &best};
-    clm_status st = run_prompt(b, t->n_prompt, t->n_depth, &best, err);
+    clm_status st;
+
+    if (t->n_parallel > 1) return run_together(b, t, n_gen, seconds, err);
+    st = run_prompt(b, t->n_prompt, t->n_depth, &best, err);
 
     for (size_t i = 0; i < n_gen && st == CLM_OK; i++) {
         const int id = best;
@@ -253,7 +314,7 @@ static bool is_warm(const clm_bench *b, const clm_bench_test *test)
 clm_status clm_bench_run(clm_bench *b, const clm_bench_test *test, size_t n, double *samples,
                          clm_bench_result *out, clm_err *err)
 {
-    const double tokens = (double)(test->n_prompt + test->n_gen);
+    const double tokens = (double)clm_bench_tokens(test);
     clm_bench_work decode;
     double *rates;
     clm_status st;
@@ -262,10 +323,18 @@ clm_status clm_bench_run(clm_bench *b, const clm_bench_test *test, size_t n, dou
     if (test->n_depth + test->n_prompt + test->n_gen > b->info.ctx)
         return clm_fail(err, CLM_E_INTERNAL, "bench: %zu + %zu + %zu tokens in a context of %zu",
                         test->n_depth, test->n_prompt, test->n_gen, b->info.ctx);
+    if (test->n_parallel > 1 && (test->n_prompt > 0 || test->n_parallel > b->info.batch ||
+                                 test->n_parallel > CLM_LOGIT_ROWS))
+        return clm_fail(err, CLM_E_USAGE,
+                        "%zu sequences at once: at most %zu, and without a prompt",
+                        test->n_parallel,
+                        b->info.batch < CLM_LOGIT_ROWS ? b->info.batch : (size_t)CLM_LOGIT_ROWS);
     rates = malloc((n + 1) * sizeof *rates);
     if (rates == NULL) return clm_fail(err, CLM_E_NOMEM, "bench: no memory");
     /* The cache behind the depth is overwritten by every repetition, the depth itself is kept. */
     st = fill(b, test->n_depth, err);
+    if (st == CLM_OK && test->n_parallel > 1)
+        st = fill_others(b, test->n_parallel, test->n_depth, err);
     if (st == CLM_OK && !is_warm(b, test))
         st = run_once(b, test, test->n_gen > 0 ? 1 : 0, &out->warmup_seconds, err);
     if (st == CLM_OK && test->n_gen == 0) b->warm = *test;
@@ -276,7 +345,8 @@ clm_status clm_bench_run(clm_bench *b, const clm_bench_test *test, size_t n, dou
     out->seconds = clm_bench_stats_of(samples, st == CLM_OK ? n : 0);
     out->rate = clm_bench_stats_of(rates, st == CLM_OK ? n : 0);
     out->work = clm_bench_work_prompt(&b->cost, test->n_prompt, test->n_depth, b->info.batch);
-    decode = clm_bench_work_decode(&b->cost, test->n_gen, test->n_depth + test->n_prompt);
+    decode = clm_bench_work_decode(&b->cost, test->n_gen, test->n_depth + test->n_prompt,
+                                   test->n_parallel > 1 ? test->n_parallel : 1);
     out->work.bytes += decode.bytes;
     out->work.operations += decode.operations;
     out->share = clm_bench_share_of(&out->work, out->seconds.median, b->info.limits.read_gbps,

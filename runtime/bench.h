@@ -41,10 +41,14 @@ typedef struct clm_bench_info {
 void clm_bench_describe(const clm_bench *b, clm_bench_info *out);
 
 /* `n_prompt` tokens at once and then `n_gen` one by one, behind `n_depth` tokens that are not timed.
- * Tokens are chosen as the largest logit, on the device. */
+ * Tokens are chosen as the largest logit, on the device. With n_parallel above 1 (and no prompt) so many
+ * sequences have `n_gen` tokens each, computed together; rates are of all. */
 typedef struct clm_bench_test {
-    size_t n_prompt, n_gen, n_depth;
+    size_t n_prompt, n_gen, n_depth, n_parallel;
 } clm_bench_test;
+
+/* Tokens of one repetition that are timed. */
+size_t clm_bench_tokens(const clm_bench_test *test);
 
 typedef struct clm_bench_result {
     clm_bench_stats seconds, rate; /* rate in tokens per second */

@@ -18,12 +18,13 @@ clm_bench_work clm_bench_work_prompt(const clm_bench_cost *c, size_t n, size_t d
     return w;
 }
 
-clm_bench_work clm_bench_work_decode(const clm_bench_cost *c, size_t n, size_t depth)
+clm_bench_work clm_bench_work_decode(const clm_bench_cost *c, size_t n, size_t depth,
+                                     size_t sequences)
 {
-    const double tokens = (double)n;
-    const double seen = tokens * (double)depth + tokens * (tokens + 1.0) / 2.0;
+    const double steps = (double)n, tokens = steps * (double)sequences;
+    const double seen = tokens * ((double)depth + (steps + 1.0) / 2.0);
 
-    return (clm_bench_work){tokens * c->weight_bytes + seen * c->kv_bytes,
+    return (clm_bench_work){steps * c->weight_bytes + seen * c->kv_bytes,
                             tokens * (c->layer_operations + c->head_operations) +
                                 seen * c->kv_operations};
 }

@@ -25,8 +25,9 @@ typedef struct clm_bench_work {
 /* `n` tokens at positions depth.., in batches; logits of the last one only. Keys and values are
  * counted once per batch, as a kernel that shares them among the tokens reads them. */
 clm_bench_work clm_bench_work_prompt(const clm_bench_cost *c, size_t n, size_t depth, size_t batch);
-/* The same one by one, with logits each. */
-clm_bench_work clm_bench_work_decode(const clm_bench_cost *c, size_t n, size_t depth);
+/* The same one by one, with logits each, of `sequences` that are computed together. */
+clm_bench_work clm_bench_work_decode(const clm_bench_cost *c, size_t n, size_t depth,
+                                     size_t sequences);
 
 /* Percentages of a device's limits that `seconds` for `work` come to; 0 where a limit is 0 (unknown). */
 typedef struct clm_bench_share {

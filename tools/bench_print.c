@@ -83,12 +83,11 @@ static json_t *test_row(const clm_bench_printer *p, const clm_bench_test *test,
     for (size_t i = 0; i < n; i++) {
         json_array_append_new(ns, json_integer((json_int_t)llround(samples[i] * 1e9)));
         json_array_append_new(
-            ts, json_real(samples[i] > 0.0 ? (double)(test->n_prompt + test->n_gen) / samples[i]
-                                           : 0.0));
+            ts, json_real(samples[i] > 0.0 ? (double)clm_bench_tokens(test) / samples[i] : 0.0));
     }
     row = json_pack(
         "{s:s, s:s, s:s, s:I, s:I, s:s, s:s, s:i, s:s, s:s, s:s, s:i, s:i, s:i, s:s, s:I, s:I, "
-        "s:I, s:f, s:f, s:f, s:o, s:o}",
+        "s:I, s:f, s:f, s:f, s:o, s:o, s:i}",
         "clm_version", CLM_VERSION, "model_filename", info->model, "model_type", info->model_type,
         "model_size", (json_int_t)info->model_bytes, "model_n_params", (json_int_t)info->n_params,
         "weights", info->weights, "device", info->device, "n_batch", (int)info->batch, "type_k", kv,
@@ -97,7 +96,8 @@ static json_t *test_row(const clm_bench_printer *p, const clm_bench_test *test,
         stamp, "avg_ns", (json_int_t)llround(r->seconds.mean * 1e9), "stddev_ns",
         (json_int_t)llround(r->seconds.deviation * 1e9), "median_ns",
         (json_int_t)llround(r->seconds.median * 1e9), "avg_ts", r->rate.mean, "stddev_ts",
-        r->rate.deviation, "median_ts", r->rate.median, "samples_ns", ns, "samples_ts", ts);
+        r->rate.deviation, "median_ts", r->rate.median, "samples_ns", ns, "samples_ts", ts,
+        "n_parallel", (int)(test->n_parallel > 1 ? test->n_parallel : 1));
     if (row == NULL) return NULL;
     add_shares(row, &r->work, &r->share, r->seconds.median, &info->limits);
     json_object_set_new(row, "kernel_seconds", json_real(info->kernel_seconds));
@@ -187,6 +187,7 @@ static void name_test(const clm_bench_test *t, char out[64])
     if (t->n_prompt > 0)
         used = (size_t)snprintf(out, 64, t->n_gen > 0 ? "pp%zu+" : "pp%zu", t->n_prompt);
     if (t->n_gen > 0) used += (size_t)snprintf(out + used, 64 - used, "tg%zu", t->n_gen);
+    if (t->n_parallel > 1) used += (size_t)snprintf(out + used, 64 - used, " x%zu", t->n_parallel);
     if (t->n_depth > 0) snprintf(out + used, 64 - used, " @ d%zu", t->n_depth);
 }
 

@@ -62,17 +62,17 @@ static clm_status get_list(const clm_args *args, const char *id, const char *fla
     return parse_list(flag, given != NULL ? given : fallback, values, n, err);
 }
 
-static clm_status add_test(plan *p, size_t prompt, size_t gen, size_t depth, clm_err *err)
+static clm_status add_test(plan *p, const clm_bench_test *test, clm_err *err)
 {
-    const size_t total = prompt + gen + depth;
+    const size_t total = test->n_prompt + test->n_gen + test->n_depth;
 
-    if (prompt + gen == 0) return CLM_OK; /* 0: this kind is not wanted */
+    if (test->n_prompt + test->n_gen == 0) return CLM_OK; /* 0: this kind is not wanted */
     if (total > MAX_TOKENS)
         return clm_fail(err, CLM_E_USAGE, "a test of %zu tokens in all is more than %d", total,
                         MAX_TOKENS);
     if (p->n_tests == MAX_TESTS)
         return clm_fail(err, CLM_E_USAGE, "these lists make more than %d tests", MAX_TESTS);
-    p->tests[p->n_tests++] = (clm_bench_test){prompt, gen, depth};
+    p->tests[p->n_tests++] = *test;
     if (total > p->ctx) p->ctx = total;
     return CLM_OK;
 }
@@ -93,19 +93,22 @@ static bool take_number(const char **text, const char *prefix, size_t *value)
     return true;
 }
 
-/* One test by its name in the table, without spaces: "pp512", "tg16@d64", "pp512+tg128@d4096". */
+/* One test by its name in the table, without spaces: "pp512", "tg16@d64", "pp512+tg128@d4096", "tg16x4". */
 static clm_status parse_test(const char *name, clm_bench_test *out, clm_err *err)
 {
     const char *at = name;
-    size_t prompt = 0, gen = 0, depth = 0;
+    size_t prompt = 0, gen = 0, depth = 0, parallel = 1;
     const bool with_prompt = take_number(&at, "pp", &prompt);
     const bool with_gen = take_number(&at, with_prompt ? "+tg" : "tg", &gen);
 
+    if (*at == 'x' && with_gen && !with_prompt && !take_number(&at, "x", &parallel)) at = "?";
     if (*at == '@' && !take_number(&at, "@d", &depth)) at = "?";
-    if (*at != '\0' || (with_prompt && prompt == 0) || (with_gen && gen == 0) || prompt + gen == 0)
+    if (*at != '\0' || (with_prompt && prompt == 0) || (with_gen && gen == 0) ||
+        prompt + gen == 0 || parallel == 0)
         return clm_fail(err, CLM_E_USAGE,
-                        "--test: '%s' is no test such as pp512, tg16@d64 or pp512+tg128", name);
-    *out = (clm_bench_test){prompt, gen, depth};
+                        "--test: '%s' is no test such as pp512, tg16@d64, tg16x4 or pp512+tg128",
+                        name);
+    *out = (clm_bench_test){prompt, gen, depth, parallel};
     return CLM_OK;
 }
 
@@ -119,14 +122,14 @@ static clm_status add_named_test(plan *p, const char *name, clm_err *err)
         return CLM_OK;
     }
     st = parse_test(name, &t, err);
-    return st == CLM_OK ? add_test(p, t.n_prompt, t.n_gen, t.n_depth, err) : st;
+    return st == CLM_OK ? add_test(p, &t, err) : st;
 }
 
 /* All prompts, then all generations, then the pairs, at every depth. */
 static clm_status plan_tests(const clm_args *args, plan *p, clm_err *err)
 {
     size_t prompts[MAX_VALUES], gens[MAX_VALUES], depths[MAX_VALUES], pair[MAX_VALUES];
-    size_t n_prompts, n_gens, n_depths, n_pair;
+    size_t n_prompts, n_gens, n_depths, n_pair, parallels[MAX_VALUES], n_parallels;
     const char *given;
     const bool named = clm_args_has(args, "bench_test");
     clm_status st =
@@ -135,17 +138,23 @@ static clm_status plan_tests(const clm_args *args, plan *p, clm_err *err)
     if (st == CLM_OK)
         st = get_list(args, "bench_gen", "-n", named ? "0" : "128", gens, &n_gens, err);
     if (st == CLM_OK) st = get_list(args, "bench_depth", "-d", "0", depths, &n_depths, err);
+    if (st == CLM_OK)
+        st = get_list(args, "bench_parallel", "-np", "1", parallels, &n_parallels, err);
     for (size_t d = 0; st == CLM_OK && d < n_depths; d++) {
         for (size_t i = 0; i < n_prompts && st == CLM_OK; i++)
-            st = add_test(p, prompts[i], 0, depths[d], err);
-        for (size_t i = 0; i < n_gens && st == CLM_OK; i++)
-            st = add_test(p, 0, gens[i], depths[d], err);
+            st = add_test(p, &(clm_bench_test){prompts[i], 0, depths[d], 1}, err);
+        for (size_t i = 0; i < n_gens * n_parallels && st == CLM_OK; i++)
+            st = add_test(
+                p,
+                &(clm_bench_test){0, gens[i / n_parallels], depths[d], parallels[i % n_parallels]},
+                err);
         for (size_t i = 0;
              st == CLM_OK && (given = clm_args_get_nth(args, "bench_pair", i)) != NULL; i++) {
             st = parse_list("-pg", given, pair, &n_pair, err);
             if (st == CLM_OK && (n_pair != 2 || pair[0] == 0 || pair[1] == 0))
                 st = clm_fail(err, CLM_E_USAGE, "-pg: '%s' is not a pair such as 512,128", given);
-            if (st == CLM_OK) st = add_test(p, pair[0], pair[1], depths[d], err);
+            if (st == CLM_OK)
+                st = add_test(p, &(clm_bench_test){pair[0], pair[1], depths[d], 1}, err);
         }
     }
     for (size_t i = 0; st == CLM_OK && (given = clm_args_get_nth(args, "bench_test", i)) != NULL;
@@ -330,6 +339,10 @@ static const clm_flag flags[] = {
      .value = "N,...",
      .id = "bench_depth",
      .help = "tokens that stand in the context before (default 0)"},
+    {.names = "-np, --parallel",
+     .value = "N,...",
+     .id = "bench_parallel",
+     .help = "sequences that generate together (default 1); t/s is that of all"},
     {.names = "--test",
      .value = "NAME",
      .id = "bench_test",

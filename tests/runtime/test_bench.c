@@ -45,15 +45,18 @@ static const clm_bench_cost k_cost = {.weight_bytes = 1000.0,
 
 static void test_work(void **state)
 {
-    clm_bench_work w = clm_bench_work_decode(&k_cost, 1, 0);
+    clm_bench_work w = clm_bench_work_decode(&k_cost, 1, 0, 1);
 
     (void)state;
     near(w.bytes, 1010.0);
     near(w.operations, 60.0);
-    w = clm_bench_work_decode(&k_cost, 3, 100); /* contexts of 101, 102, 103 */
+    w = clm_bench_work_decode(&k_cost, 3, 100, 1); /* contexts of 101, 102, 103 */
     near(w.bytes, 3000.0 + 306.0 * 10.0);
     near(w.operations, 3.0 * 57.0 + 306.0 * 3.0);
-    w = clm_bench_work_decode(&k_cost, 0, 100);
+    w = clm_bench_work_decode(&k_cost, 3, 100, 4); /* weights once for all four */
+    near(w.bytes, 3000.0 + 4.0 * 306.0 * 10.0);
+    near(w.operations, 4.0 * (3.0 * 57.0 + 306.0 * 3.0));
+    w = clm_bench_work_decode(&k_cost, 0, 100, 1);
     assert_true(w.bytes == 0.0 && w.operations == 0.0);
 
     /* Four tokens in batches of two: the weights twice; tokens see 1, 2, 3, 4 positions. */
@@ -65,8 +68,8 @@ static void test_work(void **state)
     near(w.operations, 3.0 * 50.0 + 7.0 + 21.0 * 3.0);
     /* One token is the same either way. */
     w = clm_bench_work_prompt(&k_cost, 1, 9, 512);
-    near(w.bytes, clm_bench_work_decode(&k_cost, 1, 9).bytes);
-    near(w.operations, clm_bench_work_decode(&k_cost, 1, 9).operations);
+    near(w.bytes, clm_bench_work_decode(&k_cost, 1, 9, 1).bytes);
+    near(w.operations, clm_bench_work_decode(&k_cost, 1, 9, 1).operations);
 }
 
 static void test_share(void **state)
@@ -96,9 +99,9 @@ static clm_settings settings(clm_device_choice *choice)
                           .server_api_key_file = (char *)""};
 }
 
-static void check_run(clm_bench *bench, size_t prompt, size_t gen, size_t depth)
+static void check_run(clm_bench *bench, size_t prompt, size_t gen, size_t depth, size_t parallel)
 {
-    const clm_bench_test test = {prompt, gen, depth};
+    const clm_bench_test test = {prompt, gen, depth, parallel};
     clm_bench_result r;
     double samples[3] = {0.0};
     clm_err err = {""};
@@ -129,11 +132,14 @@ static void test_run(void **state)
     assert_string_equal(info.weights, "Q8_0");
     assert_true(info.n_params > 1000000 && info.model_bytes > 1000000);
     assert_true(info.limits.read_gbps == 0.0); /* plain C has no device to measure */
-    check_run(bench, 10, 0, 0);
-    check_run(bench, 0, 2, 17);
-    check_run(bench, 9, 2, 29); /* to the last position */
-    assert_int_equal(clm_bench_run(bench, &(clm_bench_test){9, 3, 29}, 1, &sample, &r, &err),
+    check_run(bench, 10, 0, 0, 1);
+    check_run(bench, 0, 2, 17, 1);
+    check_run(bench, 0, 2, 17, 3);
+    check_run(bench, 9, 2, 29, 1); /* to the last position */
+    assert_int_equal(clm_bench_run(bench, &(clm_bench_test){9, 3, 29, 1}, 1, &sample, &r, &err),
                      CLM_E_INTERNAL);
+    assert_int_equal(clm_bench_run(bench, &(clm_bench_test){0, 2, 0, 9}, 1, &sample, &r, &err),
+                     CLM_E_USAGE); /* more than a batch */
     assert_true(clm_bench_read_again(bench) == 0.0);
     clm_bench_destroy(bench);
 }
