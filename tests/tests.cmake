@@ -46,10 +46,11 @@ if(CLM_SANITIZE)
     set_tests_properties(serve PROPERTIES LABELS unit
         ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>;CLM_SERVE_ARGS=--backend ref;CLM_SERVE_QUICK=1")
 endif()
-# OpenAI's own client: a Python that has it.
-set(CLM_OPENAI_PYTHON python3 CACHE FILEPATH "Python that has openai")
-add_test(NAME openai_client COMMAND ${CLM_OPENAI_PYTHON} ${CMAKE_SOURCE_DIR}/tests/cli/test_openai_client.py)
-set_tests_properties(openai_client PROPERTIES LABELS e2e TIMEOUT 600 SKIP_RETURN_CODE 77
+# OpenAI's own client, and a browser.
+set(CLM_CLIENTS_PYTHON python3 CACHE FILEPATH "Python that has openai and selenium")
+add_test(NAME openai_client COMMAND ${CLM_CLIENTS_PYTHON} ${CMAKE_SOURCE_DIR}/tests/cli/test_openai_client.py)
+add_test(NAME page COMMAND ${CLM_CLIENTS_PYTHON} ${CMAKE_SOURCE_DIR}/tests/cli/test_page.py)
+set_tests_properties(openai_client page PROPERTIES LABELS e2e TIMEOUT 600 SKIP_RETURN_CODE 77
     ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>")
 add_test(NAME doctor COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_doctor.py)
 set_tests_properties(doctor PROPERTIES LABELS e2e TIMEOUT 1200 ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>")

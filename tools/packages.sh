@@ -8,7 +8,8 @@ CLM_PACKAGES="cmake ninja-build pkg-config gcc g++ libc6-dev
     libmicrohttpd-dev"
 
 # To test as well.
-CLM_TEST_PACKAGES="libcmocka-dev oclgrind clang libclang-rt-dev clang-format python3 python3-venv ca-certificates"
+CLM_TEST_PACKAGES="libcmocka-dev oclgrind clang libclang-rt-dev clang-format python3 python3-venv ca-certificates
+    chromium chromium-driver"
 
 say() { printf '%s\n' "$*" >&2; }
 

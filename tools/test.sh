@@ -66,15 +66,21 @@ if [ -z "${CLM_SMOLLM2:-}" ]; then
     CLM_SMOLLM2=$(find "$smollm2" -name '*.gguf' 2>/dev/null | head -n 1)
     export CLM_SMOLLM2
 fi
-# ---- OpenAI's own client, from PyPI ----
-openai="$work/openai"
-[ -e "$openai/bin/python3" ] && "$openai/bin/python3" -c "import openai" 2>/dev/null ||
-    { python3 -m venv "$openai" && "$openai/bin/pip" -q install openai; } >"$work/openai.log" 2>&1 || cat "$work/openai.log"
-[ -e "$openai/bin/python3" ] || openai=/usr
-
 [ -n "$CLM_SMOLLM2" ] || {
     echo "########################################################################"
     echo "## SKIPPED: SmolLM2: PyPI cannot be reached (see above).               ##"
+    echo "########################################################################"
+}
+
+# ---- clients of the server, from PyPI: OpenAI's own, and what drives a browser ----
+clients="$work/clients"
+"$clients/bin/python3" -c "import openai, selenium" 2>/dev/null ||
+    { python3 -m venv "$clients" && "$clients/bin/pip" -q install openai selenium; } >"$work/clients.log" 2>&1 ||
+    cat "$work/clients.log"
+"$clients/bin/python3" -c "import openai, selenium" 2>/dev/null || {
+    clients=/usr
+    echo "########################################################################"
+    echo "## SKIPPED: OpenAI's client and the page: PyPI cannot be reached.      ##"
     echo "########################################################################"
 }
 
@@ -115,7 +121,7 @@ build() # NAME OPTIONS...
     shift
     cmake -S "$root" -B "$dir" -G Ninja -DCLM_WERROR=ON "$@" && cmake --build "$dir" -j "$jobs"
 }
-step "build with gcc" build gcc -DCLM_OPENAI_PYTHON="$openai/bin/python3"
+step "build with gcc" build gcc -DCLM_CLIENTS_PYTHON="$clients/bin/python3"
 step "build with clang" build clang -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DCLM_BUILD_TESTS=OFF
 step "build without CLBlast" build noblast -DCLM_WITH_CLBLAST=OFF -DCLM_BUILD_TESTS=OFF
 step "build with AddressSanitizer and UBSan" build san -DCLM_SANITIZE=address,undefined -DCMAKE_BUILD_TYPE=RelWithDebInfo
