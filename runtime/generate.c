@@ -270,7 +270,7 @@ static void choose_alone(clm_run *r, float *logits)
     const bool best = clm_sampling_is_argmax(&r->g.sampling);
     int id = 0;
     const clm_outputs want = {.logits = best ? NULL : logits, .best = best ? &id : NULL};
-    clm_status st = clm_slot_feed(slots, r->slot, r->ids, r->n_ids, &want, &r->err);
+    clm_status st = clm_slot_feed(slots, r->slot, r->ids, r->n_ids, 1, &want, &r->err);
 
     if (st == CLM_OK && !best) {
         choose(r, logits);
@@ -293,15 +293,30 @@ static bool is_ready(const clm_run *r)
     return r->slot->n + 1 == r->n_ids;
 }
 
-/* A batch of the ids before the last one. */
-static void feed(clm_run *r)
+/* How many tokens of a prompt are processed while others wait for their next one: what takes a quarter of a
+ * second, but enough for the products of many tokens. */
+static size_t shared_batch(const clm_engine *e)
 {
-    clm_backend *b = r->g.engine->backend;
-    clm_status st =
-        clm_slot_feed(&r->g.engine->slots, r->slot, r->ids, r->n_ids - 1, NULL, &r->err);
+    const double seconds = 0.25, least = 32.0, most = 1e6;
+    const double n = e->prompt_token_seconds > 0.0 ? seconds / e->prompt_token_seconds : least;
 
-    /* Once, so that the time of the prompt is told apart from decoding. */
-    if (st == CLM_OK && is_ready(r) && r->prompt_done <= 0.0) st = b->ops->finish(b, &r->err);
+    return (size_t)(n < least ? least : n > most ? most : n);
+}
+
+/* A batch of the ids before the last one; `shared`: others wait for it. */
+static void feed(clm_run *r, bool shared)
+{
+    clm_engine *e = r->g.engine;
+    const double start = clm_clock_seconds();
+    const size_t before = r->slot->n;
+    clm_status st = clm_slot_feed(&e->slots, r->slot, r->ids, r->n_ids - 1,
+                                  shared ? shared_batch(e) : SIZE_MAX, NULL, &r->err);
+
+    /* At its end the time of a prompt is told apart from decoding. */
+    if (st == CLM_OK && (shared || (is_ready(r) && r->prompt_done <= 0.0)))
+        st = e->backend->ops->finish(e->backend, &r->err);
+    if (st == CLM_OK && shared)
+        e->prompt_token_seconds = (clm_clock_seconds() - start) / (double)(r->slot->n - before);
     if (st != CLM_OK) end(r, st);
 }
 
@@ -366,6 +381,14 @@ static void choose_all(clm_engine *e, clm_run **runs, size_t n)
         choose_together(e, runs, n);
 }
 
+/* Whether an answer other than `r` is in progress. */
+static bool others_wait(clm_run *const *runs, size_t n, const clm_run *r)
+{
+    for (size_t i = 0; i < n; i++)
+        if (runs[i] != r && !runs[i]->ended) return true;
+    return false;
+}
+
 void clm__run_step(clm_engine *e, clm_run *const *runs, size_t n)
 {
     const size_t batch = clm_transformer_batch(e->model);
@@ -382,7 +405,7 @@ void clm__run_step(clm_engine *e, clm_run *const *runs, size_t n)
             finish(r, CLM_FINISH_INTERRUPTED);
         if (r->ended) continue;
         if (!is_ready(r)) {
-            if (!fed) feed(r);
+            if (!fed) feed(r, others_wait(runs, n, r));
             fed = true;
             continue;
         }

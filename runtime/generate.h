@@ -44,8 +44,8 @@ typedef struct clm_run clm_run;
  * fit the context, or all slots are busy), CLM_E_NOMEM. */
 clm_status clm__run_begin(const clm_generation *g, const int *prompt, size_t n_prompt,
                           clm_run **out, clm_err *err);
-/* Brings `n` answers of an engine further: of one that is not through its prompt a batch is processed, all
- * others get a token. Nothing is done for those that have ended. */
+/* Brings `n` answers of an engine further: of one that is not through its prompt a batch is processed, a
+ * smaller one when others wait, all others get a token. Nothing is done for those that have ended. */
 void clm__run_step(clm_engine *e, clm_run *const *runs, size_t n);
 bool clm__run_ended(const clm_run *r);
 /* How it ended; `answer` receives the text shown, on failure what was shown so far. The slot is free then, and

@@ -96,11 +96,11 @@ void clm_slot_keep(clm_slot *slot, const int *ids, size_t n)
     slot->n = common_beginning(slot, ids, n > 0 ? n - 1 : 0);
 }
 
-clm_status clm_slot_feed(clm_slots *s, clm_slot *slot, const int *ids, size_t n,
+clm_status clm_slot_feed(clm_slots *s, clm_slot *slot, const int *ids, size_t n, size_t most,
                          const clm_outputs *want, clm_err *err)
 {
     const size_t batch = clm_transformer_batch(s->model), at = slot->n;
-    const size_t m = n - at < batch ? n - at : batch;
+    const size_t room = most < batch ? most : batch, m = n - at < room ? n - at : room;
     clm_outputs last = {0};
     clm_status st;
 

@@ -41,9 +41,9 @@ void clm_slots_release(clm_slot *slot);
 /* Of a slot whose answer goes on from other ids: keeps what is common, at most n - 1. */
 void clm_slot_keep(clm_slot *slot, const int *ids, size_t n);
 
-/* Processes the next of ids[0 .. n-1] that the slot does not hold, at most a batch. `want` (may be NULL) is
- * given when that are the last ones. */
-clm_status clm_slot_feed(clm_slots *s, clm_slot *slot, const int *ids, size_t n,
+/* Processes the next of ids[0 .. n-1] that the slot does not hold, at most `most` (and a batch). `want` (may be
+ * NULL) is given when that are the last ones. */
+clm_status clm_slot_feed(clm_slots *s, clm_slot *slot, const int *ids, size_t n, size_t most,
                          const clm_outputs *want, clm_err *err);
 
 #endif

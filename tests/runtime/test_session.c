@@ -268,7 +268,7 @@ static void answers_at_once_are_as_alone(void **state)
 {
     static const char *const questions[] = {question, "静夜思", "春晓"};
     enum { N = 3 };
-    char alone[N][4096];
+    char alone[N][4096], many[3 * 200 + 1] = "";
     fixture f;
     talker t[N] = {0};
     clm_session *all[N];
@@ -308,6 +308,22 @@ static void answers_at_once_are_as_alone(void **state)
         assert_int_equal(t[i].f.reply.cached_tokens + 1, t[i].f.reply.prompt_tokens);
         assert_string_equal(t[i].f.text, alone[i]);
     }
+
+    /* A long prompt beside them: it is processed in parts, and the others get their tokens meanwhile. */
+    for (size_t i = 0; i + 3 < sizeof many; i += 3) memcpy(many + i, i % 2 == 0 ? "山" : "水", 4);
+    assert_int_equal(begin(&t[1], many), CLM_OK);
+    assert_int_equal(begin(&t[0], questions[0]), CLM_OK);
+    all[0] = t[1].f.session;
+    all[1] = t[0].f.session;
+    finish(&t[0], f.engine, all, 2);
+    assert_string_equal(t[0].f.text, alone[0]);
+    finish(&t[1], f.engine, all, 1);
+    assert_int_equal(begin(&t[2], many), CLM_OK);
+    finish(&t[2], f.engine, &t[2].f.session, 1);
+    assert_string_equal(t[1].f.text, t[2].f.text);
+    assert_int_equal(t[2].f.reply.cached_tokens + 1, t[2].f.reply.prompt_tokens);
+    assert_int_equal(begin(&t[1], questions[1]), CLM_OK);
+    finish(&t[1], f.engine, &t[1].f.session, 1);
 
     /* One that is interrupted, or destroyed, does not disturb the others, and leaves its cache. */
     t[0].f.interrupt_after = 2;
