@@ -62,7 +62,7 @@ static bool wait_signal(int milliseconds)
 typedef struct serve {
     clm_config *config;
     const clm_settings *settings;
-    char *model; /* id of the model */
+    clm_err model; /* its id */
     clm_access *access;
     clm_metrics *metrics;
     clm_jobs *jobs;
@@ -71,21 +71,19 @@ typedef struct serve {
     clm_listener listener;
 } serve;
 
-/* The name of the file or folder, without ".gguf". */
-static char *model_id(const char *path)
+/* The name of the file or folder, without ".gguf"; printable, as JSON takes nothing else. */
+static void name_model(const char *path, clm_err *out)
 {
     static const char suffix[] = ".gguf";
     size_t end = strlen(path), start;
-    char *id;
 
     while (end > 1 && path[end - 1] == '/') end--;
     start = end;
     while (start > 0 && path[start - 1] != '/') start--;
-    id = strndup(path + start, end - start);
-    if (id != NULL && end - start > sizeof suffix - 1 &&
-        strcmp(id + end - start - (sizeof suffix - 1), suffix) == 0)
-        id[end - start - (sizeof suffix - 1)] = '\0';
-    return id;
+    if (end - start > sizeof suffix - 1 &&
+        strncmp(path + end - (sizeof suffix - 1), suffix, sizeof suffix - 1) == 0)
+        end -= sizeof suffix - 1;
+    clm_fail(out, CLM_OK, "%.*s", (int)(end - start), path + start);
 }
 
 static void warn(const serve *s)
@@ -137,7 +135,7 @@ static clm_status open_server(serve *s, const clm_args *args, clm_err *err)
                                .access = s->access,
                                .jobs = s->jobs,
                                .metrics = s->metrics,
-                               .model = s->model};
+                               .model = s->model.text};
     st = clm_server_create(&parts, &s->server, err);
     if (st == CLM_OK)
         fprintf(stderr, "clm: listening on http://%s, loading the model\n", s->listener.address);
@@ -156,7 +154,7 @@ static clm_status load(serve *s, clm_err *err)
     clm_server_describe(s->server, &about);
     st = clm_jobs_start(s->jobs, s->engine, s->settings, clm_cli_observer(), err);
     if (st != CLM_OK) return st;
-    fprintf(stderr, "clm: %s on %s, template %s, context %zu tokens\n", s->model, about.device,
+    fprintf(stderr, "clm: %s on %s, template %s, context %zu tokens\n", s->model.text, about.device,
             about.chat_template, about.ctx_size);
     fprintf(stderr, "clm: ready: http://%s/ is a page, http://%s/v1 for clients; Ctrl+C stops\n",
             s->listener.address, s->listener.address);
@@ -174,6 +172,8 @@ static void serve_requests(serve *s)
                 clm_jobs_count(s->jobs));
     while (clm_jobs_count(s->jobs) > 0)
         if (wait_signal(100)) clm_jobs_interrupt(s->jobs);
+    /* What has been answered is still on its way. */
+    for (int i = 0; i < 100 && clm_server_exchanges(s->server) > 0; i++) wait_signal(50);
     fprintf(stderr, "clm: stopped\n");
 }
 
@@ -184,9 +184,8 @@ static clm_status run(const clm_args *args, clm_err *err)
 
     if (st != CLM_OK) goto out;
     s.settings = clm_config_settings(s.config);
-    s.model = model_id(s.settings->model);
-    if (s.model == NULL) st = clm_fail(err, CLM_E_NOMEM, "server: no memory");
-    if (st == CLM_OK) st = open_server(&s, args, err);
+    name_model(s.settings->model, &s.model);
+    st = open_server(&s, args, err);
     if (st == CLM_OK) st = load(&s, err);
     if (st == CLM_OK) serve_requests(&s);
 out:
@@ -197,7 +196,6 @@ out:
     clm_metrics_destroy(s.metrics);
     clm_access_destroy(s.access);
     clm_config_destroy(s.config);
-    free(s.model);
     return st;
 }
 

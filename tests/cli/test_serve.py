@@ -296,7 +296,7 @@ class Refusals(OneServer):
 
     def test_garbage(self):
         for junk in (b"\x00" * 64, b"GET", b"POST /v1/chat/completions HTTP/1.1\r\nContent-Length: 99\r\n\r\n{",
-                     b"\x16\x03\x01\x02\x00\x01\x00", b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 20000):
+                     b"\x16\x03\x01\x02\x00\x01\x00", b"\x1b[31mGET /\x1b[2J HTTP/1.1\r\nHost: localhost\r\n\r\n", b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 20000):
             s = socket.create_connection(("127.0.0.1", self.server.port), LIMIT)
             try:
                 s.sendall(junk)
@@ -398,9 +398,9 @@ class Keys(unittest.TestCase):
                 self.assertEqual(server.request("GET", "/metrics", headers=headers)[0], 401)
             self.assertEqual(server.request("GET", "/health")[0], 200)
             self.assertEqual(server.request("GET", "/")[0], 200)
-            # With a key another name for the server is no danger (a proxy's).
+            # Other sites' pages have no key, so a proxy may call the server as it likes.
             self.assertEqual(server.request("GET", "/v1/models", headers={
-                "Authorization": "Bearer first", "Host": "clm.example"})[0], 200)
+                "Authorization": "Bearer first", "Host": "clm.example", "Origin": "https://other.example"})[0], 200)
             self.assertNotIn("first", server.text().replace(self.file, ""))
         finally:
             server.kill()

@@ -117,7 +117,8 @@ bool clm_access_origin_good(const clm_access *a, const char *origin, const char 
 {
     const char *name = origin != NULL ? strstr(origin, "://") : NULL;
 
-    if (a->loopback && a->n == 0 && host != NULL && !is_loopback_name(host)) return false;
+    if (a->n > 0) return true;
+    if (a->loopback && host != NULL && !is_loopback_name(host)) return false;
     if (origin == NULL) return true;
     return name != NULL && host != NULL && strcasecmp(name + 3, host) == 0;
 }

@@ -25,8 +25,8 @@ bool clm_access_key_good(const clm_access *a, const char *header);
 
 /* Whether a browser may have sent this for a page of the server's own. Other sites' pages can reach a server
  * on the reader's machine: by their own name (Origin differs from Host), or, by a name that they let point to
- * it, with both the same; so a loopback server without keys takes loopback names in Host only. Both headers
- * may be NULL: programs send no Origin. */
+ * it, with both the same; so a loopback server takes loopback names in Host only. With keys everything is good:
+ * such pages have none. Both headers may be NULL: programs send no Origin. */
 bool clm_access_origin_good(const clm_access *a, const char *origin, const char *host);
 
 #endif

@@ -73,7 +73,7 @@ static void note_reply(clm_exchange *x, const clm_job_state *state)
     const clm_reply *r = &state->reply;
 
     if (state->status != CLM_OK) {
-        snprintf(x->note, sizeof x->note, "%.150s", state->err.text);
+        snprintf(x->note, sizeof x->note, "%.250s", state->err.text);
         return;
     }
     snprintf(x->note, sizeof x->note,

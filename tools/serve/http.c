@@ -22,8 +22,9 @@ struct clm_server {
     clm_server_parts parts;
     struct MHD_Daemon *daemon;
     pthread_mutex_t mutex;
-    bool has_about; /* under mutex, as is: */
+    bool has_about; /* under mutex, as are: */
     clm_engine_report about;
+    size_t n_exchanges;
     long long started;
 };
 
@@ -102,7 +103,7 @@ int clm_exchange_refuse(clm_exchange *x, const clm_refusal *why)
     if (why->allow != NULL) MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, why->allow);
     if (why->http == MHD_HTTP_SERVICE_UNAVAILABLE)
         MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "5");
-    snprintf(x->note, sizeof x->note, "%.150s", why->err.text);
+    snprintf(x->note, sizeof x->note, "%.250s", why->err.text);
     return clm_exchange_queue(x, why->http, "application/json", response);
 }
 
@@ -261,12 +262,11 @@ static bool refused(clm_exchange *x, clm_refusal *why)
     if (x->route == NULL) return true;
     if (!clm_access_origin_good(access, header(x, "Origin"), header(x, MHD_HTTP_HEADER_HOST))) {
         *why = (clm_refusal){.http = MHD_HTTP_FORBIDDEN, .type = "permission_error"};
-        clm_fail(&why->err, CLM_E_USAGE,
-                 "this looks like another site's page: Origin and Host must be this server's own%s",
-                 clm_access_has_keys(access)
-                     ? ""
-                     : " (without keys a server on this machine answers to localhost only; "
-                       "--api-key-file sets some)");
+        clm_fail(
+            &why->err, CLM_E_USAGE,
+            "this looks like another site's page: without keys (--api-key-file) Origin and Host "
+            "must be the same, and on this machine's own address a name of this machine; a "
+            "proxy has to pass Host on");
         return true;
     }
     if (!x->route->open && !clm_access_key_good(access, header(x, MHD_HTTP_HEADER_AUTHORIZATION))) {
@@ -285,12 +285,30 @@ static bool refused(clm_exchange *x, clm_refusal *why)
     return false;
 }
 
+static void count_exchange(clm_server *s, bool more)
+{
+    pthread_mutex_lock(&s->mutex);
+    s->n_exchanges += more ? 1 : (size_t)-1;
+    pthread_mutex_unlock(&s->mutex);
+}
+
+size_t clm_server_exchanges(clm_server *s)
+{
+    size_t n;
+
+    pthread_mutex_lock(&s->mutex);
+    n = s->n_exchanges;
+    pthread_mutex_unlock(&s->mutex);
+    return n;
+}
+
 static clm_exchange *begin(clm_server *s, struct MHD_Connection *connection, const char *path,
                            const char *method)
 {
     clm_exchange *x = calloc(1, sizeof *x);
 
     if (x == NULL) return NULL;
+    count_exchange(s, true);
     x->server = s;
     x->connection = connection;
     x->path = path;
@@ -353,15 +371,14 @@ static void print_log(const clm_exchange *x, bool whole)
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     const time_t t = time(NULL);
-    char when[32] = "", from[64] = "?", path[96];
+    char when[32] = "", from[64] = "?";
     struct tm utc;
-    clm_err printable;
+    clm_err what; /* printable: no control bytes of a client on a terminal */
 
     if (info != NULL && info->client_addr != NULL) clm_address_text(info->client_addr, from);
     if (gmtime_r(&t, &utc) != NULL) strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
-    clm_fail(&printable, CLM_OK, "%s", x->path); /* no control bytes of a client on a terminal */
-    snprintf(path, sizeof path, "%.90s", printable.text);
-    fprintf(stderr, "%s %s %.10s %s %u %.3f s%s%s%s\n", when, from, x->method, path, x->http,
+    clm_fail(&what, CLM_OK, "%.10s %.90s", x->method, x->path);
+    fprintf(stderr, "%s %s %s %u %.3f s%s%s%s\n", when, from, what.text, x->http,
             now() - x->started, x->note[0] != '\0' ? " " : "", x->note,
             whole ? "" : " (the client went away)");
 }
@@ -382,6 +399,7 @@ static void on_end(void *user, struct MHD_Connection *connection, void **state,
     if (print) print_log(x, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
     if (x->job != NULL) clm_job_cancel(x->job);
     clm_job_release(x->job);
+    count_exchange(x->server, false);
     free(x->body);
     free(x);
     *state = NULL;

@@ -37,7 +37,9 @@ clm_status clm_server_create(const clm_server_parts *parts, clm_server **out, cl
 void clm_server_describe(clm_server *s, const clm_engine_report *about);
 /* No new connections. */
 void clm_server_quiesce(clm_server *s);
-/* Waits for the requests in progress. */
+/* Requests that have not got their whole response yet. */
+size_t clm_server_exchanges(clm_server *s);
+/* Closes all connections. */
 void clm_server_destroy(clm_server *s);
 
 /* ---- for the routes ---------------------------------------------------------------------------- */
@@ -57,7 +59,7 @@ typedef struct clm_exchange {
     double started;
     unsigned http;  /* status sent, 0: none */
     clm_job *job;   /* of an answer that is being streamed or was given */
-    char note[160]; /* for the log */
+    char note[256]; /* for the log */
 } clm_exchange;
 
 typedef struct clm_route {

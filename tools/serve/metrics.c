@@ -128,7 +128,7 @@ static void print_about(FILE *f, const clm_engine_report *about)
     label(f, about->device);
     fputs("\"} 1\n", f);
     gauge(f, "clm_device_weight_bytes", "Weights on the device.", (double)about->weight_bytes);
-    gauge(f, "clm_device_kv_cache_bytes", "Key-value cache on the device.",
+    gauge(f, "clm_device_kv_cache_bytes", "Key-value cache of one answer.",
           (double)about->kv_bytes);
     gauge(f, "clm_context_tokens", "Tokens that a conversation may have.", (double)about->ctx_size);
 }
