@@ -6,8 +6,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "tools/clock.h"
 
 /* ---- messages and progress ------------------------------------------------------------------- */
 
@@ -45,20 +46,13 @@ static void print_message(void *user, clm_log_level level, const char *text)
     pthread_mutex_unlock(&progress_mutex);
 }
 
-static double seconds_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 /* On a terminal one line is rewritten, at most 20 times a second; elsewhere a line is written when a
  * stage begins and every five seconds. */
 static void draw_progress(const char *stage, size_t done, size_t total)
 {
     static double last;
     static const char *last_stage;
-    double now = seconds_now();
+    double now = clm_seconds_now();
     bool terminal = isatty(STDERR_FILENO),
          new_stage = last_stage == NULL || strcmp(stage, last_stage) != 0;
 

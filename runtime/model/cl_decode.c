@@ -201,6 +201,35 @@ size_t clm__cl_splits(const clm_backend_cl *b)
     return (size_t)clm_attention_splits(clm_device_caps(b->dev), b->kv.n_heads, b->kv.ctx);
 }
 
+clm_shape clm__cl_decode_shape(const clm_backend_cl *b, const clm_qkv *qkv, size_t row)
+{
+    const size_t dims = b->hp->position == CLM_POSITION_ROPE ? b->hp->rope_dims : 0;
+    const size_t at = row * qkv->ld;
+    const clm_qkv moved = {qkv->x, qkv->ld, at + qkv->k_off, at + qkv->v_off};
+    clm_shape s = clm_shape_attention_decode(&b->kv, dims, &moved, clm__cl_splits(b));
+
+    s.v[CLM_ATTENTION_DECODE_Q_OFF] = (int)at;
+    return s;
+}
+
+void clm__cl_decode_buffers(const clm_backend_cl *b, const clm_cl_kv *kv, clm_buffer *x,
+                            clm_buffer *pos, clm_buffer *splits,
+                            clm_buffer *out[CLM_CL_DECODE_BUFFERS])
+{
+    clm_buffer *const all[CLM_CL_DECODE_BUFFERS] = {x,
+                                                    clm__cl_or_unused(b, b->rope),
+                                                    kv->k,
+                                                    kv->v,
+                                                    clm__cl_or_unused(b, kv->k_scale),
+                                                    clm__cl_or_unused(b, kv->v_scale),
+                                                    kv->k_max,
+                                                    b->slopes,
+                                                    pos,
+                                                    splits};
+
+    memcpy(out, all, sizeof all);
+}
+
 clm_shape clm__cl_combine_shape(const clm_backend_cl *b, bool quant, size_t out_off)
 {
     return (clm_shape){.v = {[CLM_ATTENTION_COMBINE_N_HEADS] = (int)b->kv.n_heads,
@@ -216,27 +245,19 @@ static clm_status add_attention(maker *m, size_t i, bool int8)
     const clm_backend_cl *b = m->b;
     const clm_cl_plan *plan = m->plan;
     const clm_cl_kv none = {0}, *kv = m->sketch ? &none : clm__cl_kv_of(b, m->seq, i);
-    const size_t dim = b->kv.head_dim, splits = clm__cl_splits(b);
+    const size_t dim = b->kv.head_dim;
     const bool quantise = int8 && dim % CLM_ACT_GROUP == 0; /* else groups span heads */
-    clm_shape decode = clm_shape_attention_decode(
-        &b->kv, b->hp->position == CLM_POSITION_ROPE ? b->hp->rope_dims : 0, m->qkv, splits);
+    const clm_shape decode = clm__cl_decode_shape(b, m->qkv, 0);
     const clm_shape combine = clm__cl_combine_shape(b, quantise, 0);
-    clm_buffer *in[] = {m->qkv->x->buf,
-                        clm__cl_or_unused(b, b->rope),
-                        kv->k,
-                        kv->v,
-                        clm__cl_or_unused(b, kv->k_scale),
-                        clm__cl_or_unused(b, kv->v_scale),
-                        kv->k_max,
-                        b->slopes,
-                        plan->pos,
-                        plan->splits};
+    clm_buffer *in[CLM_CL_DECODE_BUFFERS];
     clm_buffer *out[] = {plan->splits, quantise ? b->unused : plan->attended.x,
                          quantise ? plan->attended.act.q : b->unused,
                          quantise ? plan->attended.act.d : b->unused,
                          quantise ? plan->attended.act.s : b->unused};
-    clm_status st = add(m, &clm_op_attention_decode, &decode, in);
+    clm_status st;
 
+    clm__cl_decode_buffers(b, kv, m->qkv->x->buf, plan->pos, plan->splits, in);
+    st = add(m, &clm_op_attention_decode, &decode, in);
     if (st == CLM_OK) st = add(m, &clm_op_attention_combine, &combine, out);
     if (st == CLM_OK && int8 && !quantise)
         st = add_quantise(m, &plan->attended, b->kv.n_heads * dim);

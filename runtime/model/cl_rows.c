@@ -65,20 +65,11 @@ static clm_status position(clm_backend_cl *b, size_t row, size_t pos, clm_buffer
     return CLM_OK;
 }
 
-/* A row of `qkv`, whose keys and values begin at its offsets and whose query begins at `q_off`. */
-static clm_shape decode_shape(const clm_backend_cl *b, const clm_qkv *qkv, size_t q_off)
-{
-    const size_t dims = b->hp->position == CLM_POSITION_ROPE ? b->hp->rope_dims : 0;
-    clm_shape s = clm_shape_attention_decode(&b->kv, dims, qkv, clm__cl_splits(b));
-
-    s.v[CLM_ATTENTION_DECODE_Q_OFF] = (int)q_off;
-    return s;
-}
-
 clm_status clm__cl_plan_rows(clm_backend_cl *b, clm_err *err)
 {
     const clm_qkv qkv = clm_qkv_layout(b->hp);
-    const clm_shape decode = decode_shape(b, &qkv, 0), combine = clm__cl_combine_shape(b, false, 0);
+    const clm_shape decode = clm__cl_decode_shape(b, &qkv, 0);
+    const clm_shape combine = clm__cl_combine_shape(b, false, 0);
     clm_status st = clm_cl_kernels_plan(b->kernels, &clm_op_attention_decode, &decode, err);
 
     return st != CLM_OK ? st
@@ -89,27 +80,17 @@ clm_status clm__cl_attention_row(clm_backend *base, size_t seq, size_t layer, co
                                  size_t row, size_t pos, clm_vec *out, clm_err *err)
 {
     clm_backend_cl *b = (clm_backend_cl *)base;
-    const size_t at = row * qkv->ld, width = b->kv.n_heads * b->kv.head_dim;
-    const clm_qkv moved = {qkv->x, qkv->ld, at + qkv->k_off, at + qkv->v_off};
-    const clm_cl_kv *kv = clm__cl_kv_of(b, seq, layer);
+    const size_t width = b->kv.n_heads * b->kv.head_dim;
+    const clm_shape decode = clm__cl_decode_shape(b, qkv, row);
     const clm_shape combine = clm__cl_combine_shape(b, false, row * width);
-    const clm_shape decode = decode_shape(b, &moved, at);
-    clm_buffer *pos_buf = NULL;
+    clm_buffer *in[CLM_CL_DECODE_BUFFERS], *pos_buf = NULL;
     clm_status st = b->rows == NULL ? create(b, err) : CLM_OK;
 
     if (st == CLM_OK) st = position(b, row, pos, &pos_buf, err);
     if (st != CLM_OK) return st;
-    clm_buffer *in[] = {qkv->x->buf,
-                        clm__cl_or_unused(b, b->rope),
-                        kv->k,
-                        kv->v,
-                        clm__cl_or_unused(b, kv->k_scale),
-                        clm__cl_or_unused(b, kv->v_scale),
-                        kv->k_max,
-                        b->slopes,
-                        pos_buf,
-                        b->rows->splits};
     clm_buffer *put[] = {b->rows->splits, out->buf, b->unused, b->unused, b->unused};
+    clm__cl_decode_buffers(b, clm__cl_kv_of(b, seq, layer), qkv->x->buf, pos_buf, b->rows->splits,
+                           in);
     st = clm_cl_kernels_launch(b->kernels, &clm_op_attention_decode, &decode, in, err);
     return st != CLM_OK
                ? st

@@ -271,7 +271,7 @@ class Refusals(OneServer):
         self.refuse(b"[]", 400, "must be a JSON object")
 
     def test_size(self):
-        self.refuse(b'{"messages": [' + b" " * (4 << 20) + b"]}", 413, "more than")
+        self.refuse(b'{"messages": [' + b" " * (4 << 20) + b"]}", 413, "more than 4 MB")
         # Without a length in front.
         connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=LIMIT)
         connection.request("POST", "/v1/chat/completions", (b" " * 65536 for _ in range(80)), encode_chunked=True,
@@ -396,6 +396,8 @@ class Keys(unittest.TestCase):
                 self.assertEqual((status, json.loads(text)["error"]["type"]), (401, "authentication_error"))
                 self.assertEqual(got["WWW-Authenticate"], "Bearer")
                 self.assertEqual(server.request("GET", "/metrics", headers=headers)[0], 401)
+            # Seen also by clients that are still sending.
+            self.assertEqual(server.post(b" " * 1000000)[0], 401)
             self.assertEqual(server.request("GET", "/health")[0], 200)
             self.assertEqual(server.request("GET", "/")[0], 200)
             # Other sites' pages have no key, so a proxy may call the server as it likes.

@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "tools/clock.h"
 #include "tools/serve/http.h"
 
 /* A stream opens when there is text, or after so many seconds: until then a failure has a status of its own. */
@@ -18,14 +18,6 @@ static const double open_seconds = 2.0;
 static const double look_seconds = 0.25;
 /* A stream says so often that it is alive. */
 static const double alive_seconds = 5.0;
-
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- failures -------------------------------------------------------------------------------- */
 
@@ -215,7 +207,7 @@ static bool more(stream *s)
             if (!add_text(s, state.size)) return false;
         } else if (state.done) {
             return add_end(s, &state);
-        } else if (now() - s->last > alive_seconds && !add_line(s, ": waiting\n\n")) {
+        } else if (clm_seconds_now() - s->last > alive_seconds && !add_line(s, ": waiting\n\n")) {
             return false;
         }
     }
@@ -236,7 +228,7 @@ static ssize_t read_stream(void *user, uint64_t position, char *out, size_t room
     n = s->n - s->sent < room ? s->n - s->sent : room;
     memcpy(out, s->events + s->sent, n);
     s->sent += n;
-    s->last = now();
+    s->last = clm_seconds_now();
     return (ssize_t)n;
 }
 
@@ -266,7 +258,7 @@ static int send_stream(clm_exchange *x, const clm_answer *answer)
     s->exchange = x;
     s->answer = *answer;
     s->usage = clm_job_request(x->job)->include_usage;
-    s->last = now();
+    s->last = clm_seconds_now();
     response =
         MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, read_stream, s, free_stream);
     if (response == NULL) {

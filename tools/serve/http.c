@@ -11,12 +11,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tools/clock.h"
 #include "tools/serve/page.h"
 
-enum {
-    STACK_BYTES =
-        2 << 20 /* of a connection's thread: the JSON reader recurses 2,048 levels at most */
-};
+/* Of a connection's thread: the JSON reader recurses 2,048 levels at most. */
+enum { STACK_BYTES = 2 << 20 };
+/* For log and metrics, nginx's number: nothing could be sent. */
+enum { CLIENT_GONE = 499 };
 
 struct clm_server {
     clm_server_parts parts;
@@ -27,14 +28,6 @@ struct clm_server {
     size_t n_exchanges;
     long long started;
 };
-
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 const clm_server_parts *clm_server_parts_of(const clm_server *s)
 {
@@ -107,18 +100,6 @@ int clm_exchange_refuse(clm_exchange *x, const clm_refusal *why)
     return clm_exchange_queue(x, why->http, "application/json", response);
 }
 
-int clm_exchange_fail(clm_exchange *x, unsigned http, const char *type, const char *code,
-                      const char *format, ...)
-{
-    clm_refusal why = {.http = http, .type = type, .code = code};
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(why.err.text, sizeof why.err.text, format, args);
-    va_end(args);
-    return clm_exchange_refuse(x, &why);
-}
-
 bool clm_exchange_gone(const clm_exchange *x)
 {
     const union MHD_ConnectionInfo *info =
@@ -138,8 +119,10 @@ void clm_exchange_be_patient(clm_exchange *x, bool patient)
 
 static int fail_loading(clm_exchange *x)
 {
-    return clm_exchange_fail(x, MHD_HTTP_SERVICE_UNAVAILABLE, "unavailable_error", NULL,
-                             "Loading model");
+    clm_refusal why = {.http = MHD_HTTP_SERVICE_UNAVAILABLE, .type = "unavailable_error"};
+
+    clm_fail(&why.err, CLM_E_USAGE, "Loading model");
+    return clm_exchange_refuse(x, &why);
 }
 
 static int route_health(clm_exchange *x)
@@ -256,7 +239,6 @@ static const char *header(const clm_exchange *x, const char *name)
 static bool refused(clm_exchange *x, clm_refusal *why)
 {
     const clm_access *access = x->server->parts.access;
-    const char *length = header(x, MHD_HTTP_HEADER_CONTENT_LENGTH);
 
     x->route = find_route(x->method, x->path, why);
     if (x->route == NULL) return true;
@@ -275,11 +257,6 @@ static bool refused(clm_exchange *x, clm_refusal *why)
                              .code = "invalid_api_key"};
         clm_fail(&why->err, CLM_E_USAGE,
                  "Invalid API key: send 'Authorization: Bearer KEY' with a key of this server");
-        return true;
-    }
-    if (length != NULL && strtoull(length, NULL, 10) > CLM_HTTP_DISCARD_BYTES) {
-        *why = (clm_refusal){.http = MHD_HTTP_CONTENT_TOO_LARGE, .type = "invalid_request_error"};
-        clm_fail(&why->err, CLM_E_USAGE, "the body has more than %d bytes", CLM_HTTP_BODY_BYTES);
         return true;
     }
     return false;
@@ -313,24 +290,33 @@ static clm_exchange *begin(clm_server *s, struct MHD_Connection *connection, con
     x->connection = connection;
     x->path = path;
     x->method = method;
-    x->started = now();
+    x->started = clm_seconds_now();
     return x;
 }
 
-/* What is too large is read on and dropped, as a client that is still sending would not see the refusal. */
+static void refuse_later(clm_exchange *x, unsigned http, const char *type, const char *sentence)
+{
+    x->refused = true;
+    x->why = (clm_refusal){.http = http, .type = type};
+    clm_fail(&x->why.err, CLM_E_USAGE, "%s", sentence);
+}
+
+/* The body of a refused request is read and dropped: a client that is still sending would not see why. */
 static void add_to_body(clm_exchange *x, const char *data, size_t size)
 {
     x->received += size;
-    if (x->too_large || size > CLM_HTTP_BODY_BYTES - x->size) {
-        x->too_large = true;
-        return;
-    }
+    if (!x->refused && size > CLM_HTTP_BODY_BYTES - x->size)
+        refuse_later(x, MHD_HTTP_CONTENT_TOO_LARGE, "invalid_request_error",
+                     "the body has more than 4 MB");
+    if (x->refused) return;
     if (size > x->room - x->size) {
         const size_t room = 2 * (x->size + size) + 4096;
         char *grown = realloc(x->body, room);
 
-        x->too_large = grown == NULL;
-        if (grown == NULL) return;
+        if (grown == NULL) {
+            refuse_later(x, MHD_HTTP_INTERNAL_SERVER_ERROR, "server_error", "out of memory");
+            return;
+        }
         x->body = grown;
         x->room = room;
     }
@@ -345,24 +331,20 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
                                   size_t *size, void **state)
 {
     clm_exchange *x = *state;
-    clm_refusal why;
 
     (void)version;
     if (x == NULL) {
         *state = x = begin(user, connection, path, method);
         if (x == NULL) return MHD_NO;
-        return refused(x, &why) ? (enum MHD_Result)clm_exchange_refuse(x, &why) : MHD_YES;
+        x->refused = refused(x, &x->why);
+        return MHD_YES;
     }
     if (*size > 0) {
         add_to_body(x, data, *size);
         *size = 0;
         return x->received <= CLM_HTTP_DISCARD_BYTES ? MHD_YES : MHD_NO;
     }
-    if (x->too_large)
-        return (enum MHD_Result)clm_exchange_fail(
-            x, MHD_HTTP_CONTENT_TOO_LARGE, "invalid_request_error", NULL,
-            "the body has more than %d bytes", CLM_HTTP_BODY_BYTES);
-    return (enum MHD_Result)x->route->run(x);
+    return (enum MHD_Result)(x->refused ? clm_exchange_refuse(x, &x->why) : x->route->run(x));
 }
 
 /* One line a request; never what was asked or answered. */
@@ -379,7 +361,7 @@ static void print_log(const clm_exchange *x, bool whole)
     if (gmtime_r(&t, &utc) != NULL) strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
     clm_fail(&what, CLM_OK, "%.10s %.90s", x->method, x->path);
     fprintf(stderr, "%s %s %s %u %.3f s%s%s%s\n", when, from, what.text, x->http,
-            now() - x->started, x->note[0] != '\0' ? " " : "", x->note,
+            clm_seconds_now() - x->started, x->note[0] != '\0' ? " " : "", x->note,
             whole ? "" : " (the client went away)");
 }
 
@@ -392,6 +374,7 @@ static void on_end(void *user, struct MHD_Connection *connection, void **state,
 
     (void)user, (void)connection;
     if (x == NULL) return;
+    if (x->http == 0) x->http = CLIENT_GONE;
     clm_metrics_request(x->server->parts.metrics, x->route != NULL ? x->route->path : "other",
                         x->http);
     print = x->http >= 400 || x->route == NULL ||

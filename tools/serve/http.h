@@ -15,8 +15,8 @@
 #include "tools/serve/response.h"
 
 enum {
-    CLM_HTTP_DISCARD_BYTES = 64 << 20, /* of these; for more the connection is closed at once */
     CLM_HTTP_BODY_BYTES = 4 << 20,     /* of a request; larger ones are refused */
+    CLM_HTTP_DISCARD_BYTES = 64 << 20, /* of a refused one; for more the connection is closed */
     CLM_HTTP_CONNECTIONS = 256,        /* at once; more wait in the system's queue or are closed */
     CLM_HTTP_SECONDS = 60              /* without a byte, after which a connection is closed */
 };
@@ -55,7 +55,8 @@ typedef struct clm_exchange {
     const struct clm_route *route; /* NULL: none */
     char *body;
     size_t size, room, received;
-    bool too_large;
+    bool refused; /* before it was read, by: */
+    clm_refusal why;
     double started;
     unsigned http;  /* status sent, 0: none */
     clm_job *job;   /* of an answer that is being streamed or was given */
@@ -75,10 +76,6 @@ bool clm_server_about(clm_server *s, clm_engine_report *out);
 /* Sends a text, which is malloc'd and taken over; NULL: no memory. The result is libmicrohttpd's. */
 int clm_exchange_send(clm_exchange *x, unsigned http, const char *type, char *text, size_t size);
 int clm_exchange_refuse(clm_exchange *x, const clm_refusal *why);
-/* The same from its parts; `type` and `code` as in clm_refusal. */
-__attribute__((format(printf, 5, 6))) int clm_exchange_fail(clm_exchange *x, unsigned http,
-                                                            const char *type, const char *code,
-                                                            const char *format, ...);
 /* Sends a response, which is taken over. */
 int clm_exchange_queue(clm_exchange *x, unsigned http, const char *type,
                        struct MHD_Response *response);

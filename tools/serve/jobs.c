@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "tools/clock.h"
+
 struct clm_job {
     clm_jobs *jobs;
     clm_job *next; /* in the queue */
@@ -39,14 +41,6 @@ struct clm_jobs {
     const clm_observer *obs;
     clm_metrics *metrics;
 };
-
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* Conditions that are waited for with a time limit go by the clock that nobody sets. */
 static void init_condition(pthread_cond_t *cond)
@@ -87,7 +81,7 @@ const clm_request *clm_job_request(const clm_job *job)
 
 void clm_job_wait(clm_job *job, size_t seen, double seconds, clm_job_state *out)
 {
-    const double until = now() + seconds;
+    const double until = clm_seconds_now() + seconds;
     struct timespec limit = {.tv_sec = (time_t)until};
 
     limit.tv_nsec = (long)((until - (double)limit.tv_sec) * 1e9);
@@ -179,7 +173,8 @@ static void append(void *user, const char *text, size_t size)
         job->room = room;
     }
     memcpy(job->text + job->size, text, size);
-    if (job->size == 0) clm_metrics_first_text(job->jobs->metrics, now() - job->submitted);
+    if (job->size == 0)
+        clm_metrics_first_text(job->jobs->metrics, clm_seconds_now() - job->submitted);
     job->size += size;
     pthread_cond_broadcast(&job->changed);
     pthread_mutex_unlock(&job->jobs->mutex);
@@ -283,7 +278,7 @@ static clm_job *take(clm_jobs *jobs)
         if (jobs->first == NULL) jobs->last = &jobs->first;
         jobs->n_waiting--;
         jobs->active[jobs->n_active++] = job;
-        job->state.queue_seconds = now() - job->submitted;
+        job->state.queue_seconds = clm_seconds_now() - job->submitted;
     }
     pthread_mutex_unlock(&jobs->mutex);
     return job;
@@ -418,7 +413,7 @@ clm_submit clm_jobs_submit(clm_jobs *jobs, clm_request *request, clm_job **out)
     init_condition(&job->changed);
     job->jobs = jobs;
     job->n_owners = 2;
-    job->submitted = now();
+    job->submitted = clm_seconds_now();
     pthread_mutex_lock(&jobs->mutex);
     if (jobs->closed)
         result = CLM_SUBMIT_CLOSED;
