@@ -202,8 +202,8 @@ static void attach(clm_job *job, clm_session *session)
     pthread_mutex_unlock(&job->jobs->mutex);
 }
 
-/* Takes a job out of those in progress and lets it go. */
-static void settle(clm_job *job, clm_status st, clm_err *err)
+/* Takes a job out of those in progress and lets it go; `reply` of an answer that was begun, else zeros. */
+static void settle(clm_job *job, clm_status st, const clm_reply *reply, clm_err *err)
 {
     clm_jobs *jobs = job->jobs;
     size_t i = 0;
@@ -211,13 +211,14 @@ static void settle(clm_job *job, clm_status st, clm_err *err)
     pthread_mutex_lock(&jobs->mutex);
     while (jobs->active[i] != job) i++;
     jobs->active[i] = jobs->active[--jobs->n_active];
+    job->state.reply = *reply;
     if (st == CLM_OK && job->state.status != CLM_OK)
         st = clm_fail(err, job->state.status, "answer: no memory");
-    if (st == CLM_OK && job->state.reply.finish == CLM_FINISH_INTERRUPTED)
+    if (st == CLM_OK && reply->finish == CLM_FINISH_INTERRUPTED)
         st = clm_fail(err, CLM_E_INTERRUPTED, "the answer was interrupted: the server stops");
     finish(job, st, err);
     pthread_mutex_unlock(&jobs->mutex);
-    clm_metrics_answered(jobs->metrics, &job->state.reply);
+    clm_metrics_answered(jobs->metrics, reply);
     clm_job_release(job);
 }
 
@@ -226,11 +227,12 @@ static void end_answer(clm_job *job)
 {
     clm_session *session = job->session;
     clm_err err = {""};
-    const clm_status st = clm_session_end(session, &job->state.reply, &err);
+    clm_reply reply;
+    const clm_status st = clm_session_end(session, &reply, &err);
 
     attach(job, NULL); /* nobody interrupts it any more */
     clm_session_destroy(session);
-    settle(job, st, &err);
+    settle(job, st, &reply, &err);
 }
 
 /* A job that was taken becomes one with a session, or ends. */
@@ -239,6 +241,7 @@ static void begin_answer(clm_job *job)
     const clm_jobs *jobs = job->jobs;
     const uint64_t seed = job->request.has_seed ? job->request.seed : jobs->settings->seed;
     const bool chat = job->request.kind == CLM_REQUEST_CHAT;
+    const clm_reply none = {0};
     clm_session *session = NULL;
     clm_err err = {""};
     clm_status st =
@@ -250,7 +253,7 @@ static void begin_answer(clm_job *job)
         return;
     }
     clm_session_destroy(session);
-    settle(job, st, &err);
+    settle(job, st, &none, &err);
 }
 
 /* Waits while there is nothing to do; false: there will be nothing any more. */
