@@ -104,17 +104,22 @@ static void warn(const serve *s)
 static clm_status read_keys(serve *s, const clm_args *args, clm_err *err)
 {
     const char *file = s->settings->server_api_key_file, *key = clm_args_get(args, "api_key");
+    const char *source = "--api-key";
     char *lines = NULL;
     size_t size;
     clm_status st = CLM_OK;
 
+    if (key == NULL) {
+        source = "CLM_SERVER_API_KEY";
+        key = getenv(source);
+    }
     if (file[0] != '\0') {
         st = clm_cli_read_file(file, &lines, &size, err);
         if (st != CLM_OK) return clm_fail_context(err, CLM_E_CONFIG, "server.api_key_file");
     }
     st = clm_access_create(lines, key, s->listener.loopback, &s->access, err);
     if (st == CLM_E_CONFIG)
-        clm_fail_context(err, st, "%s", key != NULL && key[0] == '\0' ? "--api-key" : file);
+        clm_fail_context(err, st, "%s", key != NULL && key[0] == '\0' ? source : file);
     free(lines);
     return st;
 }

@@ -384,8 +384,8 @@ class Keys(unittest.TestCase):
         return run.returncode, run.stderr
 
     def test_keys(self):
-        self.write("# people\n\n first \nsecond\r\n", 0o644)
-        server = Server("--api-key-file", self.file, "--api-key", "third")
+        self.write("\ufeff# people\n\n first \nsecond\r\n", 0o644)
+        server = Server("--api-key-file", self.file, env={"CLM_SERVER_API_KEY": "third"})
         try:
             self.assertIn("other users may open", server.text())
             for key in ("first", "second", "third"):

@@ -29,6 +29,7 @@ static clm_status add_lines(clm_access *a, const char *text, clm_err *err)
 {
     clm_status st = CLM_OK;
 
+    if (strncmp(text, "\xEF\xBB\xBF", 3) == 0) text += 3; /* some editors' mark of UTF-8 */
     while (*text != '\0' && st == CLM_OK) {
         const char *end = text + strcspn(text, "\n"), *last = end;
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -242,13 +243,13 @@ static bool refused(clm_exchange *x, clm_refusal *why)
 
     x->route = find_route(x->method, x->path, why);
     if (x->route == NULL) return true;
-    if (!clm_access_origin_good(access, header(x, "Origin"), header(x, MHD_HTTP_HEADER_HOST))) {
+    if (!x->route->open &&
+        !clm_access_origin_good(access, header(x, "Origin"), header(x, MHD_HTTP_HEADER_HOST))) {
         *why = (clm_refusal){.http = MHD_HTTP_FORBIDDEN, .type = "permission_error"};
-        clm_fail(
-            &why->err, CLM_E_USAGE,
-            "this looks like another site's page: without keys (--api-key-file) Origin and Host "
-            "must be the same, and on this machine's own address a name of this machine; a "
-            "proxy has to pass Host on");
+        clm_fail(&why->err, CLM_E_USAGE,
+                 "this looks like another site's page: a server without keys answers to its own "
+                 "pages only, and on a loopback address to loopback names; behind a proxy it needs "
+                 "keys (--api-key-file)");
         return true;
     }
     if (!x->route->open && !clm_access_key_good(access, header(x, MHD_HTTP_HEADER_AUTHORIZATION))) {
@@ -342,7 +343,9 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
     if (*size > 0) {
         add_to_body(x, data, *size);
         *size = 0;
-        return x->received <= CLM_HTTP_DISCARD_BYTES ? MHD_YES : MHD_NO;
+        if (x->received <= CLM_HTTP_DISCARD_BYTES) return MHD_YES;
+        x->http = MHD_HTTP_CONTENT_TOO_LARGE; /* for the log: the client is still sending */
+        return MHD_NO;
     }
     return (enum MHD_Result)(x->refused ? clm_exchange_refuse(x, &x->why) : x->route->run(x));
 }
@@ -397,6 +400,18 @@ static void on_message(void *user, const char *format, va_list args)
     if (getenv("CLM_DEBUG") != NULL) vfprintf(stderr, format, args);
 }
 
+/* Connections that the limit of open files allows: without a file for a new one, libmicrohttpd would ask for
+ * one without a pause. */
+static unsigned connections(void)
+{
+    const unsigned others = 32;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= CLM_HTTP_CONNECTIONS + others)
+        return CLM_HTTP_CONNECTIONS;
+    return limit.rlim_cur > 2 * others ? (unsigned)limit.rlim_cur - others : others / 2;
+}
+
 clm_status clm_server_create(const clm_server_parts *parts, clm_server **out, clm_err *err)
 {
     clm_server *s = calloc(1, sizeof *s);
@@ -406,14 +421,13 @@ clm_status clm_server_create(const clm_server_parts *parts, clm_server **out, cl
     s->parts = *parts;
     s->started = (long long)time(NULL);
     pthread_mutex_init(&s->mutex, NULL);
-    s->daemon = MHD_start_daemon(MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD |
-                                     MHD_USE_POLL | MHD_USE_ITC | MHD_USE_ERROR_LOG,
-                                 0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER,
-                                 on_message, NULL, MHD_OPTION_LISTEN_SOCKET, parts->listener.fd,
-                                 MHD_OPTION_CONNECTION_LIMIT, (unsigned)CLM_HTTP_CONNECTIONS,
-                                 MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CLM_HTTP_SECONDS,
-                                 MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES,
-                                 MHD_OPTION_NOTIFY_COMPLETED, on_end, NULL, MHD_OPTION_END);
+    s->daemon = MHD_start_daemon(
+        MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL |
+            MHD_USE_ITC | MHD_USE_ERROR_LOG,
+        0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_message, NULL,
+        MHD_OPTION_LISTEN_SOCKET, parts->listener.fd, MHD_OPTION_CONNECTION_LIMIT, connections(),
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CLM_HTTP_SECONDS, MHD_OPTION_THREAD_STACK_SIZE,
+        (size_t)STACK_BYTES, MHD_OPTION_NOTIFY_COMPLETED, on_end, NULL, MHD_OPTION_END);
     if (s->daemon == NULL) {
         clm_server_destroy(s);
         return clm_fail(err, CLM_E_INTERNAL, "the HTTP server could not be started");
