@@ -317,6 +317,7 @@ static void feed(clm_run *r, bool shared)
         st = e->backend->ops->finish(e->backend, &r->err);
     if (st == CLM_OK && shared)
         e->prompt_token_seconds = (clm_clock_seconds() - start) / (double)(r->slot->n - before);
+    if (st != CLM_OK) r->slot->n = before; /* what was queued may never have been computed */
     if (st != CLM_OK) end(r, st);
 }
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,6 +24,7 @@ enum { CLIENT_GONE = 499 };
 struct clm_server {
     clm_server_parts parts;
     struct MHD_Daemon *daemon;
+    int quiesced; /* the listening socket, when no new connections are taken; else -1 */
     pthread_mutex_t mutex;
     bool has_about; /* under mutex, as are: */
     clm_engine_report about;
@@ -419,6 +421,7 @@ clm_status clm_server_create(const clm_server_parts *parts, clm_server **out, cl
     *out = NULL;
     if (s == NULL) return clm_fail(err, CLM_E_NOMEM, "server: no memory");
     s->parts = *parts;
+    s->quiesced = -1;
     s->started = (long long)time(NULL);
     pthread_mutex_init(&s->mutex, NULL);
     s->daemon = MHD_start_daemon(
@@ -440,13 +443,17 @@ void clm_server_quiesce(clm_server *s)
 {
     const MHD_socket fd = MHD_quiesce_daemon(s->daemon);
 
-    if (fd != MHD_INVALID_SOCKET) close(fd);
+    /* Newcomers are refused at once; it may be closed only when the daemon's threads have ended. */
+    if (fd == MHD_INVALID_SOCKET) return;
+    shutdown(fd, SHUT_RDWR);
+    s->quiesced = fd;
 }
 
 void clm_server_destroy(clm_server *s)
 {
     if (s == NULL) return;
     if (s->daemon != NULL) MHD_stop_daemon(s->daemon);
+    if (s->quiesced >= 0) close(s->quiesced);
     pthread_mutex_destroy(&s->mutex);
     free(s);
 }

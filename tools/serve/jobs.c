@@ -333,7 +333,8 @@ static void *run_worker(void *user)
     clm_jobs *jobs = user;
 
     while (wait_for_work(jobs)) {
-        while (is_anyone_waiting(jobs) && make_place(jobs)) {
+        /* One between two steps: a long text that is refused in the end takes time to read. */
+        if (is_anyone_waiting(jobs) && make_place(jobs)) {
             clm_job *job = take(jobs);
 
             if (job != NULL) begin_answer(job);

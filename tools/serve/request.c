@@ -23,7 +23,8 @@ __attribute__((format(printf, 3, 4))) static bool refuse(clm_refusal *why, const
     why->http = 400;
     why->type = "invalid_request_error";
     why->code = NULL;
-    snprintf(why->param, sizeof why->param, "%.60s", param);
+    /* A long name is the client's own, and cutting it could cut a character: JSON takes whole ones. */
+    snprintf(why->param, sizeof why->param, "%s", strlen(param) < sizeof why->param ? param : "");
     clm_fail(&why->err, CLM_E_USAGE, "%s", text);
     return false;
 }
@@ -306,8 +307,12 @@ static bool messages(const field *f)
     f->to->messages = calloc(n, sizeof *f->to->messages);
     if (f->to->messages == NULL) return no_memory(f->why);
     f->to->n_messages = n;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         if (!read_message(f, i, json_array_get(f->json, i))) return false;
+        if (i > 0 && f->to->messages[i].role == CLM_ROLE_SYSTEM)
+            return refuse(f->why, f->name,
+                          "messages[%zu]: models here know one system message, the first", i);
+    }
     if (f->to->messages[n - 1].role != CLM_ROLE_USER)
         return refuse(f->why, f->name, "the last message must be the user's");
     return true;
