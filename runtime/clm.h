@@ -379,7 +379,8 @@ clm_status clm_session_begin_reply(clm_session *s, const clm_message *messages, 
 clm_status clm_session_begin_complete(clm_session *s, const char *text, size_t size,
                                       const clm_sampling *sampling, clm_text_fn fn, void *user,
                                       clm_err *err);
-/* One thread calls this for all sessions of an engine that are answering. Each gets a token further; of one
+/* Begin, step, end and clm_engine_reserve of one engine are one thread's. A session has one answer at a time, and
+ * step, done and end are for sessions whose answer was begun. Each gets a token further; of one
  * that is not through its prompt a batch is processed. A failure is that session's, see clm_session_end. */
 clm_status clm_engine_step(clm_engine *e, clm_session *const *sessions, size_t n, clm_err *err);
 bool clm_session_done(const clm_session *s);

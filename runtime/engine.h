@@ -22,8 +22,7 @@ struct clm_engine {
     clm_slots slots;
     float *logits; /* [logit_rows][vocab], of the answers in progress */
     size_t logit_rows;
-    double
-        prompt_token_seconds; /* of a prompt that was processed beside other answers; 0: none was */
+    double prompt_token_seconds; /* of prompts that are processed beside others; 0: not known */
 };
 
 /* As clm_engine_create, for a model that is open; it is the engine's from then on, also on failure.

@@ -8,8 +8,8 @@
 #ifndef CLM_RUNTIME_SLOTS_H
 #define CLM_RUNTIME_SLOTS_H
 
-#include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include "runtime/model/transformer.h"
 
 /* One sequence of the transformer. */

@@ -111,7 +111,7 @@ static int send_whole(clm_exchange *x, const clm_answer *answer)
 
 /* ---- streams --------------------------------------------------------------------------------- */
 
-typedef enum stage { OPENING, TEXT, FIGURES, END } stage;
+typedef enum stage { OPENING, TEXT, END } stage;
 
 /* Events that are ready, and what has been told so far. */
 typedef struct stream {

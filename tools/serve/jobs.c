@@ -319,8 +319,8 @@ static void step(clm_jobs *jobs)
 
     for (size_t i = 0; i < n; i++) jobs->sessions[i] = jobs->active[i]->session;
     st = clm_engine_step(jobs->engine, jobs->sessions, n, &err);
-    for (size_t i = n;
-         i-- > 0;) { /* from behind, as the last one takes the place of one that ends */
+    /* From behind, as the last one takes the place of one that ends. */
+    for (size_t i = n; i-- > 0;) {
         clm_job *job = jobs->active[i];
 
         if (st != CLM_OK) clm_session_interrupt(job->session);
