@@ -17,6 +17,9 @@ const char *clm__cl_error_name(cl_int rc);
  * Allocation failures become CLM_E_DEVMEM, others CLM_E_CL. */
 clm_status clm__fail_cl(clm_err *err, const char *call, cl_int rc);
 
+/* host/device_memory.c */
+clm_device_memory clm__memory_of(cl_device_id id, const clm_caps *caps);
+
 cl_context clm__device_context(const clm_device *dev);
 cl_command_queue clm__device_queue(const clm_device *dev);
 cl_device_id clm__device_id(const clm_device *dev);

@@ -93,6 +93,10 @@ const clm_caps *clm_device_caps(const clm_device *dev)
 {
     return &dev->caps;
 }
+clm_device_memory clm_device_memory_now(const clm_device *dev)
+{
+    return clm__memory_of(dev->id, &dev->caps);
+}
 const clm_observer *clm_device_observer(const clm_device *dev)
 {
     return dev->observer;

@@ -67,8 +67,24 @@ clm_status clm_device_select(const clm_device_info *list, size_t count, const ch
 /* The device that `selector` names among all: clm_device_list and clm_device_select in one. */
 clm_status clm_device_find(const char *selector, clm_device_info *out, clm_err *err);
 
+/* Devices that a model can be spread over beside `first`: usable ones, GPUs before CPUs, each piece of hardware
+ * once, though several drivers may show it. Where a GPU sits is known from the driver (cl_khr_pci_bus_info); of
+ * one that does not tell, only the devices of the same platform are known to be others. `out` has room for `count`
+ * indices; returns how many there are. */
+size_t clm_device_others(const clm_device_info *list, size_t count, size_t first, size_t *out);
+
 /* NULL when the device can run clm, else a sentence why not (no compiler, big-endian...). */
 const char *clm_device_unusable(const clm_caps *caps);
+
+/* Memory of a device in bytes. */
+typedef struct clm_device_memory {
+    uint64_t total; /* as the driver says */
+    uint64_t free;  /* not taken by anybody yet; total where nobody knows */
+    bool known;     /* somebody knows: AMD's driver, or the operating system of the host's memory */
+    bool of_host;   /* it is memory of the host, which other devices may share */
+} clm_device_memory;
+
+clm_device_memory clm_device_info_memory(const clm_device_info *info);
 
 /* Creates context and queue. `obs` may be NULL and must outlive the device.
  * Returns CLM_OK, CLM_E_NODEVICE, CLM_E_CL or CLM_E_NOMEM. */
@@ -82,6 +98,7 @@ void clm_device_close(clm_device *dev);
 void clm_device_keep_programs(clm_device *dev, bool keep);
 
 const clm_caps *clm_device_caps(const clm_device *dev);
+clm_device_memory clm_device_memory_now(const clm_device *dev);
 const clm_observer *clm_device_observer(const clm_device *dev);
 
 /* Submits what is queued without waiting. */

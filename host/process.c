@@ -1,20 +1,34 @@
-/* host/process.c: see host/process.h. Linux: /proc/self. */
+/* host/process.c: see host/process.h. Linux: /proc. */
 #include "host/process.h"
 
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 
-uint64_t clm_process_peak_resident(void)
+/* The figure of a line "name: figure kB", in bytes; 0 when there is none. */
+static uint64_t figure_of(const char *path, const char *name)
 {
-    FILE *status = fopen("/proc/self/status", "r");
+    FILE *file = fopen(path, "r");
+    const size_t n = strlen(name);
     unsigned long long kib = 0;
     char line[256];
 
-    if (status == NULL) return 0;
-    while (kib == 0 && fgets(line, sizeof line, status) != NULL) sscanf(line, "VmHWM: %llu", &kib);
-    fclose(status);
+    if (file == NULL) return 0;
+    while (kib == 0 && fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, name, n) == 0) sscanf(line + n, ": %llu", &kib);
+    fclose(file);
     return (uint64_t)kib * 1024;
+}
+
+uint64_t clm_process_peak_resident(void)
+{
+    return figure_of("/proc/self/status", "VmHWM");
+}
+
+uint64_t clm_memory_available(void)
+{
+    return figure_of("/proc/meminfo", "MemAvailable");
 }
 
 void clm_process_reset_peak(void)

@@ -1,4 +1,4 @@
-/* host/process.h: what the operating system says of this process.
+/* host/process.h: what the operating system says of this process, and of memory.
  *
  * Layer    host.
  */
@@ -12,6 +12,9 @@
 uint64_t clm_process_peak_resident(void);
 /* Lets the peak start again from what is resident now, where the system can do that. */
 void clm_process_reset_peak(void);
+
+/* Bytes that programs can still take without others being swapped out; 0 when the system does not say. */
+uint64_t clm_memory_available(void);
 
 /* Asks for large pages behind memory that is allocated and not yet touched: reading gigabytes spends
  * less time on translating addresses. A hint: nothing changes where the system has none. */

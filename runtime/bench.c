@@ -32,19 +32,17 @@ double clm_bench_gops(const clm_device_limits *limits)
 
 /* ---- creation -------------------------------------------------------------------------------- */
 
-static bool on_reference(const clm_settings *s)
-{
-    return s->backend == CLM_BACKEND_REF || strcmp(clm__device_selector(s), "ref") == 0;
-}
-
 clm_status clm__bench_open_device(const clm_settings *s, const clm_observer *obs, clm_device **out,
                                   clm_err *err)
 {
     const char *selector = clm__device_selector(s);
     clm_device_info info;
-    const clm_status st = clm_device_find(selector, &info, err);
+    clm_status st;
 
     *out = NULL;
+    if (s->n_devices > 1)
+        return clm_fail(err, CLM_E_USAGE, "kernels are timed on one device: --device INDEX");
+    st = clm_device_find(selector, &info, err);
     return st == CLM_OK ? clm_device_open(&info, obs, out, err) : st;
 }
 
@@ -146,7 +144,7 @@ clm_status clm_bench_create(const clm_settings *s, const clm_bench_model *model,
         st = clm_fail(err, CLM_E_NOMEM, "bench: no memory");
         goto out;
     }
-    if (!on_reference(s)) {
+    if (!clm__on_reference(s) && s->n_devices <= 1) {
         st = measure(s, obs, &b->info.limits, err);
         if (st != CLM_OK) goto out;
     }
@@ -155,6 +153,8 @@ clm_status clm_bench_create(const clm_settings *s, const clm_bench_model *model,
     if (st != CLM_OK) goto out;
     clm_engine_describe(b->engine, &report);
     memcpy(b->info.device, report.device, sizeof b->info.device);
+    /* There is no one limit of several devices. */
+    if (report.n_devices > 1) memset(&b->info.limits, 0, sizeof b->info.limits);
     snprintf(b->info.model, sizeof b->info.model, "%s", clm_model_file_path(mf));
     b->info.weight_bytes = report.weight_bytes;
     b->info.kv_bytes = report.kv_bytes;
@@ -285,7 +285,6 @@ static clm_status run_together(clm_bench *b, const clm_bench_test *t, size_t n_g
 static clm_status run_once(clm_bench *b, const clm_bench_test *t, size_t n_gen, double *seconds,
                            clm_err *err)
 {
-    const clm_backend *backend = b->engine->backend;
     const double start = clm_clock_seconds();
     int best = b->ids[t->n_depth];
     const clm_outputs want = {.best = &best};
@@ -299,7 +298,7 @@ static clm_status run_once(clm_bench *b, const clm_bench_test *t, size_t n_gen, 
         st = clm_transformer_run(b->engine->model, 0, &id, 1, t->n_depth + t->n_prompt + i, &want,
                                  err);
     }
-    if (st == CLM_OK) st = backend->ops->finish(b->engine->backend, err);
+    if (st == CLM_OK) st = clm_transformer_finish(b->engine->model, err);
     *seconds = clm_clock_seconds() - start;
     return st;
 }

@@ -29,7 +29,7 @@ typedef struct clm_bench_info {
     char model[256];     /* path, or the name of a synthetic model */
     char model_type[64]; /* "baichuan 13.26 B Q4_0" */
     char weights[24];    /* "Q4_0" */
-    char device[256];
+    char device[512];
     uint64_t n_params, model_bytes;  /* of the tensors as the file has them */
     uint64_t weight_bytes, kv_bytes; /* on the device */
     size_t ctx, batch;

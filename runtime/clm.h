@@ -92,7 +92,7 @@ clm_status clm_config_load_env(clm_config *c, clm_err *err);
 
 /* Sets one key ("ctx_size", "server.port") from text; `origin` names the source in messages
  * ("--ctx-size", "CLM_CTX_SIZE"). Lists (`device`, `stop`) are one YAML flow value that begins with
- * '['; other text is the only item, as it stands. A key that does not exist: CLM_E_CONFIG. */
+ * '['; other text is the only item, as it stands, but for indices of devices ("0,1"). A key that does not exist: CLM_E_CONFIG. */
 clm_status clm_config_set(clm_config *c, const char *key, const char *value, const char *origin,
                           clm_err *err);
 
@@ -130,13 +130,13 @@ typedef struct clm_device_report {
     bool local_mem_dedicated, unified_memory;
     bool fp16, fp64, subgroups, intel_subgroups, integer_dot_product, command_buffer;
     char unusable[192]; /* "" when clm can use it, else why not */
-    bool chosen;        /* what `device: auto` (or the given selector) takes */
-    char reason[256];   /* why, for the chosen one */
+    bool chosen;        /* what `device: auto` (or the given selectors) takes */
+    char reason[256];   /* why, for a chosen one */
 } clm_device_report;
 
-/* All devices of all platforms. `selector` as in the key `device`. `*list` is malloc'd.
+/* All devices of all platforms, and which of them the key `device` of `s` chooses. `*list` is malloc'd.
  * No platform: CLM_E_NODEVICE with a sentence that says what to install. */
-clm_status clm_devices_report(const char *selector, clm_device_report **list, size_t *count,
+clm_status clm_devices_report(const clm_settings *s, clm_device_report **list, size_t *count,
                               clm_err *err);
 
 /* ---- Model files --------------------------------------------------------------------------- */
@@ -252,10 +252,12 @@ size_t clm_engine_reserve(clm_engine *e, size_t n, const clm_observer *obs);
 
 typedef struct clm_engine_report {
     char model_name[128], arch[32];
-    char device[256]; /* "pthread-haswell (Portable Computing Language)" or "ref (plain C)" */
+    char device
+        [512]; /* "pthread-haswell (Portable Computing Language)" or "ref (plain C)"; several in a row */
+    size_t n_devices;
     char chat_template[32];
     size_t ctx_size, vocab;
-    uint64_t weight_bytes, kv_bytes; /* on the device */
+    uint64_t weight_bytes, kv_bytes; /* on the devices */
 } clm_engine_report;
 
 void clm_engine_describe(const clm_engine *e, clm_engine_report *out);

@@ -50,6 +50,26 @@ static clm_status settings_copy(const clm_settings *from, clm_settings *to, clm_
     return st;
 }
 
+/* Indices of devices with commas between them, as llama.cpp's programs take names: "0,1". In names there may be
+ * commas. */
+static bool are_indices(const char *text)
+{
+    return strchr(text, ',') != NULL && text[strspn(text, "0123456789, ")] == '\0';
+}
+
+static clm_status parse_indices(const char *origin, const char *text, clm_yaml **out, clm_err *err)
+{
+    const size_t room = strlen(text) + 3;
+    char *list = malloc(room);
+    clm_status st;
+
+    if (list == NULL) return clm_fail(err, CLM_E_NOMEM, "configuration: no memory");
+    snprintf(list, room, "[%s]", text);
+    st = clm_yaml_parse(origin, list, room - 1, out, err);
+    free(list);
+    return st;
+}
+
 /* Text from a flag, a variable or the table. */
 static clm_status set_text(clm_settings *s, const clm_key *key, const char *text,
                            const char *origin, clm_err *err)
@@ -60,6 +80,8 @@ static clm_status set_text(clm_settings *s, const clm_key *key, const char *text
 
     if (list && text[strspn(text, " ")] == '[')
         st = clm_yaml_parse(origin, text, strlen(text), &doc, err);
+    else if (key->type == CLM_KEY_DEVICES && are_indices(text))
+        st = parse_indices(origin, text, &doc, err);
     else
         st = clm_yaml_wrap(origin, text, &doc, err);
     if (st == CLM_OK) st = clm__key_apply(key, clm_yaml_root(doc), NULL, s, err);

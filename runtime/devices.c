@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "host/device.h"
-#include "runtime/clm.h"
+#include "runtime/engine.h"
 
 #define COPY(field, from) snprintf(r->field, sizeof r->field, "%s", from)
 
@@ -42,13 +42,30 @@ static void fill_report(clm_device_report *r, const clm_device_info *info)
     r->command_buffer = caps->command_buffer;
 }
 
-clm_status clm_devices_report(const char *selector, clm_device_report **list, size_t *count,
+/* Marks what the selectors choose. Where no device can be used they are listed with the reasons, none chosen. */
+static clm_status mark_chosen(const clm_settings *s, const clm_device_info *infos, size_t n,
+                              clm_device_report *reports, clm_err *err)
+{
+    for (size_t i = 0; i < s->n_devices; i++) {
+        const char *select = clm__on_reference(s) ? "auto" : s->devices[i].select;
+        size_t index;
+        char reason[256];
+        const clm_status st = clm_device_select(infos, n, select, &index, reason, err);
+
+        if (st == CLM_E_NODEVICE) return CLM_OK;
+        if (st != CLM_OK) return st;
+        reports[index].chosen = true;
+        memcpy(reports[index].reason, reason, sizeof reason);
+    }
+    return CLM_OK;
+}
+
+clm_status clm_devices_report(const clm_settings *s, clm_device_report **list, size_t *count,
                               clm_err *err)
 {
     clm_device_info *infos = NULL;
     clm_device_report *reports = NULL;
-    char reason[256];
-    size_t n = 0, chosen;
+    size_t n = 0;
     clm_status st = clm_device_list(&infos, &n, err);
 
     *list = NULL;
@@ -60,13 +77,7 @@ clm_status clm_devices_report(const char *selector, clm_device_report **list, si
         goto out;
     }
     for (size_t i = 0; i < n; i++) fill_report(&reports[i], &infos[i]);
-    st = clm_device_select(infos, n, selector, &chosen, reason, err);
-    if (st == CLM_OK) {
-        reports[chosen].chosen = true;
-        memcpy(reports[chosen].reason, reason, sizeof reason);
-    } else if (st == CLM_E_NODEVICE) {
-        st = CLM_OK; /* listed with the reasons, none chosen */
-    }
+    st = mark_chosen(s, infos, n, reports, err);
     if (st != CLM_OK) goto out;
     *list = reports;
     *count = n;

@@ -13,6 +13,7 @@
 #include "host/utf8.h"
 #include "runtime/doctor_impl.h"
 #include "runtime/engine.h"
+#include "runtime/model/shapes.h"
 
 void clm__doctor_say(clm__doctor *d, clm_finding_level level, clm_status st, const char *advice,
                      const char *format, ...)
@@ -69,40 +70,47 @@ static bool check_drivers(clm__doctor *d)
 
 /* ---- Devices --------------------------------------------------------------------------------- */
 
-static const char *selector_of(const clm_settings *s)
+/* Whether somebody has named devices. */
+static bool named(const clm_settings *s)
 {
     const char *select = clm__device_selector(s);
 
-    return strcmp(select, "ref") == 0 ? "auto" : select;
+    return s->n_devices > 1 || (strcmp(select, "auto") != 0 && strcmp(select, "ref") != 0);
 }
 
-/* The device that would be used; *chosen is `n` when there is none. */
-static void check_choice(clm__doctor *d, const clm_device_info *list, size_t n, size_t *chosen)
+/* Marks the devices that would be used; false: one that is named is not there. */
+static bool check_choice(clm__doctor *d, const clm_device_info *list, size_t n, bool *chosen)
 {
-    char reason[256];
-    clm_err err;
-    const clm_status st = clm_device_select(list, n, selector_of(d->s), chosen, reason, &err);
+    const size_t n_named = named(d->s) ? d->s->n_devices : 1;
+    size_t index;
 
-    if (st != CLM_OK) {
-        *chosen = n;
-        clm__doctor_say(d, CLM_FINDING_FAILURE, st, NULL, "%s", err.text);
-        return;
+    for (size_t i = 0; i < n_named; i++) {
+        const char *select = named(d->s) ? d->s->devices[i].select : "auto";
+        char reason[256];
+        clm_err err;
+        const clm_status st = clm_device_select(list, n, select, &index, reason, &err);
+
+        if (st != CLM_OK) {
+            clm__doctor_say(d, CLM_FINDING_FAILURE, st, NULL, "%s", err.text);
+            return false;
+        }
+        chosen[index] = true;
+        clm__doctor_say(d, CLM_FINDING_OK, CLM_OK, NULL, "device %zu would be used, %s: %s", index,
+                        list[index].caps.name, reason);
     }
-    clm__doctor_say(d, CLM_FINDING_OK, CLM_OK, NULL, "device %zu would be used, %s: %s", *chosen,
-                    list[*chosen].caps.name, reason);
+    return true;
 }
 
 static clm_status check_devices(clm__doctor *d, const clm_device_info *list, size_t n,
-                                size_t chosen, clm_err *err)
+                                const bool *chosen, clm_err *err)
 {
-    const bool all = strcmp(selector_of(d->s), "auto") == 0;
     clm_status st = CLM_OK;
 
     for (size_t i = 0; i < n && st == CLM_OK; i++) {
         const char *unusable = clm_device_unusable(&list[i].caps);
         char section[300];
 
-        if (!all && i != chosen) continue;
+        if (named(d->s) && !chosen[i]) continue;
         snprintf(section, sizeof section, "Device %zu: %s (%s)", i, list[i].caps.name,
                  list[i].caps.platform_name);
         enter(d, section);
@@ -133,45 +141,86 @@ static double weights_need(const clm_model_report *r, clm_weights mode)
 /* GB of keys and values, and scales of int8 ones. */
 static double cache_need(const clm_model_report *r, clm_kv_type type, size_t ctx)
 {
-    const double bytes = type == CLM_KV_F32 ? 4.0 : type == CLM_KV_F16 ? 2.0 : 1.0;
-    const double head = bytes * (double)r->head_dim + (type == CLM_KV_INT8 ? 2.0 : 0.0);
+    const clm_kv_shape kv = {.n_heads = r->n_heads,
+                             .n_kv_heads = r->n_kv_heads,
+                             .head_dim = r->head_dim,
+                             .ctx = ctx,
+                             .type = type};
 
-    return 1e-9 * 2.0 * head * (double)r->n_layers * (double)r->n_kv_heads * (double)ctx;
+    return 1e-9 * (double)(r->n_layers * clm_kv_layer_bytes(&kv));
 }
 
-/* Whether it fits the device, roughly: drivers keep some of the memory for themselves. */
-static void check_model(clm__doctor *d, const clm_device_info *device)
+/* GB that are left on the chosen devices; the host's memory, which several may use, counts once. */
+static double memory_left(const clm_device_info *list, size_t n, const bool *chosen)
+{
+    double own = 0.0, of_host = 0.0;
+
+    for (size_t i = 0; i < n; i++) {
+        const clm_device_memory m = clm_device_info_memory(&list[i]);
+        const double left = 1e-9 * (double)m.free;
+
+        if (chosen[i] && m.of_host) of_host = fmax(of_host, left);
+        if (chosen[i] && !m.of_host) own += left;
+    }
+    return own + of_host;
+}
+
+/* Where nobody has named a device and the chosen one has too little, others are chosen beside it. */
+static void choose_others(const clm_device_info *list, size_t n, bool *chosen)
+{
+    size_t first = 0, *others = calloc(n + 1, sizeof *others);
+
+    while (first < n && !chosen[first]) first++;
+    if (others != NULL && first < n)
+        for (size_t i = 0, count = clm_device_others(list, n, first, others); i < count; i++)
+            chosen[others[i]] = true;
+    free(others);
+}
+
+/* Whether it fits the devices, roughly: drivers keep some of the memory for themselves. */
+static void check_memory(clm__doctor *d, const clm_model_report *r, const clm_device_info *list,
+                         size_t n, bool *chosen)
+{
+    const size_t ctx = clm__engine_ctx(r->ctx_train, d->s->ctx_size);
+    const double need = weights_need(r, d->s->weights) + cache_need(r, d->s->kv_cache_type, ctx);
+    double have = memory_left(list, n, chosen);
+    const bool spread = need > have && !named(d->s);
+
+    if (spread) {
+        choose_others(list, n, chosen);
+        have = memory_left(list, n, chosen);
+    }
+    if (need > have)
+        clm__doctor_say(d, CLM_FINDING_FAILURE, CLM_E_DEVMEM,
+                        "fewer bits (--weights int4, --kv-cache-type int8), a smaller context (-c) "
+                        "or more devices",
+                        "%s needs %.2f GB with %zu tokens, and there are %.2f GB", r->path, need,
+                        ctx, have);
+    else
+        clm__doctor_say(d, CLM_FINDING_OK, CLM_OK, NULL,
+                        "%s needs %.2f GB with %zu tokens; there are %.2f GB%s", r->path, need, ctx,
+                        have, spread ? ", on several devices together" : "");
+}
+
+static void check_model(clm__doctor *d, const clm_device_info *list, size_t n, bool *chosen)
 {
     clm_model_report *r = NULL;
     clm_err err;
-    double need, have;
-    size_t ctx;
     const clm_status st = clm_model_report_create(d->s->model, &r, &err);
 
     enter(d, "Model");
-    if (st != CLM_OK) {
+    if (st != CLM_OK)
         clm__doctor_say(d, CLM_FINDING_FAILURE, st, NULL, "%s", err.text);
-        return;
-    }
-    ctx = clm__engine_ctx(r->ctx_train, d->s->ctx_size);
-    need = weights_need(r, d->s->weights) + cache_need(r, d->s->kv_cache_type, ctx);
-    have = device != NULL ? 1e-9 * (double)device->caps.global_mem : 0.0;
-    if (!r->has_weights)
+    else if (!r->has_weights)
         clm__doctor_say(d, CLM_FINDING_FAILURE, CLM_E_MODEL, NULL,
                         "%s: holds a vocabulary only, no weights", r->path);
-    else if (device == NULL)
-        clm__doctor_say(d, CLM_FINDING_OK, CLM_OK, NULL, "%s needs %.2f GB with %zu tokens",
-                        r->path, need, ctx);
-    else if (need > have)
-        clm__doctor_say(d, CLM_FINDING_FAILURE, CLM_E_DEVMEM,
-                        "fewer bits (--weights int4, --kv-cache-type int8), a smaller context (-c) "
-                        "or another device",
-                        "%s needs %.2f GB with %zu tokens, and %s has %.2f", r->path, need, ctx,
-                        device->caps.name, have);
+    else if (n == 0)
+        clm__doctor_say(
+            d, CLM_FINDING_OK, CLM_OK, NULL, "%s needs %.2f GB", r->path,
+            weights_need(r, d->s->weights) +
+                cache_need(r, d->s->kv_cache_type, clm__engine_ctx(r->ctx_train, d->s->ctx_size)));
     else
-        clm__doctor_say(d, CLM_FINDING_OK, CLM_OK, NULL,
-                        "%s needs %.2f GB with %zu tokens; %s has %.2f", r->path, need, ctx,
-                        device->caps.name, have);
+        check_memory(d, r, list, n, chosen);
     clm_model_report_destroy(r);
 }
 
@@ -216,7 +265,8 @@ clm_status clm_doctor_run(const clm_settings *s, const clm_doctor_options *o,
 {
     clm__doctor d = {.s = s, .o = o, .obs = obs};
     clm_device_info *list = NULL;
-    size_t n = 0, chosen = 0;
+    bool *chosen = NULL, usable = false;
+    size_t n = 0;
     clm_status st;
 
     st = check_drivers(&d) ? clm_device_list(&list, &n, err) : CLM_OK;
@@ -224,11 +274,17 @@ clm_status clm_doctor_run(const clm_settings *s, const clm_doctor_options *o,
         clm__doctor_say(&d, CLM_FINDING_FAILURE, st, NULL, "%s", err->text);
     else if (st != CLM_OK)
         return st;
-    else if (n > 0)
-        check_choice(&d, list, n, &chosen);
+    chosen = calloc(n + 1, sizeof *chosen);
+    if (chosen == NULL) {
+        st = clm_fail(err, CLM_E_NOMEM, "doctor: no memory");
+        goto out;
+    }
+    if (n > 0) usable = check_choice(&d, list, n, chosen);
     st = check_devices(&d, list, n, chosen, err);
-    if (st == CLM_OK && s->model[0] != '\0') check_model(&d, chosen < n ? &list[chosen] : NULL);
+    if (st == CLM_OK && s->model[0] != '\0') check_model(&d, list, usable ? n : 0, chosen);
     if (st == CLM_OK) check_folders(&d);
+out:
+    free(chosen);
     free(list);
     if (st == CLM_OK && clm__doctor_stopped(&d))
         st = clm_fail(err, CLM_E_INTERRUPTED, "interrupted");

@@ -1,4 +1,4 @@
-/* runtime/engine.c: a model on its device, and the cache of keys and values. See runtime/clm.h. */
+/* runtime/engine.c: a model on its devices, and the cache of keys and values. See runtime/clm.h. */
 #include "runtime/engine.h"
 
 #include <stdio.h>
@@ -10,14 +10,6 @@
 /* Used when neither the configuration nor the model says something usable. */
 enum { DEFAULT_CTX = 4096 };
 
-static clm_status check_settings(const clm_settings *s, clm_err *err)
-{
-    if (s->n_devices > 1)
-        return clm_fail(err, CLM_E_CONFIG,
-                        "device: several devices at once are not supported yet, name one");
-    return CLM_OK;
-}
-
 static clm_status choose_template(clm_engine *e, const clm_settings *s, clm_err *err)
 {
     e->chat_template = clm_template_find(s->chat_template);
@@ -28,26 +20,6 @@ static clm_status choose_template(clm_engine *e, const clm_settings *s, clm_err 
         clm_template_detect(clm_model_file_hparams(e->file), clm_model_file_vocab(e->file));
     if (e->chat_template != CLM_TEMPLATE_CHATML) return CLM_OK;
     return clm_template_default_system(clm_model_file_vocab(e->file), &e->default_system, err);
-}
-
-const char *clm__device_selector(const clm_settings *s)
-{
-    return s->n_devices > 0 ? s->devices[0].select : "auto";
-}
-
-static clm_status create_backend(clm_engine *e, const clm_settings *s, const clm_observer *obs,
-                                 clm_err *err)
-{
-    const clm_cl_options options = {
-        .selector = clm__device_selector(s),
-        .activations = s->activations,
-        .kernels = s->kernels,
-        .tuning = s->tuning_mode,
-    };
-
-    if (s->backend == CLM_BACKEND_REF || strcmp(options.selector, "ref") == 0)
-        return clm_backend_ref_create(&e->backend, err);
-    return clm_backend_cl_create(&options, obs, &e->backend, err);
 }
 
 size_t clm__engine_ctx(size_t trained, size_t asked)
@@ -71,10 +43,10 @@ clm_status clm_engine_create(const clm_settings *s, const clm_observer *obs, clm
                              clm_err *err)
 {
     clm_model_file *file = NULL;
-    clm_status st = check_settings(s, err);
+    clm_status st = CLM_OK;
 
     *out = NULL;
-    if (st == CLM_OK && s->model[0] == '\0')
+    if (s->model[0] == '\0')
         st = clm_fail(err, CLM_E_USAGE,
                       "no model: give one with -m FILE or `model:` in the configuration");
     if (st == CLM_OK) st = clm__weights_open(s, NULL, obs, &file, err);
@@ -93,7 +65,7 @@ clm_status clm__engine_create_from(clm_model_file *file, bool text, const clm_se
 {
     clm_engine *e = calloc(1, sizeof *e);
     size_t ctx;
-    clm_status st;
+    clm_status st = CLM_OK;
 
     *out = NULL;
     if (e == NULL) {
@@ -101,8 +73,6 @@ clm_status clm__engine_create_from(clm_model_file *file, bool text, const clm_se
         return clm_fail(err, CLM_E_NOMEM, "engine: no memory");
     }
     e->file = file;
-    st = check_settings(s, err);
-    if (st != CLM_OK) goto out;
     if (!clm_model_file_has_weights(file)) {
         st = clm_fail(err, CLM_E_MODEL, "%s: holds a vocabulary only, no weights",
                       clm_model_file_path(file));
@@ -111,12 +81,13 @@ clm_status clm__engine_create_from(clm_model_file *file, bool text, const clm_se
     if (clm_model_file_warning(file) != NULL)
         clm_log(obs, CLM_LOG_WARN, "%s", clm_model_file_warning(file));
     if (text) st = create_text(e, s, err);
-    if (st == CLM_OK) st = create_backend(e, s, obs, err);
     if (st != CLM_OK) goto out;
 
     ctx = choose_ctx(clm_model_file_hparams(e->file), s, obs);
-    st = clm_transformer_create(e->backend, e->file, ctx, s->batch_size, s->kv_cache_type, obs,
-                                &e->model, err);
+    st = clm__engine_open_devices(e, s, ctx, obs, err);
+    if (st == CLM_OK)
+        st = clm_transformer_create(e->shares, e->n_shares, e->file, ctx, s->batch_size,
+                                    s->kv_cache_type, obs, &e->model, err);
     if (st == CLM_OK) st = clm_slots_create(&e->slots, e->model, err);
     if (st != CLM_OK) goto out;
     *out = e;
@@ -131,7 +102,9 @@ void clm_engine_destroy(clm_engine *e)
     if (e == NULL) return;
     clm_slots_clear(&e->slots);
     clm_transformer_destroy(e->model);
-    if (e->backend != NULL) e->backend->ops->destroy(e->backend);
+    for (size_t i = 0; i < e->n_shares; i++)
+        e->shares[i].backend->ops->destroy(e->shares[i].backend);
+    free(e->shares);
     clm_tokenizer_destroy(e->tokenizer);
     clm_model_file_close(e->file);
     free(e->default_system);
@@ -156,15 +129,33 @@ static clm_status warm_rows(clm_engine *e, clm_err *err)
     return st;
 }
 
+static bool is_warm(const clm_engine *e)
+{
+    for (size_t i = 0; i < e->n_shares; i++) {
+        const clm_backend *b = e->shares[i].backend;
+
+        if (b->ops->warm != NULL && !b->ops->warm(b)) return false;
+    }
+    return true;
+}
+
+static void set_warm(clm_engine *e)
+{
+    for (size_t i = 0; i < e->n_shares; i++) {
+        clm_backend *b = e->shares[i].backend;
+
+        if (b->ops->set_warm != NULL) b->ops->set_warm(b);
+    }
+}
+
 clm_status clm_engine_warm_up(clm_engine *e, const clm_observer *obs, clm_err *err)
 {
-    const clm_backend_ops *ops = e->backend->ops;
     const size_t batch = clm_transformer_batch(e->model), ctx = clm_transformer_ctx(e->model);
     int ids[32] = {0}, best;
     const clm_outputs want = {.best = &best};
     clm_status st = CLM_OK;
 
-    if (ops->warm == NULL || ops->warm(e->backend)) return CLM_OK;
+    if (is_warm(e)) return CLM_OK;
     e->slots.list[0]->n = 0;
     clm_progress(obs, "warming up", 0, N_WARM);
     for (size_t i = 0, at = 0; i + 1 < N_WARM && st == CLM_OK; i++) {
@@ -177,8 +168,26 @@ clm_status clm_engine_warm_up(clm_engine *e, const clm_observer *obs, clm_err *e
     }
     if (st == CLM_OK) st = warm_rows(e, err);
     clm_progress(obs, "warming up", N_WARM, N_WARM);
-    if (st == CLM_OK) ops->set_warm(e->backend);
+    if (st == CLM_OK) set_warm(e);
     return st;
+}
+
+/* Their names in a row, and what they hold together. */
+static void describe_devices(const clm_engine *e, clm_engine_report *out)
+{
+    for (size_t i = 0; i < e->n_shares; i++) {
+        const clm_backend *b = e->shares[i].backend;
+        const size_t used = strlen(out->device);
+        uint64_t weights, kv;
+        char name[256];
+
+        b->ops->describe(b, name, sizeof name);
+        snprintf(out->device + used, sizeof out->device - used, "%s%s", i > 0 ? ", " : "", name);
+        b->ops->usage(b, &weights, &kv);
+        out->weight_bytes += weights;
+        out->kv_bytes += kv;
+    }
+    out->n_devices = e->n_shares;
 }
 
 void clm_engine_describe(const clm_engine *e, clm_engine_report *out)
@@ -190,8 +199,7 @@ void clm_engine_describe(const clm_engine *e, clm_engine_report *out)
     snprintf(out->arch, sizeof out->arch, "%s", hp->arch);
     snprintf(out->chat_template, sizeof out->chat_template, "%s",
              clm_template_name(e->chat_template));
-    e->backend->ops->describe(e->backend, out->device, sizeof out->device);
-    e->backend->ops->usage(e->backend, &out->weight_bytes, &out->kv_bytes);
+    describe_devices(e, out);
     out->ctx_size = clm_transformer_ctx(e->model);
     out->vocab = hp->vocab;
 }

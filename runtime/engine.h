@@ -14,7 +14,8 @@
 struct clm_engine {
     clm_model_file *file;
     clm_tokenizer *tokenizer;
-    clm_backend *backend;
+    clm_share *shares; /* the devices, in the order of their layers */
+    size_t n_shares;
     clm_transformer *model;
     clm_template chat_template;
     char *default_system; /* of the file's template, when that is the one in use; or NULL */
@@ -30,8 +31,17 @@ struct clm_engine {
 clm_status clm__engine_create_from(clm_model_file *file, bool text, const clm_settings *s,
                                    const clm_observer *obs, clm_engine **out, clm_err *err);
 
-/* The device that the settings name: "auto" when they name none. */
+/* Opens the devices that the settings name, decides which layers of e->file each gets, and says so to `obs`.
+ * Without a name it is one device, or several where that has too little memory. CLM_E_CONFIG: devices that do not
+ * exist or do not go together. CLM_E_DEVMEM: the model does not fit several devices; of a single one
+ * that is seen when memory is taken. */
+clm_status clm__engine_open_devices(clm_engine *e, const clm_settings *s, size_t ctx,
+                                    const clm_observer *obs, clm_err *err);
+
+/* The first device that the settings name: "auto" when they name none. */
 const char *clm__device_selector(const clm_settings *s);
+/* Whether everything is computed in plain C. */
+bool clm__on_reference(const clm_settings *s);
 
 /* The context of an engine for which `asked` tokens are asked for (0: none), of a model that was trained with
  * `trained` (0: not known): what is asked for, else what the model was trained with, but at most 4096. */

@@ -314,7 +314,7 @@ static void feed(clm_run *r, bool shared)
 
     /* At its end the time of a prompt is told apart from decoding. */
     if (st == CLM_OK && (shared || (is_ready(r) && r->prompt_done <= 0.0)))
-        st = e->backend->ops->finish(e->backend, &r->err);
+        st = clm_transformer_finish(e->model, &r->err);
     if (st == CLM_OK && shared)
         e->prompt_token_seconds = (clm_clock_seconds() - start) / (double)(r->slot->n - before);
     if (st != CLM_OK) r->slot->n = before; /* what was queued may never have been computed */

@@ -4,7 +4,8 @@
 #include <string.h>
 
 #include "runtime/engine.h"
-#include "runtime/model/repack.h"
+#include "runtime/model/footprint.h"
+#include "runtime/model/shapes.h"
 #include "runtime/text/chat_template.h"
 #include "runtime/text/tokenizer.h"
 
@@ -27,25 +28,22 @@ static clm_status fill_tensors(const clm_model_file *mf, clm_model_report *r, cl
     return CLM_OK;
 }
 
-/* What the OpenCL backend will hold of the weights. */
-static uint64_t device_weight_bytes(const clm_model_file *mf)
+/* What a device will hold of the model. */
+static clm_status fill_memory(const clm_model_file *mf, clm_model_report *r, clm_err *err)
 {
-    static const clm_weight_role matrices[] = {CLM_W_Q,    CLM_W_K,  CLM_W_V,   CLM_W_O,
-                                               CLM_W_GATE, CLM_W_UP, CLM_W_DOWN};
     const clm_hparams *hp = clm_model_file_hparams(mf);
-    clm_weight_layout w = clm_repack_layout(clm_model_file_weight(mf, CLM_W_EMBED, 0));
-    uint64_t bytes = clm_repack_bytes(&w);
+    clm_footprint f;
+    clm_kv_shape kv;
+    clm_status st;
 
-    if (!hp->tied_head) {
-        w = clm_repack_layout(clm_model_file_weight(mf, CLM_W_HEAD, 0));
-        bytes += clm_repack_bytes(&w);
-    }
-    for (size_t layer = 0; layer < hp->n_layers; layer++)
-        for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++) {
-            w = clm_repack_layout(clm_model_file_weight(mf, matrices[i], layer));
-            bytes += clm_repack_bytes(&w);
-        }
-    return bytes + (2 * (uint64_t)hp->n_layers + 1) * hp->width * sizeof(float);
+    r->device_ctx = clm__engine_ctx(hp->ctx_train, 0);
+    kv = clm_kv_shape_of(hp, r->device_ctx, CLM_KV_F16);
+    r->device_kv_bytes = hp->n_layers * clm_kv_layer_bytes(&kv);
+    if (!r->has_weights) return CLM_OK;
+    st = clm_footprint_create(mf, &kv, 1, &f, err);
+    if (st == CLM_OK) r->device_weight_bytes = clm_footprint_weights(&f);
+    clm_footprint_clear(&f);
+    return st;
 }
 
 static void fill_hparams(const clm_hparams *hp, clm_model_report *r)
@@ -64,9 +62,6 @@ static void fill_hparams(const clm_hparams *hp, clm_model_report *r)
     r->rope_base = (double)hp->rope_base;
     r->alibi = hp->position == CLM_POSITION_ALIBI;
     r->tied_head = hp->tied_head;
-    r->device_ctx = clm__engine_ctx(hp->ctx_train, 0);
-    r->device_kv_bytes =
-        (uint64_t)2 * 2 * hp->n_layers * hp->n_kv_heads * hp->head_dim * r->device_ctx;
 }
 
 clm_status clm_model_report_create(const char *path, clm_model_report **out, clm_err *err)
@@ -91,7 +86,8 @@ clm_status clm_model_report_create(const char *path, clm_model_report **out, clm
     snprintf(r->format, sizeof r->format, "%s", clm_model_file_format(mf));
     fill_hparams(clm_model_file_hparams(mf), r);
     r->has_weights = clm_model_file_has_weights(mf);
-    if (r->has_weights) r->device_weight_bytes = device_weight_bytes(mf);
+    st = fill_memory(mf, r, err);
+    if (st != CLM_OK) goto out;
     r->file_bytes = clm_model_file_bytes(mf);
     snprintf(r->tokenizer, sizeof r->tokenizer, "%s, %zu pieces",
              vocab->model_name != NULL ? vocab->model_name : "SentencePiece",

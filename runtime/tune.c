@@ -10,7 +10,7 @@
 #include "host/file.h"
 #include "runtime/engine.h"
 #include "runtime/formats/synthetic.h"
-#include "runtime/model/backend.h"
+#include "runtime/model/shapes.h"
 #include "runtime/model/tune_dirs.h"
 #include "runtime/tune_impl.h"
 #include "runtime/weights_cache.h"
@@ -201,9 +201,10 @@ static clm_status open_model(const run *r, const clm_observer *obs, clm_model_fi
 }
 
 /* What the model launches, from the backend's own plan. */
-static clm_status collect(run *r, const char *selector, const clm_observer *obs, clm_err *err)
+static clm_status collect(run *r, const clm_device_info *device, const clm_observer *obs,
+                          clm_err *err)
 {
-    const clm_cl_options options = {.selector = selector,
+    const clm_cl_options options = {.device = device,
                                     .activations = r->s->activations,
                                     .kernels = r->s->kernels,
                                     .tuning = CLM_TUNING_OFF};
@@ -216,17 +217,11 @@ static clm_status collect(run *r, const char *selector, const clm_observer *obs,
     if (st == CLM_OK) st = clm_backend_cl_create(&options, NULL, &b, err);
     if (st == CLM_OK) {
         const clm_hparams *hp = clm_model_file_hparams(mf);
-        const size_t trained = hp->ctx_train > 0 ? hp->ctx_train : 4096;
-        const clm_kv_shape kv = {.n_layers = hp->n_layers,
-                                 .n_heads = hp->n_heads,
-                                 .n_kv_heads = hp->n_kv_heads,
-                                 .head_dim = hp->head_dim,
-                                 .ctx = r->s->ctx_size > 0 ? r->s->ctx_size
-                                        : trained < 4096   ? trained
-                                                           : 4096,
-                                 .type = r->s->kv_cache_type};
+        const clm_kv_shape kv = clm_kv_shape_of(hp, clm__engine_ctx(hp->ctx_train, r->s->ctx_size),
+                                                r->s->kv_cache_type);
+        const clm_part all = {.first = 0, .n = hp->n_layers};
 
-        st = clm_backend_cl_plans(b, mf, &kv, r->s->batch_size, add_subject, r, err);
+        st = clm_backend_cl_plans(b, mf, &all, &kv, r->s->batch_size, add_subject, r, err);
         if (st == CLM_OK) st = r->st;
     }
     if (b != NULL) b->ops->destroy(b);
@@ -257,8 +252,11 @@ static clm_status set_up(run *r, const clm_observer *obs, clm_tune_report *out, 
     const char *selector = clm__device_selector(r->s);
     clm_device_info info;
     clm_tune_device device;
-    clm_status st = clm_device_find(selector, &info, err);
+    clm_status st;
 
+    if (r->s->n_devices > 1)
+        return clm_fail(err, CLM_E_USAGE, "tuning is for one device at a time: --device INDEX");
+    st = clm_device_find(selector, &info, err);
     if (st != CLM_OK) return st;
     clm__tune_command_make(info.index, r->o->kernel, r->o->space, &r->worker);
     snprintf(out->device, sizeof out->device, "%s (%s)", info.caps.name, info.caps.platform_name);
@@ -267,7 +265,7 @@ static clm_status set_up(run *r, const clm_observer *obs, clm_tune_report *out, 
     clm_tune_device_describe(clm_device_caps(r->dev), &device);
     st = make_paths(&device, r->o->kernel != NULL, &out->db_path, &out->log_path, err);
     if (st != CLM_OK) return st;
-    if (r->o->kernel == NULL) return collect(r, r->worker.device, obs, err);
+    if (r->o->kernel == NULL) return collect(r, &info, obs, err);
     st = clm_user_kernel_load(r->o->kernel, r->o->space, &r->user, err);
     if (st != CLM_OK) return st;
     add_subject(r, clm_user_kernel_op(r->user), clm_user_kernel_shape(r->user));
@@ -421,14 +419,14 @@ static bool is_large(const char *model, const clm_observer *obs)
     return false;
 }
 
-/* Whether it is worth it: see clm_tune_auto. */
+/* Whether it is worth it for the only device of `s`: see clm_tune_auto. */
 static bool wanted(const clm_settings *s, clm_device_info *info, const clm_observer *obs)
 {
     const char *selector = clm__device_selector(s);
     const bool folder = clm_file_is_dir(s->model);
 
     if (s->tuning_mode != CLM_TUNING_AUTO || s->tuning_budget_s <= 0.0 ||
-        s->backend != CLM_BACKEND_OPENCL || s->n_devices > 1 || strcmp(selector, "ref") == 0)
+        s->backend != CLM_BACKEND_OPENCL || strcmp(selector, "ref") == 0)
         return false;
     if (!folder && !is_large(s->model, obs)) return false;
     if (clm_device_find(selector, info, NULL) != CLM_OK || device_known(info, obs)) return false;
@@ -448,8 +446,9 @@ static void show_bar(void *user, const clm_tune_progress *p)
                  total);
 }
 
-clm_status clm_tune_auto(const clm_settings *s, const volatile sig_atomic_t *stop,
-                         const clm_observer *obs, clm_err *err)
+/* For the only device of `s`. */
+static clm_status tune_new_device(const clm_settings *s, const volatile sig_atomic_t *stop,
+                                  const clm_observer *obs, clm_err *err)
 {
     bar b = {obs};
     const clm_tune_options o = {.stop = stop, .user = &b, .progress = show_bar};
@@ -476,6 +475,21 @@ clm_status clm_tune_auto(const clm_settings *s, const volatile sig_atomic_t *sto
             report.elapsed_s, report.gained, report.subjects);
     clm_tune_report_clear(&report);
     return CLM_OK;
+}
+
+clm_status clm_tune_auto(const clm_settings *s, const volatile sig_atomic_t *stop,
+                         const clm_observer *obs, clm_err *err)
+{
+    clm_status st = CLM_OK;
+
+    for (size_t i = 0; i < s->n_devices && st == CLM_OK; i++) {
+        clm_settings one = *s; /* shallow: strings are borrowed */
+
+        one.devices = &s->devices[i];
+        one.n_devices = 1;
+        st = tune_new_device(&one, stop, obs, err);
+    }
+    return st;
 }
 
 /* ---- Import ---------------------------------------------------------------------------------- */

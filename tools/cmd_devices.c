@@ -95,11 +95,11 @@ static clm_status print_json(const clm_device_report *list, size_t n, clm_err *e
     return CLM_OK;
 }
 
-static clm_status print_devices(const char *selector, bool json, clm_err *err)
+static clm_status print_devices(const clm_settings *s, bool json, clm_err *err)
 {
     clm_device_report *list = NULL;
     size_t n = 0;
-    clm_status st = clm_devices_report(selector, &list, &n, err);
+    clm_status st = clm_devices_report(s, &list, &n, err);
 
     if (st != CLM_OK) return st;
     if (json)
@@ -113,13 +113,10 @@ static clm_status print_devices(const char *selector, bool json, clm_err *err)
 static clm_status run(const clm_args *args, clm_err *err)
 {
     clm_config *config = NULL;
-    const char *select;
     clm_status st = clm_args_config(args, &config, err);
 
     if (st != CLM_OK) return st;
-    select = clm_config_settings(config)->devices[0].select;
-    st = print_devices(strcmp(select, "ref") == 0 ? "auto" : select, clm_args_has(args, "json"),
-                       err);
+    st = print_devices(clm_config_settings(config), clm_args_has(args, "json"), err);
     clm_config_destroy(config);
     return st;
 }

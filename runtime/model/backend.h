@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "host/device.h"
 #include "host/log.h"
 #include "runtime/clm.h"
 #include "runtime/formats/model_file.h"
@@ -29,11 +30,17 @@ typedef struct clm_qkv {
     size_t ld, k_off, v_off;
 } clm_qkv;
 
-/* The key-value cache that a backend makes for each sequence of a model. */
+/* The key-value cache that a backend makes for each layer of a sequence. */
 typedef struct clm_kv_shape {
-    size_t n_layers, n_heads, n_kv_heads, head_dim, ctx;
+    size_t n_heads, n_kv_heads, head_dim, ctx;
     clm_kv_type type;
 } clm_kv_shape;
+
+/* What one backend computes of a model: layers first .. first + n - 1, which its operations count from 0 on;
+ * the table of embeddings if it begins with the model's first layer; the head if it ends with the last. */
+typedef struct clm_part {
+    size_t first, n;
+} clm_part;
 
 struct clm_backend {
     const struct clm_backend_ops *ops;
@@ -51,12 +58,13 @@ typedef struct clm_backend_ops {
 
     /* Makes everything ready that depends on the model only: kernels, tables, the cache. Called once,
      * before load. `batch` is the largest number of tokens per call. */
-    clm_status (*prepare)(clm_backend *b, const clm_model_file *mf, const clm_kv_shape *kv,
-                          size_t batch, clm_err *err);
+    clm_status (*prepare)(clm_backend *b, const clm_model_file *mf, const clm_part *part,
+                          const clm_kv_shape *kv, size_t batch, clm_err *err);
 
     /* Makes the cache of one more sequence; prepare() made that of sequence 0. On failure everything is as
-     * before. */
+     * before. drop_sequence() takes the newest away. */
     clm_status (*add_sequence)(clm_backend *b, clm_err *err);
+    void (*drop_sequence)(clm_backend *b);
 
     /* Whether matrices are read in place: then tensors must outlive their weights. */
     bool keeps_tensors;
@@ -75,6 +83,7 @@ typedef struct clm_backend_ops {
     clm_status (*vec_create)(clm_backend *b, size_t count, bool ids, clm_vec **out, clm_err *err);
     void (*vec_destroy)(clm_backend *b, clm_vec *v);
     clm_status (*write_ids)(clm_backend *b, clm_vec *v, const int *ids, size_t count, clm_err *err);
+    clm_status (*write)(clm_backend *b, clm_vec *v, const float *from, size_t count, clm_err *err);
     clm_status (*read)(clm_backend *b, const clm_vec *v, size_t first, size_t count, float *out,
                        clm_err *err);
     clm_status (*read_id)(clm_backend *b, const clm_vec *v, size_t at, int *out, clm_err *err);
@@ -109,7 +118,7 @@ typedef struct clm_backend_ops {
     /* out[0] = index of the largest of logits[first .. first + n) */
     clm_status (*argmax)(clm_backend *b, const clm_vec *logits, size_t first, size_t n,
                          clm_vec *out, clm_err *err);
-    /* Optional (NULL). All layers for one token at position `pos` of sequence `seq`: `x` is the residual stream before the
+    /* Optional (NULL). All layers of the part for one token at position `pos` of sequence `seq`: `x` is the residual stream before the
      * first layer and after the last, `qkv` scratch. *done false: not possible for this model, go
      * through the operations above. The backend keeps `layers`, which must not change. */
     clm_status (*decode)(clm_backend *b, size_t seq, const clm_layer *layers, clm_vec *x,
@@ -128,7 +137,7 @@ typedef struct clm_backend_ops {
 
 /* What an OpenCL backend is asked for. */
 typedef struct clm_cl_options {
-    const char *selector; /* device, see clm_device_select */
+    const clm_device_info *device; /* borrowed for the call */
     clm_activations activations;
     clm_kernels kernels;
     clm_tuning_mode tuning; /* whether tuned values are looked up */
@@ -138,8 +147,8 @@ clm_status clm_backend_cl_create(const clm_cl_options *options, const clm_observ
                                  clm_backend **out, clm_err *err);
 /* What such a backend would launch for the model, as it tells its kernels before they are built; to
  * be called in place of prepare(). `visit` gets each distinct operator and shape. */
-clm_status clm_backend_cl_plans(clm_backend *base, const clm_model_file *mf, const clm_kv_shape *kv,
-                                size_t batch,
+clm_status clm_backend_cl_plans(clm_backend *base, const clm_model_file *mf, const clm_part *part,
+                                const clm_kv_shape *kv, size_t batch,
                                 void (*visit)(void *user, const clm_op_desc *op,
                                               const clm_shape *shape),
                                 void *user, clm_err *err);

@@ -32,27 +32,12 @@ static clm_backend_cl *self(clm_backend *b)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
-/* Of one sequence. */
-static void clear_cache(const clm_backend_cl *b, clm_cl_kv *layers)
-{
-    for (size_t i = 0; i < b->kv.n_layers; i++) {
-        clm_buffer_destroy(layers[i].k);
-        clm_buffer_destroy(layers[i].v);
-        clm_buffer_destroy(layers[i].k_scale);
-        clm_buffer_destroy(layers[i].v_scale);
-        clm_buffer_destroy(layers[i].k_max);
-    }
-}
-
 static void cl_destroy(clm_backend *base)
 {
     clm_backend_cl *b = self(base);
 
     if (b == NULL) return;
-    for (size_t i = 0; i < b->n_seqs; i++) {
-        clear_cache(b, b->layers + i * b->kv.n_layers);
-        clm__cl_plan_destroy(b->plans[i]);
-    }
+    while (b->n_seqs > 0) clm__cl_drop_sequence(base);
     free(b->layers);
     free(b->plans);
     clm__cl_rows_destroy(b->rows, b->batch);
@@ -108,6 +93,24 @@ static clm_shape embed_shape(const clm_weight_layout *l, size_t m, size_t row0, 
     return s;
 }
 
+static clm_status plan_embed(clm_backend_cl *b, const clm_model_file *mf, clm_err *err)
+{
+    const clm_tensor *table = clm_model_file_weight(mf, CLM_W_EMBED, 0);
+    const clm_weight_layout l = clm_repack_layout(table);
+    const clm_shape s = embed_shape(&l, 1, 0, table->rows, table->cols);
+
+    return clm_cl_kernels_plan(b->kernels, &clm_op_embed, &s, err);
+}
+
+static clm_status plan_matrix(clm_backend_cl *b, const clm_tensor *t, size_t *largest, clm_err *err)
+{
+    const clm_weight_layout w = clm_repack_layout(t);
+
+    if (t->rows * t->cols > *largest) *largest = t->rows * t->cols;
+    if (t->cols > b->widest) b->widest = t->cols;
+    return clm__cl_plan_matmul(b, &w, t->column_order != NULL, err);
+}
+
 /* Plans the kernels of all matrices; *largest receives the most elements of one of them. */
 static clm_status plan_matrices(clm_backend_cl *b, const clm_model_file *mf, size_t *largest,
                                 clm_err *err)
@@ -115,21 +118,15 @@ static clm_status plan_matrices(clm_backend_cl *b, const clm_model_file *mf, siz
     static const clm_weight_role per_layer[] = {CLM_W_Q,    CLM_W_K,  CLM_W_V,   CLM_W_O,
                                                 CLM_W_GATE, CLM_W_UP, CLM_W_DOWN};
     const size_t n_roles = sizeof per_layer / sizeof *per_layer;
-    const clm_tensor *table = clm_model_file_weight(mf, CLM_W_EMBED, 0);
-    const clm_weight_layout l = clm_repack_layout(table);
-    clm_shape s = embed_shape(&l, 1, 0, table->rows, table->cols);
-    clm_status st = clm_cl_kernels_plan(b->kernels, &clm_op_embed, &s, err);
+    const bool has_head = b->part.first + b->part.n == b->hp->n_layers;
+    clm_status st = b->part.first == 0 ? plan_embed(b, mf, err) : CLM_OK;
 
-    for (size_t i = 0; i <= b->kv.n_layers * n_roles && st == CLM_OK; i++) {
-        const clm_tensor *t =
-            i == 0 ? clm_model_file_weight(mf, CLM_W_HEAD, 0)
-                   : clm_model_file_weight(mf, per_layer[(i - 1) % n_roles], (i - 1) / n_roles);
-        const clm_weight_layout w = clm_repack_layout(t);
-
-        st = clm__cl_plan_matmul(b, &w, t->column_order != NULL, err);
-        if (t->rows * t->cols > *largest) *largest = t->rows * t->cols;
-        if (t->cols > b->widest) b->widest = t->cols;
-    }
+    if (has_head && st == CLM_OK)
+        st = plan_matrix(b, clm_model_file_weight(mf, CLM_W_HEAD, 0), largest, err);
+    for (size_t i = 0; i < b->part.n * n_roles && st == CLM_OK; i++)
+        st = plan_matrix(
+            b, clm_model_file_weight(mf, per_layer[i % n_roles], b->part.first + i / n_roles),
+            largest, err);
     return st;
 }
 
@@ -166,81 +163,6 @@ static clm_status plan_rest(clm_backend_cl *b, size_t batch, clm_err *err)
     for (size_t i = 0; i < n && st == CLM_OK; i++)
         st = clm_cl_kernels_plan(b->kernels, all[i].op, &all[i].shape, err);
     return st == CLM_OK && !b->plain ? clm__cl_plan_rows(b, err) : st;
-}
-
-/* Of one sequence: its n_layers caches. */
-static clm_status create_cache(clm_backend_cl *b, clm_cl_kv *layers, clm_err *err)
-{
-    clm_elem type = clm_cache_elem((int)b->kv.type);
-    size_t positions = clm_kv_scales(b->kv.n_kv_heads, b->kv.ctx);
-    size_t count = clm_kv_elems(b->kv.n_kv_heads, b->kv.head_dim, b->kv.ctx);
-    size_t blocks = clm_kv_blocks(b->kv.n_kv_heads, b->kv.ctx);
-    clm_status st = CLM_OK;
-
-    memset(layers, 0, b->kv.n_layers * sizeof *layers);
-    for (size_t i = 0; i < b->kv.n_layers && st == CLM_OK; i++) {
-        clm_cl_kv *l = &layers[i];
-        st = clm_buffer_create(b->dev, type, count, &l->k, err);
-        if (st == CLM_OK) st = clm_buffer_create(b->dev, type, count, &l->v, err);
-        if (st == CLM_OK && b->kv.type == CLM_KV_INT8)
-            st = clm_buffer_create(b->dev, CLM_ELEM_F16, positions, &l->k_scale, err);
-        if (st == CLM_OK && b->kv.type == CLM_KV_INT8)
-            st = clm_buffer_create(b->dev, CLM_ELEM_F16, positions, &l->v_scale, err);
-        if (st == CLM_OK) st = clm_buffer_create(b->dev, CLM_ELEM_F32, blocks, &l->k_max, err);
-    }
-    if (st != CLM_OK)
-        return clm_fail_context(err, st, "key-value cache for %zu tokens (try a smaller ctx_size)",
-                                b->kv.ctx);
-    return CLM_OK;
-}
-
-/* Bytes of one sequence's cache. */
-static uint64_t cache_bytes(const clm_backend_cl *b)
-{
-    const size_t positions = clm_kv_scales(b->kv.n_kv_heads, b->kv.ctx);
-    const size_t count = clm_kv_elems(b->kv.n_kv_heads, b->kv.head_dim, b->kv.ctx);
-    const size_t elem = clm_elem_bytes(clm_cache_elem((int)b->kv.type));
-
-    return b->kv.n_layers * (clm_kv_blocks(b->kv.n_kv_heads, b->kv.ctx) * sizeof(float) +
-                             2 * (count * elem + (b->kv.type == CLM_KV_INT8 ? 2 * positions : 0)));
-}
-
-/* A cache beside the first must fit: some drivers promise memory that is not there. */
-static clm_status check_room(const clm_backend_cl *b, clm_err *err)
-{
-    const uint64_t memory = clm_device_caps(b->dev)->global_mem;
-    const uint64_t wanted = b->weight_bytes + b->kv_bytes + cache_bytes(b);
-
-    if (b->n_seqs == 0 || wanted <= memory / 10 * 9) return CLM_OK;
-    return clm_fail(err, CLM_E_DEVMEM,
-                    "a cache for one more answer needs %.1f GB in all, of %.1f GB on the device",
-                    (double)wanted * 1e-9, (double)memory * 1e-9);
-}
-
-static clm_status cl_add_sequence(clm_backend *base, clm_err *err)
-{
-    clm_backend_cl *b = self(base);
-    const size_t n = b->kv.n_layers;
-    clm_status st = check_room(b, err);
-    clm_cl_kv *layers;
-    clm_cl_plan **plans;
-
-    if (st != CLM_OK) return st;
-    layers = realloc(b->layers, (b->n_seqs + 1) * n * sizeof *layers);
-    if (layers != NULL) b->layers = layers;
-    plans = realloc(b->plans, (b->n_seqs + 1) * sizeof *plans);
-    if (plans != NULL) b->plans = plans;
-    if (layers == NULL || plans == NULL)
-        return clm_fail(err, CLM_E_NOMEM, "key-value cache: no memory");
-    b->plans[b->n_seqs] = NULL;
-    st = create_cache(b, b->layers + b->n_seqs * n, err);
-    if (st != CLM_OK) {
-        clear_cache(b, b->layers + b->n_seqs * n);
-        return st;
-    }
-    b->kv_bytes += cache_bytes(b);
-    b->n_seqs++;
-    return CLM_OK;
 }
 
 /* Slopes, rotation table and the stand-in for arrays that do not exist. */
@@ -289,12 +211,13 @@ static clm_status plan_blast(clm_backend_cl *b, clm_err *err)
 }
 
 /* Everything that will be launched, told to the kernels. */
-static clm_status plan_all(clm_backend_cl *b, const clm_model_file *mf, const clm_kv_shape *kv,
-                           size_t batch, size_t *largest, clm_err *err)
+static clm_status plan_all(clm_backend_cl *b, const clm_model_file *mf, const clm_part *part,
+                           const clm_kv_shape *kv, size_t batch, size_t *largest, clm_err *err)
 {
     clm_status st;
 
     b->hp = clm_model_file_hparams(mf);
+    b->part = *part;
     b->kv = *kv;
     b->batch = batch;
     b->blast = clm_gemm_available() && batch >= CLM_CL_BLAST_TOKENS;
@@ -305,8 +228,8 @@ static clm_status plan_all(clm_backend_cl *b, const clm_model_file *mf, const cl
     return st;
 }
 
-clm_status clm_backend_cl_plans(clm_backend *base, const clm_model_file *mf, const clm_kv_shape *kv,
-                                size_t batch,
+clm_status clm_backend_cl_plans(clm_backend *base, const clm_model_file *mf, const clm_part *part,
+                                const clm_kv_shape *kv, size_t batch,
                                 void (*visit)(void *user, const clm_op_desc *op,
                                               const clm_shape *shape),
                                 void *user, clm_err *err)
@@ -315,24 +238,24 @@ clm_status clm_backend_cl_plans(clm_backend *base, const clm_model_file *mf, con
     size_t largest = 0;
     const clm_op_desc *op;
     clm_shape shape;
-    clm_status st = plan_all(b, mf, kv, batch, &largest, err);
+    clm_status st = plan_all(b, mf, part, kv, batch, &largest, err);
 
     for (size_t i = 0; st == CLM_OK && clm_cl_kernels_planned(b->kernels, i, &op, &shape); i++)
         visit(user, op, &shape);
     return st;
 }
 
-static clm_status cl_prepare(clm_backend *base, const clm_model_file *mf, const clm_kv_shape *kv,
-                             size_t batch, clm_err *err)
+static clm_status cl_prepare(clm_backend *base, const clm_model_file *mf, const clm_part *part,
+                             const clm_kv_shape *kv, size_t batch, clm_err *err)
 {
     clm_backend_cl *b = self(base);
     size_t largest = 0, scratch = BLAST_SCRATCH_BYTES / sizeof(float), panel = (size_t)b->panel;
     clm_status st;
 
-    st = plan_all(b, mf, kv, batch, &largest, err);
+    st = plan_all(b, mf, part, kv, batch, &largest, err);
     if (st == CLM_OK) st = clm_cl_kernels_build(b->kernels, err);
     if (st == CLM_OK) st = create_tables(b, err);
-    if (st == CLM_OK) st = cl_add_sequence(base, err);
+    if (st == CLM_OK) st = clm__cl_add_sequence(base, err);
     if (st == CLM_OK && b->gather_columns > 0)
         st = clm_buffer_create(b->dev, CLM_ELEM_F32, batch * b->gather_columns, &b->gathered.buf,
                                err);
@@ -443,6 +366,13 @@ static clm_status cl_write_ids(clm_backend *base, clm_vec *v, const int *ids, si
     (void)base;
     if (count == 1) return clm_buffer_set_i32(v->buf, ids[0], err);
     return clm_buffer_write(v->buf, 0, count, ids, err);
+}
+
+static clm_status cl_write(clm_backend *base, clm_vec *v, const float *from, size_t count,
+                           clm_err *err)
+{
+    (void)base;
+    return clm_buffer_write(v->buf, 0, count, from, err);
 }
 
 static clm_status cl_read(clm_backend *base, const clm_vec *v, size_t first, size_t count,
@@ -577,7 +507,8 @@ static const clm_backend_ops ops = {
     .destroy = cl_destroy,
     .describe = cl_describe,
     .prepare = cl_prepare,
-    .add_sequence = cl_add_sequence,
+    .add_sequence = clm__cl_add_sequence,
+    .drop_sequence = clm__cl_drop_sequence,
     .load_matrix = cl_load_matrix,
     .load_vector = cl_load_vector,
     .load_stack = cl_load_stack,
@@ -585,6 +516,7 @@ static const clm_backend_ops ops = {
     .vec_create = cl_vec_create,
     .vec_destroy = cl_vec_destroy,
     .write_ids = cl_write_ids,
+    .write = cl_write,
     .read = cl_read,
     .read_id = cl_read_id,
     .embed = cl_embed,
@@ -626,20 +558,14 @@ static clm_cl_tiles choose_tiles(const clm_cl_options *options, const clm_caps *
 clm_status clm_backend_cl_create(const clm_cl_options *options, const clm_observer *obs,
                                  clm_backend **out, clm_err *err)
 {
-    clm_device_info info;
-    clm_backend_cl *b = NULL;
-    clm_status st = clm_device_find(options->selector, &info, err);
+    clm_backend_cl *b = calloc(1, sizeof *b);
+    clm_status st;
 
     *out = NULL;
-    if (st != CLM_OK) goto out;
-    b = calloc(1, sizeof *b);
-    if (b == NULL) {
-        st = clm_fail(err, CLM_E_NOMEM, "backend: no memory");
-        goto out;
-    }
+    if (b == NULL) return clm_fail(err, CLM_E_NOMEM, "backend: no memory");
     b->base.ops = &ops;
     b->obs = obs;
-    st = clm_device_open(&info, obs, &b->dev, err);
+    st = clm_device_open(options->device, obs, &b->dev, err);
     if (st == CLM_OK && options->tuning != CLM_TUNING_OFF)
         st = clm__tuning_load(clm_device_caps(b->dev), obs, &b->tuning, err);
     if (st == CLM_OK) st = clm_cl_kernels_create(b->dev, b->tuning, &b->kernels, err);

@@ -1,6 +1,6 @@
 /* runtime/model/backend_cl_impl.h: the inside of the OpenCL backend, shared by its files:
- * backend_cl.c (life, memory, operations), cl_matmul.c (products), cl_decode.c (a token's plan),
- * cl_rows.c (tokens of several sequences).
+ * backend_cl.c (life, memory, operations), cl_cache.c (keys and values), cl_matmul.c (products),
+ * cl_decode.c (a token's plan), cl_rows.c (tokens of several sequences).
  *
  * Layer    runtime; included by these only.
  */
@@ -44,8 +44,9 @@ typedef struct clm_backend_cl {
     clm_tuning *tuning; /* NULL: the operators' defaults */
     clm_cl_kernels *kernels;
     const clm_hparams *hp;
+    clm_part part;
     clm_kv_shape kv;
-    clm_cl_kv *layers; /* [n_seqs][n_layers] */
+    clm_cl_kv *layers; /* [n_seqs][part.n] */
     size_t n_seqs;
     clm_buffer *slopes;    /* [n_heads], zeros without ALiBi */
     clm_buffer *rope;      /* [ctx][rope_dims / 2][2], ROPE only */
@@ -73,6 +74,10 @@ clm_buffer *clm__cl_or_unused(const clm_backend_cl *b, clm_buffer *buf);
 clm_status clm__cl_act_create(clm_device *dev, size_t rows, size_t columns, clm_cl_act *act,
                               clm_err *err);
 void clm__cl_act_clear(clm_cl_act *act);
+
+/* cl_cache.c: see clm_backend_ops. */
+clm_status clm__cl_add_sequence(clm_backend *base, clm_err *err);
+void clm__cl_drop_sequence(clm_backend *base);
 
 /* cl_matmul.c: see clm_backend_ops. plan_matmul notes the kernels that a matrix of the layout needs;
  * `ordered`: its columns are not in the order of the inputs. */
@@ -112,7 +117,7 @@ void clm__cl_rows_destroy(clm_cl_rows *rows, size_t batch);
 /* Keys and values of a layer of a sequence. */
 static inline clm_cl_kv *clm__cl_kv_of(const clm_backend_cl *b, size_t seq, size_t layer)
 {
-    return &b->layers[seq * b->kv.n_layers + layer];
+    return &b->layers[seq * b->part.n + layer];
 }
 
 #endif

@@ -37,8 +37,9 @@ typedef struct kv_layer {
 typedef struct backend_ref {
     clm_backend base;
     const clm_hparams *hp;
+    clm_part part;
     clm_kv_shape kv;
-    kv_layer *layers; /* [n_seqs][n_layers] */
+    kv_layer *layers; /* [n_seqs][part.n] */
     size_t n_seqs;
     float *slopes, *rope;
     float *rows; /* MATMUL_ROWS rows of the widest matrix */
@@ -72,7 +73,7 @@ static clm_case_buffer floats(const clm_vec *v, size_t count)
 /* Of one sequence. */
 static void clear_cache(const backend_ref *b, kv_layer *layers)
 {
-    for (size_t i = 0; i < b->kv.n_layers; i++) {
+    for (size_t i = 0; i < b->part.n; i++) {
         free(layers[i].k);
         free(layers[i].v);
         free(layers[i].k_scale);
@@ -81,11 +82,20 @@ static void clear_cache(const backend_ref *b, kv_layer *layers)
     }
 }
 
+static void ref_drop_sequence(clm_backend *base)
+{
+    backend_ref *b = self(base);
+
+    b->n_seqs--;
+    clear_cache(b, b->layers + b->n_seqs * b->part.n);
+    b->kv_bytes -= b->part.n * clm_kv_layer_bytes(&b->kv);
+}
+
 static void ref_destroy(clm_backend *base)
 {
     backend_ref *b = self(base);
 
-    for (size_t i = 0; i < b->n_seqs; i++) clear_cache(b, b->layers + i * b->kv.n_layers);
+    while (b->n_seqs > 0) ref_drop_sequence(base);
     free(b->layers);
     free(b->slopes);
     free(b->rope);
@@ -105,15 +115,15 @@ static void ref_usage(const clm_backend *base, uint64_t *weight_bytes, uint64_t 
     *kv_bytes = ((const backend_ref *)base)->kv_bytes;
 }
 
-/* Of one sequence: its n_layers caches. */
+/* Of one sequence: its caches, one a layer. */
 static clm_status create_cache(backend_ref *b, kv_layer *layers, clm_err *err)
 {
     size_t positions = clm_kv_scales(b->kv.n_kv_heads, b->kv.ctx);
     size_t bytes = clm_kv_elems(b->kv.n_kv_heads, b->kv.head_dim, b->kv.ctx) *
                    clm_elem_bytes(clm_cache_elem((int)b->kv.type));
 
-    memset(layers, 0, b->kv.n_layers * sizeof *layers);
-    for (size_t i = 0; i < b->kv.n_layers; i++) {
+    memset(layers, 0, b->part.n * sizeof *layers);
+    for (size_t i = 0; i < b->part.n; i++) {
         kv_layer *l = &layers[i];
         l->k = malloc(bytes);
         l->v = malloc(bytes);
@@ -126,14 +136,13 @@ static clm_status create_cache(backend_ref *b, kv_layer *layers, clm_err *err)
                             "key-value cache for %zu tokens: no memory (try a smaller ctx_size)",
                             b->kv.ctx);
     }
-    b->kv_bytes += 2 * bytes * b->kv.n_layers;
     return CLM_OK;
 }
 
 static clm_status ref_add_sequence(clm_backend *base, clm_err *err)
 {
     backend_ref *b = self(base);
-    const size_t n = b->kv.n_layers;
+    const size_t n = b->part.n;
     kv_layer *grown = realloc(b->layers, (b->n_seqs + 1) * n * sizeof *grown), *added;
     clm_status st;
 
@@ -141,20 +150,23 @@ static clm_status ref_add_sequence(clm_backend *base, clm_err *err)
     b->layers = grown;
     added = grown + b->n_seqs * n;
     st = create_cache(b, added, err);
-    if (st == CLM_OK)
-        b->n_seqs++;
-    else
+    if (st != CLM_OK) {
         clear_cache(b, added);
-    return st;
+        return st;
+    }
+    b->kv_bytes += n * clm_kv_layer_bytes(&b->kv);
+    b->n_seqs++;
+    return CLM_OK;
 }
 
-static clm_status ref_prepare(clm_backend *base, const clm_model_file *mf, const clm_kv_shape *kv,
-                              size_t batch, clm_err *err)
+static clm_status ref_prepare(clm_backend *base, const clm_model_file *mf, const clm_part *part,
+                              const clm_kv_shape *kv, size_t batch, clm_err *err)
 {
     backend_ref *b = self(base);
 
     (void)batch;
     b->hp = clm_model_file_hparams(mf);
+    b->part = *part;
     b->kv = *kv;
     b->slopes = calloc(kv->n_heads, sizeof *b->slopes);
     b->rope = malloc((kv->ctx * b->hp->rope_dims + 1) * sizeof *b->rope);
@@ -249,6 +261,14 @@ static clm_status ref_write_ids(clm_backend *base, clm_vec *v, const int *ids, s
 {
     (void)base, (void)err;
     memcpy(v->data, ids, count * sizeof *ids);
+    return CLM_OK;
+}
+
+static clm_status ref_write(clm_backend *base, clm_vec *v, const float *from, size_t count,
+                            clm_err *err)
+{
+    (void)base, (void)err;
+    memcpy(v->data, from, count * sizeof *from);
     return CLM_OK;
 }
 
@@ -352,7 +372,7 @@ static clm_status ref_rope(clm_backend *base, const clm_qkv *qkv, size_t m, size
 /* Buffers 1 to 5 of kv_store and attention: keys, values, their scales, and kmax. */
 static void cache_buffers(const backend_ref *b, size_t seq, size_t layer, clm_case *c)
 {
-    const kv_layer *l = &b->layers[seq * b->kv.n_layers + layer];
+    const kv_layer *l = &b->layers[seq * b->part.n + layer];
     size_t positions = clm_kv_scales(b->kv.n_kv_heads, b->kv.ctx);
     size_t count = clm_kv_elems(b->kv.n_kv_heads, b->kv.head_dim, b->kv.ctx);
     clm_elem type = clm_cache_elem((int)b->kv.type);
@@ -460,6 +480,7 @@ static const clm_backend_ops ops = {
     .describe = ref_describe,
     .prepare = ref_prepare,
     .add_sequence = ref_add_sequence,
+    .drop_sequence = ref_drop_sequence,
     .keeps_tensors = true,
     .load_matrix = ref_load_matrix,
     .load_vector = ref_load_vector,
@@ -467,6 +488,7 @@ static const clm_backend_ops ops = {
     .vec_create = ref_vec_create,
     .vec_destroy = ref_vec_destroy,
     .write_ids = ref_write_ids,
+    .write = ref_write,
     .read = ref_read,
     .read_id = ref_read_id,
     .embed = ref_embed,

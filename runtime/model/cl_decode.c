@@ -26,10 +26,10 @@
 #include "runtime/ops/op_swiglu.h"
 
 /* Activations between two products: floats, or int8. */
-typedef struct stage {
+typedef struct operand {
     clm_buffer *x;
     clm_cl_act act;
-} stage;
+} operand;
 
 /* Sums of squares of the residual stream, which a normalisation adds up. */
 static size_t count_sums(const clm_backend_cl *b)
@@ -40,10 +40,10 @@ static size_t count_sums(const clm_backend_cl *b)
 struct clm_cl_plan {
     clm_cl_launch *launches;
     size_t n, room;
-    size_t *layer_end; /* [n_layers]: launches before the next layer */
-    stage normed;      /* [width], not yet divided by the norm but for the first layer */
-    stage attended;    /* [n_heads * head_dim] */
-    stage hidden;      /* [ffn] */
+    size_t *layer_end; /* [part.n]: launches before the next layer */
+    operand normed;    /* [width], not yet divided by the norm but for the first layer */
+    operand attended;  /* [n_heads * head_dim] */
+    operand hidden;    /* [ffn] */
     clm_buffer *part;  /* [ceil(width / 32)] sums of squares */
     clm_buffer *gate_up;
     clm_buffer *splits; /* partial results of attention */
@@ -51,7 +51,7 @@ struct clm_cl_plan {
     bool supported;
 };
 
-static void stage_clear(stage *s)
+static void operand_clear(operand *s)
 {
     clm_buffer_destroy(s->x);
     clm__cl_act_clear(&s->act);
@@ -63,9 +63,9 @@ void clm__cl_plan_destroy(clm_cl_plan *plan)
     for (size_t i = 0; i < plan->n; i++) clm_kernel_destroy(plan->launches[i].kernel);
     free(plan->launches);
     free(plan->layer_end);
-    stage_clear(&plan->normed);
-    stage_clear(&plan->attended);
-    stage_clear(&plan->hidden);
+    operand_clear(&plan->normed);
+    operand_clear(&plan->attended);
+    operand_clear(&plan->hidden);
     clm_buffer_destroy(plan->part);
     clm_buffer_destroy(plan->gate_up);
     clm_buffer_destroy(plan->splits);
@@ -105,13 +105,13 @@ static clm_status add(maker *m, const clm_op_desc *op, const clm_shape *shape,
 /* One product: what it reads, what it does, where it goes. */
 typedef struct product {
     const clm_weight *w;
-    const stage *from;
+    const operand *from;
     bool norm; /* `from` lacks the factor that the sums in plan->part make */
     enum clm_linear_epilogue epilogue;
     clm_buffer *y; /* STORE */
     size_t y_off;
     clm_buffer *gamma; /* RESIDUAL */
-    const stage *to;
+    const operand *to;
     bool to_int8; /* SWIGLU, RESIDUAL */
 } product;
 
@@ -156,8 +156,8 @@ static clm_status add_product(maker *m, const product *p)
     return st;
 }
 
-/* Rounds the floats of a stage to its int8. */
-static clm_status add_quantise(maker *m, const stage *s, size_t columns)
+/* Rounds the floats of a operand to its int8. */
+static clm_status add_quantise(maker *m, const operand *s, size_t columns)
 {
     const clm_shape shape = clm__cl_act_shape(1, columns, 1);
     clm_buffer *bufs[] = {s->x, s->act.q, s->act.d, s->act.s};
@@ -430,11 +430,11 @@ clm_status clm__cl_plan_decode(clm_backend_cl *b, const clm_model_file *mf, clm_
     if (layers == NULL) return clm_fail(err, CLM_E_NOMEM, "plan of a token: no memory");
     qkv.x = &no_vec;
     if (b->plain || b->gather_columns > 0) goto out; /* as supported() will find */
-    for (size_t i = 0; i < b->kv.n_layers && st == CLM_OK; i++) {
+    for (size_t i = 0; i < b->part.n && st == CLM_OK; i++) {
         /* A layer ends as the next one begins. */
         memset(layers, 0, 2 * sizeof *layers);
-        sketch_layer(&layers[0], mf, i);
-        sketch_layer(&layers[1], mf, i + 1 < b->kv.n_layers ? i + 1 : i);
+        sketch_layer(&layers[0], mf, b->part.first + i);
+        sketch_layer(&layers[1], mf, b->part.first + (i + 1 < b->part.n ? i + 1 : i));
         pair[0] = layers[0].layer;
         pair[1] = layers[1].layer;
         if (supported(b, pair, 2)) st = add_layer(&m, pair, i, pair + 1);
@@ -446,7 +446,7 @@ out:
 
 /* ---- making it ------------------------------------------------------------------------------- */
 
-static clm_status stage_create(const clm_backend_cl *b, size_t columns, stage *s, clm_err *err)
+static clm_status operand_create(const clm_backend_cl *b, size_t columns, operand *s, clm_err *err)
 {
     clm_status st = clm_buffer_create(b->dev, CLM_ELEM_F32, columns, &s->x, err);
 
@@ -464,13 +464,13 @@ static clm_status create(clm_backend_cl *b, size_t seq, const clm_layer *layers,
 
     if (plan == NULL) return clm_fail(err, CLM_E_NOMEM, "plan of a token: no memory");
     m.plan = b->plans[seq] = plan;
-    plan->supported = supported(b, layers, b->kv.n_layers);
+    plan->supported = supported(b, layers, b->part.n);
     if (!plan->supported) return CLM_OK;
-    plan->layer_end = calloc(b->kv.n_layers, sizeof *plan->layer_end);
+    plan->layer_end = calloc(b->part.n, sizeof *plan->layer_end);
     if (plan->layer_end == NULL) return clm_fail(err, CLM_E_NOMEM, "plan of a token: no memory");
-    st = stage_create(b, b->hp->width, &plan->normed, err);
-    if (st == CLM_OK) st = stage_create(b, b->kv.n_heads * b->kv.head_dim, &plan->attended, err);
-    if (st == CLM_OK) st = stage_create(b, ffn_room, &plan->hidden, err);
+    st = operand_create(b, b->hp->width, &plan->normed, err);
+    if (st == CLM_OK) st = operand_create(b, b->kv.n_heads * b->kv.head_dim, &plan->attended, err);
+    if (st == CLM_OK) st = operand_create(b, ffn_room, &plan->hidden, err);
     if (st == CLM_OK) st = clm_buffer_create(b->dev, CLM_ELEM_F32, count_sums(b), &plan->part, err);
     if (st == CLM_OK)
         st = clm_buffer_create(b->dev, CLM_ELEM_F32, 2 * b->hp->ffn, &plan->gate_up, err);
@@ -480,8 +480,8 @@ static clm_status create(clm_backend_cl *b, size_t seq, const clm_layer *layers,
             clm_attention_part_floats(b->kv.n_heads, b->kv.head_dim, clm__cl_splits(b)),
             &plan->splits, err);
     if (st == CLM_OK) st = clm_buffer_create(b->dev, CLM_ELEM_I32, 1, &plan->pos, err);
-    for (size_t i = 0; i < b->kv.n_layers && st == CLM_OK; i++) {
-        const clm_layer *next = &layers[i + 1 < b->kv.n_layers ? i + 1 : i];
+    for (size_t i = 0; i < b->part.n && st == CLM_OK; i++) {
+        const clm_layer *next = &layers[i + 1 < b->part.n ? i + 1 : i];
 
         st = add_layer(&m, &layers[i], i, next);
         plan->layer_end[i] = plan->n;
@@ -509,7 +509,7 @@ clm_status clm__cl_decode(clm_backend *base, size_t seq, const clm_layer *layers
     plan = b->plans[seq];
     if (!plan->supported) return CLM_OK;
     st = clm_buffer_set_i32(plan->pos, (int32_t)pos, err);
-    for (size_t layer = 0; layer < b->kv.n_layers && st == CLM_OK; layer++) {
+    for (size_t layer = 0; layer < b->part.n && st == CLM_OK; layer++) {
         for (; at < plan->layer_end[layer] && st == CLM_OK; at++)
             st = clm_kernel_enqueue(plan->launches[at].kernel, &plan->launches[at].range, err);
         if (st == CLM_OK && layer % 8 == 7) st = clm_device_flush(b->dev, err);

@@ -2,6 +2,7 @@
 #include "runtime/model/shapes.h"
 
 #include "runtime/ops/attention_case.h"
+#include "runtime/ops/kv_layout.h"
 #include "runtime/ops/op_add.h"
 #include "runtime/ops/op_argmax.h"
 #include "runtime/ops/op_attention_decode.h"
@@ -18,6 +19,25 @@ clm_qkv clm_qkv_layout(const clm_hparams *hp)
     const size_t kv_room = clm_weight_padded(hp->n_kv_heads * hp->head_dim);
 
     return (clm_qkv){.ld = q_room + 2 * kv_room, .k_off = q_room, .v_off = q_room + kv_room};
+}
+
+clm_kv_shape clm_kv_shape_of(const clm_hparams *hp, size_t ctx, clm_kv_type type)
+{
+    return (clm_kv_shape){.n_heads = hp->n_heads,
+                          .n_kv_heads = hp->n_kv_heads,
+                          .head_dim = hp->head_dim,
+                          .ctx = ctx,
+                          .type = type};
+}
+
+uint64_t clm_kv_layer_bytes(const clm_kv_shape *kv)
+{
+    const uint64_t elems = clm_kv_elems(kv->n_kv_heads, kv->head_dim, kv->ctx);
+    const uint64_t scales = kv->type == CLM_KV_INT8 ? clm_kv_scales(kv->n_kv_heads, kv->ctx) : 0;
+
+    return 2 * (elems * clm_elem_bytes(clm_cache_elem((int)kv->type)) +
+                scales * clm_elem_bytes(CLM_ELEM_F16)) +
+           clm_kv_blocks(kv->n_kv_heads, kv->ctx) * sizeof(float);
 }
 
 clm_shape clm_shape_rmsnorm(size_t m, size_t dim, size_t x_row0, float eps)

@@ -13,6 +13,10 @@
  * rows, as the stacked matrix that they come from is. x is NULL. */
 clm_qkv clm_qkv_layout(const clm_hparams *hp);
 
+clm_kv_shape clm_kv_shape_of(const clm_hparams *hp, size_t ctx, clm_kv_type type);
+/* Bytes of the cache of one layer of one sequence. */
+uint64_t clm_kv_layer_bytes(const clm_kv_shape *kv);
+
 /* Row r of the result comes from row x_row0 + r. */
 clm_shape clm_shape_rmsnorm(size_t m, size_t dim, size_t x_row0, float eps);
 /* The `n_heads` heads from column `off` of packed rows on, at positions pos0.. */

@@ -1,4 +1,4 @@
-/* runtime/model/transformer.h: the decoder: layers in order, over any backend.
+/* runtime/model/transformer.h: the decoder: layers in order, over one backend or several.
  *
  * Layer    runtime.
  * Source   Baichuan-13B's modeling code and the LLaMA papers: pre-norm RMSNorm, attention with ALiBi
@@ -12,10 +12,17 @@
 
 typedef struct clm_transformer clm_transformer;
 
-/* Loads the weights of `mf` into `b`. Both are borrowed and must outlive the transformer.
+/* How many layers a backend gets. */
+typedef struct clm_share {
+    clm_backend *backend;
+    size_t n_layers;
+} clm_share;
+
+/* Loads the weights of `mf` into the `n` backends of `shares`, which get its layers in this order, and all of them
+ * together. Backends and file are borrowed and must outlive the transformer.
  *   ctx    positions in the cache;  batch  largest number of tokens per run */
-clm_status clm_transformer_create(clm_backend *b, const clm_model_file *mf, size_t ctx,
-                                  size_t batch, clm_kv_type kv, const clm_observer *obs,
+clm_status clm_transformer_create(const clm_share *shares, size_t n, const clm_model_file *mf,
+                                  size_t ctx, size_t batch, clm_kv_type kv, const clm_observer *obs,
                                   clm_transformer **out, clm_err *err);
 void clm_transformer_destroy(clm_transformer *t);
 
@@ -54,6 +61,9 @@ enum { CLM_LOGIT_ROWS = 32 };
  * many without room for all: `logits` is [n][vocab]. */
 clm_status clm_transformer_logits(clm_transformer *t, size_t row0, size_t n, float *logits,
                                   clm_err *err);
+
+/* Waits for all devices. */
+clm_status clm_transformer_finish(clm_transformer *t, clm_err *err);
 
 size_t clm_transformer_ctx(const clm_transformer *t);
 size_t clm_transformer_batch(const clm_transformer *t);

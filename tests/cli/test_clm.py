@@ -67,6 +67,31 @@ class Answers(unittest.TestCase):
         for template in ("none", "baichuan-instruction"):
             self.assertNotIn("--template", clm(*plain, "--template", template)[2])
 
+    def test_several_devices(self):
+        env = {"POCL_DEVICES": "pthread basic"}
+        found = [str(d["index"]) for d in json.loads(clm("devices", "--json", env=env)[1])
+                 if d["platform"].startswith("Portable")]
+        self.assertEqual(len(found), 2, "PoCL shows two devices when asked")
+        ask = ["chat", "--config", DEMO, "-p", QUESTION, "--device"]
+        shares = "[{select: %s, share: 3}, {select: %s, share: 1}]" % tuple(found)
+        code, out, err = clm(*ask, shares, env=env)
+        self.assertEqual((code, out), (0, ANSWER), err)
+        self.assertRegex(err, r"device %s \(.*layers 11 to 40 of 40, head, " % found[0])
+        self.assertRegex(err, r"device %s \(.*layers 1 to 10 of 40, embeddings, " % found[1])
+        code, out, err = clm(*ask, ",".join(found), env=env)
+        self.assertEqual((code, out), (0, ANSWER), err)
+        self.assertRegex(err, r"device %s \(.*, reads \d+ GB/s\): " % found[0])
+        self.assertEqual(clm("devices", "--device", ",".join(found), env=env)[1].count("would be used"), 2)
+        for wrong, message in (("[0, 0]", "'0' is named twice"), ("[0, ref]", "'ref' cannot be one of several"),
+                               ("[0, 99]", "there is no such device"),
+                               ("[{select: %s, share: 1}, %s]" % tuple(found), "a 'share', or none")):
+            code, out, err = clm(*ask, wrong, env=env)
+            self.assertEqual((code, out), (2, ""), err)
+            self.assertIn(message, err)
+        code, out, err = clm("tune", "--device", ",".join(found), "--budget", "1", env=env)
+        self.assertEqual(code, 2, err)
+        self.assertIn("one device at a time", err)
+
     def test_standard_input(self):
         code, out, err = clm("chat", "--config", DEMO, stdin=QUESTION + "\n")
         self.assertEqual((code, out), (0, ANSWER), err)

@@ -115,6 +115,39 @@ static void test_by_name(void **state)
     assert_non_null(strstr(refuse(list, N, "pro", CLM_E_NODEVICE).text, "Gamma Pro"));
 }
 
+/* The indices that a model is spread over beside `first`, as text. */
+static void expect_others(const clm_device_info *list, size_t n, size_t first, const char *want)
+{
+    size_t others[8], count = clm_device_others(list, n, first, others);
+    char got[32] = "";
+
+    for (size_t i = 0; i < count; i++)
+        snprintf(got + strlen(got), sizeof got - strlen(got), "%zu ", others[i]);
+    assert_string_equal(got, want);
+}
+
+/* No two of them may be the same hardware, which only devices of one platform are known not to be here: these
+ * have no driver that says where they sit. */
+static void test_others(void **state)
+{
+    clm_device_info list[N + 1];
+
+    (void)state;
+    make_list(list);
+    list[N] = made_up(N, CLM_DEVICE_CPU, "Alpha once more", "Portable Two", 512);
+    list[1].platform_index = 1;
+    list[2].platform_index = list[3].platform_index = 2;
+    list[N].platform_index = 3;
+    expect_others(list, N + 1, 3, "2 0 ");
+    expect_others(list, N + 1, 1, "0 ");
+    expect_others(list, N + 1, 0, "1 "); /* one of the two platforms' GPUs */
+    list[2].platform_index = list[3].platform_index = 1;
+    expect_others(list, N + 1, 0, "1 2 3 ");
+    list[2].caps.compiler = false;
+    expect_others(list, N + 1, 3, "1 0 ");
+    expect_others(list, 1, 0, "");
+}
+
 static void test_unknown(void **state)
 {
     clm_device_info list[N];
@@ -200,10 +233,10 @@ static void test_list(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_automatic), cmocka_unit_test(test_by_index),
-        cmocka_unit_test(test_by_name),   cmocka_unit_test(test_unknown),
-        cmocka_unit_test(test_ambiguous), cmocka_unit_test(test_long_names),
-        cmocka_unit_test(test_list),
+        cmocka_unit_test(test_automatic),  cmocka_unit_test(test_by_index),
+        cmocka_unit_test(test_by_name),    cmocka_unit_test(test_others),
+        cmocka_unit_test(test_unknown),    cmocka_unit_test(test_ambiguous),
+        cmocka_unit_test(test_long_names), cmocka_unit_test(test_list),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

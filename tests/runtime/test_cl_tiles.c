@@ -38,12 +38,13 @@ static void run(clm_backend *b, const clm_model_file *mf, size_t batch, size_t n
                 float *logits)
 {
     const clm_outputs want = {.logits = logits};
+    const clm_share all = {b, clm_model_file_hparams(mf)->n_layers};
     int ids[TOKENS];
     clm_transformer *t;
     clm_err err = {""};
 
     for (int i = 0; i < TOKENS; i++) ids[i] = i * 37 % VOCAB;
-    if (clm_transformer_create(b, mf, 128, batch, cache, NULL, &t, &err) != CLM_OK ||
+    if (clm_transformer_create(&all, 1, mf, 128, batch, cache, NULL, &t, &err) != CLM_OK ||
         clm_transformer_run(t, 0, ids, n, 0, &want, &err) != CLM_OK)
         fail_msg("%s", err.text);
     clm_transformer_destroy(t);
@@ -76,15 +77,18 @@ static void pretend(clm_backend_cl *b, clm_cl_tiles tiles)
 static double run_cl(const clm_model_file *mf, clm_cl_tiles tiles, size_t batch, size_t n,
                      clm_kv_type cache, const float *want)
 {
+    clm_device_info device;
     const clm_cl_options options = {
-        .selector = "auto", .activations = CLM_ACT_F32, .tuning = CLM_TUNING_OFF};
+        .device = &device, .activations = CLM_ACT_F32, .tuning = CLM_TUNING_OFF};
     float *got = malloc(sizeof *got * TOKENS * VOCAB);
     clm_backend *b;
     clm_err err = {""};
     double error;
 
     assert_non_null(got);
-    if (clm_backend_cl_create(&options, NULL, &b, &err) != CLM_OK) fail_msg("%s", err.text);
+    if (clm_device_find("auto", &device, &err) != CLM_OK ||
+        clm_backend_cl_create(&options, NULL, &b, &err) != CLM_OK)
+        fail_msg("%s", err.text);
     assert_int_equal(((clm_backend_cl *)b)->tiles, CLM_CL_TILES_NONE); /* floats were asked for */
     pretend((clm_backend_cl *)b, tiles);
     run(b, mf, batch, n, cache, got);

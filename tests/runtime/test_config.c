@@ -396,6 +396,14 @@ static void test_set(void **state)
     assert_int_equal(clm_config_set(c, "device", "[{select: a, share: 1}, b]", "-dev", &err),
                      CLM_OK);
     assert_int_equal(s->n_devices, 2);
+    assert_int_equal(clm_config_set(c, "device", "0, 12,3", "-dev", &err), CLM_OK);
+    assert_int_equal(s->n_devices, 3);
+    assert_string_equal(s->devices[1].select, "12");
+    assert_int_equal(clm_config_set(c, "device", "A770, 0", "-dev", &err), CLM_OK);
+    assert_int_equal(s->n_devices, 1);
+    assert_string_equal(s->devices[0].select, "A770, 0");
+    assert_int_equal(clm_config_set(c, "device", "0,1", "-dev", &err), CLM_OK);
+    assert_int_equal(clm_config_set(c, "device", ",", "-dev", &err), CLM_E_CONFIG);
     assert_int_equal(clm_config_set(c, "device", "[a", "-dev", &err), CLM_E_CONFIG);
     assert_int_equal(strncmp(err.text, "-dev:2:1: not valid YAML", 24), 0);
     assert_int_equal(s->n_devices, 2);

@@ -64,23 +64,23 @@ static void prompt(clm_transformer *t, size_t seq, size_t at, size_t n, float *l
 /* Each sequence alone: logits of its last STEPS tokens, [SEQS][STEPS][VOCAB]. */
 static void expect(const clm_model_file *mf, clm_kv_type cache, float *want)
 {
-    float *all = malloc(sizeof *all * CTX * VOCAB);
-    clm_backend *b;
+    float *of_all = malloc(sizeof *of_all * CTX * VOCAB);
+    clm_share all = {NULL, clm_model_file_hparams(mf)->n_layers};
     clm_transformer *t;
     clm_err err;
 
-    assert_non_null(all);
-    if (clm_backend_ref_create(&b, &err) != CLM_OK ||
-        clm_transformer_create(b, mf, CTX, CTX, cache, NULL, &t, &err) != CLM_OK)
+    assert_non_null(of_all);
+    if (clm_backend_ref_create(&all.backend, &err) != CLM_OK ||
+        clm_transformer_create(&all, 1, mf, CTX, CTX, cache, NULL, &t, &err) != CLM_OK)
         fail_msg("%s", err.text);
     for (size_t s = 0; s < SEQS; s++) {
-        prompt(t, s, 0, lengths[s], all);
+        prompt(t, s, 0, lengths[s], of_all);
         for (size_t i = 0; i < (size_t)STEPS * VOCAB; i++)
-            want[s * STEPS * VOCAB + i] = all[(lengths[s] - STEPS) * VOCAB + i];
+            want[s * STEPS * VOCAB + i] = of_all[(lengths[s] - STEPS) * VOCAB + i];
     }
     clm_transformer_destroy(t);
-    b->ops->destroy(b);
-    free(all);
+    all.backend->ops->destroy(all.backend);
+    free(of_all);
 }
 
 /* ||a - b|| / ||b|| of one token's logits. */
@@ -99,13 +99,14 @@ static double error_of(const float *a, const float *b)
 static double run(clm_backend *b, const clm_model_file *mf, clm_kv_type cache, const float *want)
 {
     static const size_t order[SEQS] = {1, 0, 2};
+    const clm_share all = {b, clm_model_file_hparams(mf)->n_layers};
     float *got = malloc(sizeof *got * CTX * VOCAB);
     double worst = 0.0;
     clm_transformer *t;
     clm_err err;
 
     assert_non_null(got);
-    if (clm_transformer_create(b, mf, CTX, CTX, cache, NULL, &t, &err) != CLM_OK)
+    if (clm_transformer_create(&all, 1, mf, CTX, CTX, cache, NULL, &t, &err) != CLM_OK)
         fail_msg("%s", err.text);
     for (size_t s = 1; s < SEQS; s++)
         if (clm_transformer_add_sequence(t, &err) != CLM_OK) fail_msg("%s", err.text);
@@ -153,11 +154,9 @@ static void check(const clm_hparams *hp, const char *type, clm_kv_type cache)
     printf("%s %s, %s cache: ref %.1e", hp->name, type, cache_names[cache], worst);
     assert_true(worst == 0.0); /* the same sums in the same order */
     for (size_t i = 0; i < n; i++) {
-        char selector[16];
         const clm_cl_options options = {
-            .selector = selector, .activations = CLM_ACT_F32, .tuning = CLM_TUNING_OFF};
+            .device = &list[i], .activations = CLM_ACT_F32, .tuning = CLM_TUNING_OFF};
 
-        snprintf(selector, sizeof selector, "%zu", list[i].index);
         if (clm_backend_cl_create(&options, NULL, &b, &err) != CLM_OK) fail_msg("%s", err.text);
         worst = run(b, mf, cache, want);
         b->ops->destroy(b);
@@ -191,22 +190,22 @@ static void what_does_not_exist_is_refused(void **state)
     const clm_row rows[] = {{.seq = 0, .pos = 0, .id = 1}, {.seq = 1, .pos = 0, .id = 1}},
                   late = {.seq = 0, .pos = CTX, .id = 1}, strange = {.seq = 0, .id = VOCAB};
     float logits[2 * VOCAB];
+    clm_share all = {NULL, models[0].n_layers};
     clm_model_file *mf;
-    clm_backend *b;
     clm_transformer *t;
     clm_err err;
 
     (void)state;
     if (clm_synthetic_create(&models[0], "f16", &mf, &err) != CLM_OK ||
-        clm_backend_ref_create(&b, &err) != CLM_OK ||
-        clm_transformer_create(b, mf, CTX, CTX, CLM_KV_F32, NULL, &t, &err) != CLM_OK)
+        clm_backend_ref_create(&all.backend, &err) != CLM_OK ||
+        clm_transformer_create(&all, 1, mf, CTX, CTX, CLM_KV_F32, NULL, &t, &err) != CLM_OK)
         fail_msg("%s", err.text);
     assert_int_equal(clm_transformer_run_rows(t, rows, 2, logits, &err), CLM_E_INTERNAL);
     assert_int_equal(clm_transformer_run_rows(t, &late, 1, logits, &err), CLM_E_INTERNAL);
     assert_int_equal(clm_transformer_run_rows(t, &strange, 1, logits, &err), CLM_E_USAGE);
     assert_int_equal(clm_transformer_run_rows(t, rows, 1, logits, &err), CLM_OK);
     clm_transformer_destroy(t);
-    b->ops->destroy(b);
+    all.backend->ops->destroy(all.backend);
     clm_model_file_close(mf);
 }
 
