@@ -381,8 +381,8 @@ clm_status clm_session_begin_reply(clm_session *s, const clm_message *messages, 
 clm_status clm_session_begin_complete(clm_session *s, const char *text, size_t size,
                                       const clm_sampling *sampling, clm_text_fn fn, void *user,
                                       clm_err *err);
-/* Begin, step, end and clm_engine_reserve of one engine are one thread's. A session has one answer at a time, and
- * step, done and end are for sessions whose answer was begun. Each gets a token further; of one
+/* Begin, step, end and clm_engine_reserve of one engine are one thread's. A session has one answer at a time: what
+ * begins another one before the end is CLM_E_USAGE, as is an end without a begin. Each gets a token further; of one
  * that is not through its prompt a batch is processed. A failure is that session's, see clm_session_end. */
 clm_status clm_engine_step(clm_engine *e, clm_session *const *sessions, size_t n, clm_err *err);
 bool clm_session_done(const clm_session *s);
@@ -396,7 +396,7 @@ void clm_session_clear(clm_session *s);
 void clm_session_usage(const clm_session *s, size_t *rounds, size_t *tokens);
 
 /* Ends the answer in progress (or, for clm_session_ask not yet begun, the next one) after the
- * current token. Async-signal-safe. */
+ * current token, or between two layers of the part of a prompt at hand. Async-signal-safe. */
 void clm_session_interrupt(clm_session *s);
 
 #endif

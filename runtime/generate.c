@@ -309,9 +309,16 @@ static void feed(clm_run *r, bool shared)
     clm_engine *e = r->g.engine;
     const double start = clm_clock_seconds();
     const size_t before = r->slot->n;
-    clm_status st = clm_slot_feed(&e->slots, r->slot, r->ids, r->n_ids - 1,
-                                  shared ? shared_batch(e) : SIZE_MAX, NULL, &r->err);
+    clm_status st;
 
+    clm_transformer_watch(e->model, r->g.stop);
+    st = clm_slot_feed(&e->slots, r->slot, r->ids, r->n_ids - 1,
+                       shared ? shared_batch(e) : SIZE_MAX, NULL, &r->err);
+    clm_transformer_watch(e->model, NULL);
+    if (st == CLM_E_INTERRUPTED) {
+        finish(r, CLM_FINISH_INTERRUPTED);
+        return;
+    }
     /* At its end the time of a prompt is told apart from decoding. */
     if (st == CLM_OK && (shared || (is_ready(r) && r->prompt_done <= 0.0)))
         st = clm_transformer_finish(e->model, &r->err);

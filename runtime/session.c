@@ -221,6 +221,12 @@ static clm_generation chat_generation(clm_session *s, const clm_sampling *sampli
     return g;
 }
 
+static clm_status check_idle(const clm_session *s, clm_err *err)
+{
+    if (s->run == NULL) return CLM_OK;
+    return clm_fail(err, CLM_E_USAGE, "the session's last answer has not been taken yet");
+}
+
 /* Until the answer in progress has ended. */
 static void run_alone(clm_session *s)
 {
@@ -233,7 +239,6 @@ static clm_status end_run(clm_session *s, clm_text_buf *answer, clm_reply *reply
     const clm_status st = clm__run_end(s->run, answer, reply, err);
 
     s->run = NULL;
-    s->n_tokens = reply->prompt_tokens + reply->new_tokens;
     return st;
 }
 
@@ -264,9 +269,10 @@ clm_status clm_session_ask(clm_session *s, const char *text, size_t size,
     int *prompt = NULL;
     size_t n_prompt, dropped = 0;
     clm_generation g = chat_generation(s, sampling, fn, user);
-    clm_status st = add_message(s, CLM_ROLE_USER, text, size, err);
+    clm_status st = check_idle(s, err);
 
     memset(reply, 0, sizeof *reply);
+    if (st == CLM_OK) st = add_message(s, CLM_ROLE_USER, text, size, err);
     if (st != CLM_OK) return st;
     s->max_new_tokens = sampling->max_new_tokens;
     g.shrink = drop_oldest_round;
@@ -279,6 +285,7 @@ clm_status clm_session_ask(clm_session *s, const char *text, size_t size,
     }
     reply->dropped_rounds += dropped;
     st = settle(s, st, &answer, reply, err);
+    if (reply->kept) s->n_tokens = reply->prompt_tokens + reply->new_tokens;
     s->interrupted = 0;
     free(prompt);
     free(answer.data);
@@ -295,8 +302,9 @@ clm_status clm_session_begin_reply(clm_session *s, const clm_message *messages, 
     const clm_generation g = chat_generation(s, sampling, fn, user);
     int *prompt = NULL;
     size_t n_prompt = 0;
-    clm_status st;
+    clm_status st = check_idle(s, err);
 
+    if (st != CLM_OK) return st;
     if (n == 0 || messages[n - 1].role != CLM_ROLE_USER)
         return clm_fail(err, CLM_E_USAGE, "the last message must be the user's");
     st = encode_messages(s, messages, n, 0, &prompt, &n_prompt, NULL, err);
@@ -318,8 +326,9 @@ clm_status clm_session_begin_complete(clm_session *s, const char *text, size_t s
     const clm_generation g = generation(s, sampling, fn, user);
     int *ids = NULL, *prompt = NULL;
     size_t n = 0, n_bos = clm_tokenizer_add_bos(tok) && clm_tokenizer_bos(tok) >= 0 ? 1 : 0;
-    clm_status st = clm_tokenizer_encode(tok, text, size, &ids, &n, err);
+    clm_status st = check_idle(s, err);
 
+    if (st == CLM_OK) st = clm_tokenizer_encode(tok, text, size, &ids, &n, err);
     if (st != CLM_OK) return st;
     prompt = malloc((n + 1) * sizeof *prompt);
     if (prompt == NULL) {
@@ -337,24 +346,29 @@ clm_status clm_session_begin_complete(clm_session *s, const char *text, size_t s
 clm_status clm_engine_step(clm_engine *e, clm_session *const *sessions, size_t n, clm_err *err)
 {
     clm_run **runs = malloc((n + 1) * sizeof *runs);
+    size_t n_runs = 0;
 
     if (runs == NULL) return clm_fail(err, CLM_E_NOMEM, "answers: no memory");
-    for (size_t i = 0; i < n; i++) runs[i] = sessions[i]->run;
-    clm__run_step(e, runs, n);
+    for (size_t i = 0; i < n; i++)
+        if (sessions[i]->run != NULL) runs[n_runs++] = sessions[i]->run;
+    clm__run_step(e, runs, n_runs);
     free(runs);
     return CLM_OK;
 }
 
 bool clm_session_done(const clm_session *s)
 {
-    return clm__run_ended(s->run);
+    return s->run == NULL || clm__run_ended(s->run);
 }
 
 clm_status clm_session_end(clm_session *s, clm_reply *reply, clm_err *err)
 {
     clm_text_buf answer;
-    const clm_status st = end_run(s, &answer, reply, err);
+    clm_status st;
 
+    memset(reply, 0, sizeof *reply);
+    if (s->run == NULL) return clm_fail(err, CLM_E_USAGE, "no answer of the session was begun");
+    st = end_run(s, &answer, reply, err);
     s->interrupted = 0;
     free(answer.data);
     return st;

@@ -64,6 +64,14 @@ static size_t common_beginning(const clm_slot *slot, const int *ids, size_t n)
     return i;
 }
 
+/* How many of the first `n` ids the slot holds, if they go on with what it holds or ask it again; else 0. */
+static size_t gone_on_with(const clm_slot *slot, const int *ids, size_t n)
+{
+    const size_t common = common_beginning(slot, ids, n);
+
+    return 2 * common >= slot->n || common + 1 >= n ? common : 0;
+}
+
 clm_slot *clm_slots_take(clm_slots *s, const int *ids, size_t n)
 {
     clm_slot *best = NULL;
@@ -71,7 +79,7 @@ clm_slot *clm_slots_take(clm_slots *s, const int *ids, size_t n)
 
     for (size_t i = 0; i < s->n; i++) {
         clm_slot *slot = s->list[i];
-        const size_t common = slot->busy ? 0 : common_beginning(slot, ids, n);
+        const size_t common = slot->busy ? 0 : gone_on_with(slot, ids, n);
 
         if (slot->busy || (best != NULL && common < most)) continue;
         if (best == NULL || common > most || slot->used < best->used) {

@@ -34,7 +34,8 @@ void clm_slots_clear(clm_slots *s);
 /* One more; CLM_E_DEVMEM or CLM_E_NOMEM, and nothing has changed, when memory does not suffice. */
 clm_status clm_slots_add(clm_slots *s, clm_err *err);
 
-/* The free slot that holds most of the beginning of ids[0 .. n-1], of equals the one unused longest; NULL:
+/* A free slot for ids[0 .. n-1]: the one that holds most of their beginning, if that is half of what it holds or
+ * more, or all of the ids, since they go on with its conversation then; else the one unused longest, as others may go on yet. NULL:
  * none is free. It is busy then, and holds what is common, at most n - 1 ids. */
 clm_slot *clm_slots_take(clm_slots *s, const int *ids, size_t n);
 void clm_slots_release(clm_slot *slot);

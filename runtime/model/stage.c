@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "host/clock.h"
 #include "runtime/model/shapes.h"
 #include "runtime/ops/weight_layout.h"
 
@@ -284,9 +285,40 @@ static clm_status run_ffn(clm_stage *s, size_t layer, size_t m, clm_err *err)
     return st;
 }
 
+/* Batches of so many tokens may take long, and layers of them are waited for every so many seconds. */
+enum { MANY = 32 };
+#define LOOK_SECONDS 0.25
+
+/* When to look at the flag that stops a run. */
+typedef struct watch {
+    size_t next; /* behind so many layers */
+    double since;
+} watch;
+
+/* Behind `done` layers: waits for them where it is time to, and looks at the flag. A device that is through one layer in
+ * no time is not made to wait again. */
+static clm_status look(const clm_stage *s, const clm_tokens *of, watch *w, size_t done,
+                       clm_err *err)
+{
+    const double most = 1e6;
+    double now, layers;
+    clm_status st;
+
+    if (of->stop == NULL || of->n < MANY || done != w->next) return CLM_OK;
+    st = s->b->ops->finish(s->b, err);
+    if (st != CLM_OK) return st;
+    if (atomic_load_explicit(of->stop, memory_order_relaxed) != 0)
+        return clm_fail(err, CLM_E_INTERRUPTED, "interrupted");
+    now = clm_clock_seconds();
+    layers = LOOK_SECONDS * (double)done / (now - w->since + 1e-9);
+    w->next = done + (size_t)(layers < 1.0 ? 1.0 : layers > most ? most : layers);
+    return CLM_OK;
+}
+
 clm_status clm_stage_run(clm_stage *s, const clm_tokens *of, clm_err *err)
 {
     const clm_backend_ops *ops = s->b->ops;
+    watch w = {.next = 1, .since = clm_clock_seconds()};
     clm_status st = CLM_OK;
     bool done = false;
 
@@ -296,6 +328,7 @@ clm_status clm_stage_run(clm_stage *s, const clm_tokens *of, clm_err *err)
         STEP(run_attention(s, layer, of, err));
         STEP(run_ffn(s, layer, of->n, err));
         if (layer % 8 == 7) STEP(ops->flush(s->b, err)); /* so that the device starts early */
+        STEP(look(s, of, &w, layer + 1, err));
     }
     return st;
 }

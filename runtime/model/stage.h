@@ -10,6 +10,7 @@
 #ifndef CLM_RUNTIME_MODEL_STAGE_H
 #define CLM_RUNTIME_MODEL_STAGE_H
 
+#include <stdatomic.h>
 #include "runtime/model/backend.h"
 #include "runtime/model/transformer.h"
 
@@ -18,7 +19,8 @@ typedef struct clm_stage clm_stage;
 /* The tokens of a run: `n` of sequence `seq` from `pos0` on, or one of each of `rows`. */
 typedef struct clm_tokens {
     size_t n, seq, pos0;
-    const clm_row *rows; /* or NULL */
+    const clm_row *rows;    /* or NULL */
+    const atomic_int *stop; /* not 0: leave off between two layers; or NULL */
 } clm_tokens;
 
 /* Makes kernels, caches and activations ready for batches of up to `batch` tokens. All arguments but `kv` and
@@ -42,7 +44,7 @@ const clm_part *clm_stage_part(const clm_stage *s);
 
 /* Of the first stage: the residual stream of these tokens before the first layer. */
 clm_status clm_stage_embed(clm_stage *s, const int *ids, size_t n, clm_err *err);
-/* The stage's layers. */
+/* The stage's layers. CLM_E_INTERRUPTED: left off. */
 clm_status clm_stage_run(clm_stage *s, const clm_tokens *of, clm_err *err);
 /* Takes over the residual stream of n tokens by way of `host` [n][width]. Waits for `from`, and for what `to`
  * still has to do. */

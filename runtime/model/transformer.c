@@ -13,7 +13,8 @@ struct clm_transformer {
     double prepare_seconds, load_seconds;
     clm_stage **stages; /* in the order of their layers */
     size_t n_stages;
-    float *host; /* [batch][width], on the way between two stages; NULL: there is one */
+    float *host;            /* [batch][width], on the way between two stages; NULL: there is one */
+    const atomic_int *stop; /* or NULL */
 };
 
 static clm_stage *last_stage(const clm_transformer *t)
@@ -196,7 +197,7 @@ static clm_status read_outputs(clm_transformer *t, size_t n, const clm_outputs *
 clm_status clm_transformer_run(clm_transformer *t, size_t seq, const int *ids, size_t n,
                                size_t pos0, const clm_outputs *want, clm_err *err)
 {
-    const clm_tokens of = {.n = n, .seq = seq, .pos0 = pos0};
+    const clm_tokens of = {.n = n, .seq = seq, .pos0 = pos0, .stop = t->stop};
     clm_status st = CLM_OK;
 
     if (n == 0 || n > t->batch || pos0 > t->ctx || n > t->ctx - pos0)
@@ -228,6 +229,11 @@ clm_status clm_transformer_run_rows(clm_transformer *t, const clm_row *rows, siz
     }
     if (st == CLM_OK) st = run(t, ids, &of, err);
     return st == CLM_OK ? clm_transformer_logits(t, 0, n, logits, err) : st;
+}
+
+void clm_transformer_watch(clm_transformer *t, const atomic_int *stop)
+{
+    t->stop = stop;
 }
 
 clm_status clm_transformer_finish(clm_transformer *t, clm_err *err)

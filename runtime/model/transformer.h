@@ -8,6 +8,7 @@
 #ifndef CLM_RUNTIME_MODEL_TRANSFORMER_H
 #define CLM_RUNTIME_MODEL_TRANSFORMER_H
 
+#include <stdatomic.h>
 #include "runtime/model/backend.h"
 
 typedef struct clm_transformer clm_transformer;
@@ -41,6 +42,10 @@ clm_status clm_transformer_add_sequence(clm_transformer *t, clm_err *err);
  * before pos0 must have been processed; later ones are forgotten. `want` may be NULL: only fill the cache. */
 clm_status clm_transformer_run(clm_transformer *t, size_t seq, const int *ids, size_t n,
                                size_t pos0, const clm_outputs *want, clm_err *err);
+
+/* From now on clm_transformer_run looks at *stop between layers of a batch that takes long, and ends with
+ * CLM_E_INTERRUPTED when it is not 0: the batch counts as not processed then. NULL: never. */
+void clm_transformer_watch(clm_transformer *t, const atomic_int *stop);
 
 /* A token of a sequence: `id` at `pos`. */
 typedef struct clm_row {

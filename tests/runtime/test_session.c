@@ -375,6 +375,65 @@ static void a_given_conversation_is_answered_whole_or_not(void **state)
     close_fixture(&f);
 }
 
+/* A conversation that shares but its template with another one takes an empty cache, not the other one's. */
+static void conversations_keep_their_caches(void **state)
+{
+    talker t[2] = {0};
+    fixture f;
+
+    (void)state;
+    open_fixture(&f, 512);
+    assert_int_equal(clm_engine_reserve(f.engine, 2, NULL), 2);
+    for (size_t round = 0; round < 2; round++)
+        for (size_t i = 0; i < 2; i++) {
+            t[i].f.sampling = f.sampling;
+            if (round == 0)
+                assert_int_equal(clm_session_create(f.engine, "", 1, &t[i].f.session, NULL),
+                                 CLM_OK);
+            assert_int_equal(begin(&t[i], i == 0 ? question : "静夜思"), CLM_OK);
+            finish(&t[i], f.engine, &t[i].f.session, 1);
+            if (round == 1)
+                assert_int_equal(t[i].f.reply.cached_tokens + 1, t[i].f.reply.prompt_tokens);
+        }
+    for (size_t i = 0; i < 2; i++) clm_session_destroy(t[i].f.session);
+    close_fixture(&f);
+}
+
+/* And an answer to a given conversation leaves the session's own as it is. */
+static void one_answer_at_a_time_and_each_is_taken(void **state)
+{
+    const clm_message message = {CLM_ROLE_USER, "静夜思", strlen("静夜思")};
+    size_t rounds, tokens, before;
+    fixture f;
+    clm_err err = {""};
+
+    (void)state;
+    open_fixture(&f, 512);
+    assert_true(clm_session_done(f.session));
+    assert_int_equal(clm_session_end(f.session, &f.reply, &err), CLM_E_USAGE);
+    assert_int_equal(clm_engine_step(f.engine, &f.session, 1, &err), CLM_OK);
+    assert_int_equal(ask(&f, question), CLM_OK);
+    clm_session_usage(f.session, &rounds, &before);
+    f.size = 0;
+    assert_int_equal(
+        clm_session_begin_reply(f.session, &message, 1, &f.sampling, collect, &f, &err), CLM_OK);
+    assert_int_equal(
+        clm_session_begin_reply(f.session, &message, 1, &f.sampling, collect, &f, &err),
+        CLM_E_USAGE);
+    assert_int_equal(clm_session_begin_complete(f.session, "a", 1, &f.sampling, collect, &f, &err),
+                     CLM_E_USAGE);
+    assert_int_equal(clm_session_ask(f.session, "a", 1, &f.sampling, collect, &f, &f.reply, &err),
+                     CLM_E_USAGE);
+    while (!clm_session_done(f.session))
+        assert_int_equal(clm_engine_step(f.engine, &f.session, 1, &err), CLM_OK);
+    assert_int_equal(clm_session_end(f.session, &f.reply, &err), CLM_OK);
+    assert_non_null(strstr(f.text, "床前明月光"));
+    clm_session_usage(f.session, &rounds, &tokens);
+    assert_int_equal(rounds, 1);
+    assert_int_equal(tokens, before);
+    close_fixture(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -387,6 +446,8 @@ int main(void)
         cmocka_unit_test(sampling_with_a_seed_repeats),
         cmocka_unit_test(answers_at_once_are_as_alone),
         cmocka_unit_test(a_given_conversation_is_answered_whole_or_not),
+        cmocka_unit_test(one_answer_at_a_time_and_each_is_taken),
+        cmocka_unit_test(conversations_keep_their_caches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -247,6 +247,42 @@ static void a_sequence_is_everywhere_or_nowhere(void **state)
     clm_model_file_close(mf);
 }
 
+/* A run of many tokens leaves off between layers when it is told to; the next one is as if it had not been. */
+static void a_long_run_can_be_stopped(void **state)
+{
+    clm_share all = {NULL, LAYERS};
+    float *want = malloc(sizeof *want * BATCH * VOCAB), *got = malloc(sizeof *got * BATCH * VOCAB);
+    const clm_outputs expected = {.logits = want}, outputs = {.logits = got};
+    atomic_int stop = 0;
+    int ids[BATCH];
+    clm_transformer *t;
+    clm_model_file *mf;
+    clm_err err;
+
+    (void)state;
+    for (size_t i = 0; i < BATCH; i++) ids[i] = id_of(i);
+    if (clm_synthetic_create(&models[0], "f16", &mf, &err) != CLM_OK ||
+        clm_backend_ref_create(&all.backend, &err) != CLM_OK ||
+        clm_transformer_create(&all, 1, mf, CTX, BATCH, CLM_KV_F16, NULL, &t, &err) != CLM_OK ||
+        clm_transformer_run(t, 0, ids, BATCH, 0, &expected, &err) != CLM_OK)
+        fail_msg("%s", err.text);
+    clm_transformer_watch(t, &stop);
+    stop = 1;
+    assert_int_equal(clm_transformer_run(t, 0, ids, BATCH, 0, &outputs, &err), CLM_E_INTERRUPTED);
+    assert_int_equal(clm_transformer_run(t, 0, ids, 1, 0, &outputs, &err), CLM_OK); /* is short */
+    stop = 0;
+    assert_int_equal(clm_transformer_run(t, 0, ids, BATCH, 0, &outputs, &err), CLM_OK);
+    assert_memory_equal(got, want, sizeof *want * BATCH * VOCAB);
+    stop = 1;
+    clm_transformer_watch(t, NULL);
+    assert_int_equal(clm_transformer_run(t, 0, ids, BATCH, 0, &outputs, &err), CLM_OK);
+    clm_transformer_destroy(t);
+    all.backend->ops->destroy(all.backend);
+    clm_model_file_close(mf);
+    free(got);
+    free(want);
+}
+
 static void shares_are_all_layers(void **state)
 {
     clm_share shares[] = {{NULL, 2}, {NULL, 2}};
@@ -275,6 +311,7 @@ int main(void)
         cmocka_unit_test(alibi),
         cmocka_unit_test(rotary_and_tied),
         cmocka_unit_test(a_sequence_is_everywhere_or_nowhere),
+        cmocka_unit_test(a_long_run_can_be_stopped),
         cmocka_unit_test(shares_are_all_layers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
