@@ -103,9 +103,11 @@ static const clm_flag shared[] = {
 /* Ignoring these in silence would let somebody believe that they work. */
 static const clm_flag_refusal refused[] = {
     {"-ngl, --gpu-layers, --n-gpu-layers",
-     "not supported: all layers go to the device that --device selects"},
+     "not supported: layers go to the devices of --device, by speed and free memory, or by shares: "
+     "--device '[{select: 0, share: 3}, {select: 1, share: 1}]'"},
     {"-ts, --tensor-split, -sm, --split-mode, -mg, --main-gpu",
-     "not supported: shares of several devices are written under 'device' in the configuration"},
+     "not supported: write shares of several devices as "
+     "--device '[{select: 0, share: 3}, {select: 1, share: 1}]'"},
     {"-t, --threads, -tb, --threads-batch",
      "not supported: the OpenCL driver of a CPU chooses its threads"},
     {"-ctk, --cache-type-k, -ctv, --cache-type-v",

@@ -134,12 +134,13 @@ static void test_refusals(void **state)
     refuse(&chat, WORDS("--json"), "clm chat does not take --json");
     refuse(&bench, WORDS("--fsat"), "unknown flag --fsat; did you mean --fast?");
     refuse(&chat, WORDS("-ngl", "99"),
-           "-ngl: not supported: all layers go to the device that --device selects");
+           "-ngl: not supported: layers go to the devices of --device, by speed and free memory, "
+           "or by shares: --device '[{select: 0, share: 3}, {select: 1, share: 1}]'");
     refuse(&chat, WORDS("--threads=4"),
            "--threads: not supported: the OpenCL driver of a CPU chooses its threads");
     refuse(&chat, WORDS("-ts", "3,1"),
-           "-ts: not supported: shares of several devices are written under 'device' in the "
-           "configuration");
+           "-ts: not supported: write shares of several devices as --device '[{select: 0, share: "
+           "3}, {select: 1, share: 1}]'");
     refuse(&chat, WORDS("-m"), "-m needs a value: MODEL");
     refuse(&chat, WORDS("-m", "--seed", "1"),
            "-m needs a value: MODEL (-m=--seed if that is the value)");
