@@ -12,10 +12,12 @@
  *            FAMILY 1 (GPU): 2-D, local (T / LANE_T, 16 * TILES / LANE_N), a group per panel
  *            (dimension 0) and per TILES tiles of rows (dimension 1); each work-item makes LANE_T
  *            tokens x LANE_N rows.
+ *            FAMILY 2 (GPU, few tokens): 2-D, local (WG, 1), a group per TILES tiles of rows (dimension 0)
+ *            and per panel (dimension 1): gemm_few.cl.
  * Build      T tokens per panel;  DOT: dot.cl;  GROUP, HAS_MIN: the weights'
- * Tunables   FAMILY;  TILES, LANE_T, LANE_N (multiples of 4) of FAMILY 1
+ * Tunables   FAMILY;  TILES of FAMILY 1 and 2;  LANE_T, LANE_N (multiples of 4) of FAMILY 1;  WG of FAMILY 2
  * Limits     rows and tokens: any number.  columns a multiple of 32 and of GROUP.  FAMILY 1: T a
- *            multiple of LANE_T.
+ *            multiple of LANE_T. FAMILY 2: T 4 or 8.
  */
 #include "dot.cl"
 #include "weight_group.cl"
@@ -48,7 +50,7 @@ CLM_INLINE void gemm_store(__global float *y, const float16 v[T], const int rows
         if (t < tokens) clm_store_tile(y + (size_t)t * (size_t)ldy, v[t], rows);
     }
 }
-#else
+#elif FAMILY == 1
 
 /* The group's tile of 32 columns lies in local memory, as words of four columns, x behind w:
  *     w [8][ROWS], x [8][T]
@@ -165,4 +167,9 @@ CLM_INLINE void gemm_store_quads(__global float *y, const float4 acc[LANE_T][ROW
         }
     }
 }
+#else
+#ifndef TILES
+#define TILES 1
+#endif
+#include "gemm_few.cl"
 #endif

@@ -66,7 +66,7 @@ void gemm_q8(GEMM_ARGS)
                tokens - (int)panel * T, ldy);
 }
 
-#else
+#elif FAMILY == 1
 
 /* Copies the group's rows of block b. */
 CLM_INLINE void load_w(__local uint4 *to, __global const uint *q, const int first_tile,
@@ -149,6 +149,75 @@ void gemm_q8(GEMM_ARGS)
     }
     gemm_store_quads(y + panel * T * (size_t)ldy + (size_t)y_off + first * 16, acc,
                      rows - first * 16, tokens - (int)panel * T, ldy);
+}
+
+#else
+
+__kernel __attribute__((reqd_work_group_size(WG, 1, 1)))
+void gemm_q8(GEMM_ARGS)
+{
+    FEW_LOCAL;
+    const int blocks = columns / 32;
+    const size_t tile = few_tile(rows), panel = get_group_id(1);
+    const size_t group = tile * (size_t)GROUPS(columns);
+    __global const uint4 *words = (__global const uint4 *)q + tile * (size_t)blocks * 32 + FEW_LANE;
+    __global const uint2 *scales = (__global const uint2 *)scale + group * 4 + FEW_LANE;
+#if HAS_MIN
+    __global const uint2 *minima = (__global const uint2 *)minimum + group * 4 + FEW_LANE;
+#endif
+    __global const uint *xp = x + panel * (size_t)blocks * (8 * T);
+    float4 acc[T];
+
+#pragma unroll
+    for (int t = 0; t < T; t++) acc[t] = 0.0f;
+    for (int b = FEW_SLOT; b < blocks; b += FEW_SPLIT) {
+        uint4 v[8];
+        float d[T];
+
+#pragma unroll
+        for (int j = 0; j < 8; j++) v[j] = words[b * 32 + j * 4];
+        few_load_d(d, xd + panel * (size_t)blocks * T, b);
+#pragma unroll
+        for (int p = 0; p < PARTS; p++) {
+            const float4 s = clm_half4(scales[GROUP_OF(b, p) * 4]);
+            int4 sum[T];
+
+#pragma unroll
+            for (int t = 0; t < T; t++) sum[t] = 0;
+#if HAS_MIN
+            const float4 low = CLM_MINIMUM(HAS_MIN, s, clm_half4(minima[GROUP_OF(b, p) * 4]));
+            int sum_x[T];
+
+#if PARTS == 1
+            few_load_s(sum_x, xs + panel * (size_t)blocks * T, b);
+#else
+#pragma unroll
+            for (int t = 0; t < T; t++) sum_x[t] = 0;
+#endif
+#endif
+#pragma unroll
+            for (int j = p * SLICES; j < (p + 1) * SLICES; j++) {
+                uint xt[T];
+
+                few_load_x(xt, xp, b * 8 + j);
+#pragma unroll
+                for (int t = 0; t < T; t++) sum[t] = clm_dot4_by4(v[j], xt[t], sum[t]);
+#if HAS_MIN && PARTS == 2
+#pragma unroll
+                for (int t = 0; t < T; t++) sum_x[t] = clm_dot4(0x01010101u, xt[t], sum_x[t]);
+#endif
+            }
+#pragma unroll
+            for (int t = 0; t < T; t++) {
+                acc[t] += convert_float4(sum[t]) * (s * d[t]);
+#if HAS_MIN
+                acc[t] += low * (d[t] * (float)sum_x[t]);
+#endif
+            }
+        }
+    }
+    few_finish(memory, acc, y + panel * T * (size_t)ldy + (size_t)y_off, rows,
+               tokens - (int)panel * T, ldy);
 }
 
 #endif

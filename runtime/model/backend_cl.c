@@ -249,7 +249,8 @@ static clm_status cl_prepare(clm_backend *base, const clm_model_file *mf, const 
                              const clm_kv_shape *kv, size_t batch, clm_err *err)
 {
     clm_backend_cl *b = self(base);
-    size_t largest = 0, scratch = BLAST_SCRATCH_BYTES / sizeof(float), panel = (size_t)b->panel;
+    size_t largest = 0, scratch = BLAST_SCRATCH_BYTES / sizeof(float);
+    const size_t panel = (size_t)clm_gemm_panel(clm_device_caps(b->dev));
     clm_status st;
 
     st = plan_all(b, mf, part, kv, batch, &largest, err);
@@ -573,7 +574,6 @@ clm_status clm_backend_cl_create(const clm_cl_options *options, const clm_observ
     b->plain = options->kernels == CLM_KERNELS_PLAIN;
     b->int8 = choose_int8(options, clm_device_caps(b->dev));
     b->tiles = choose_tiles(options, clm_device_caps(b->dev));
-    b->panel = clm_gemm_panel(clm_device_caps(b->dev));
     *out = &b->base;
     b = NULL;
 out:

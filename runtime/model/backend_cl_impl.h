@@ -59,7 +59,6 @@ typedef struct clm_backend_cl {
     clm_cl_plan **plans; /* [n_seqs], of a token of each, made when the first one comes; or NULL */
     clm_cl_rows *rows;   /* what rows of several sequences need, made when the first ones come */
     size_t batch, widest;
-    int panel;          /* tokens per panel of `act` in products of several tokens */
     bool plain;         /* one straightforward kernel per operation */
     bool int8;          /* products with quantised weights take int8 activations */
     clm_cl_tiles tiles; /* what products of many tokens with quantised weights go through */

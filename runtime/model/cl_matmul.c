@@ -171,15 +171,32 @@ static clm_shape dequant_shape(const clm_weight_layout *l, size_t row0, size_t r
 
 /* ---- preparation ----------------------------------------------------------------------------- */
 
+/* Products of several tokens with int8 activations, for each size of panel. */
+static clm_status plan_gemm(clm_backend_cl *b, const clm_weight_layout *l, clm_err *err)
+{
+    int panels[CLM_GEMM_PANELS];
+    const size_t n = clm_gemm_panels(clm_device_caps(b->dev), panels);
+    clm_status st = CLM_OK;
+
+    for (size_t i = 0; i < n && st == CLM_OK; i++) {
+        const size_t m = i + 1 < n ? (size_t)panels[i] : b->batch;
+        const clm_shape act = clm__cl_act_shape(m, l->columns, (size_t)panels[i]);
+        const clm_shape gemm = gemm_shape(l, m, l->rows, l->rows, 0, panels[i]);
+
+        if (m > b->batch) continue;
+        st = clm_cl_kernels_plan(b->kernels, &clm_op_act_quant, &act, err);
+        if (st == CLM_OK) st = clm_cl_kernels_plan(b->kernels, gemm_of(l->format), &gemm, err);
+    }
+    return st;
+}
+
 clm_status clm__cl_plan_matmul(clm_backend_cl *b, const clm_weight_layout *l, bool ordered,
                                clm_err *err)
 {
     const bool int8 = clm__cl_takes_int8(b, l);
     const clm_shape gemv = gemv_shape(l, 1, l->rows, l->rows, 0);
     const clm_shape linear = clm__cl_linear_shape(l, l->rows, 0, int8);
-    const clm_shape gemm = gemm_shape(l, b->batch, l->rows, l->rows, 0, b->panel);
     const clm_shape one = clm__cl_act_shape(1, l->columns, 1);
-    const clm_shape many = clm__cl_act_shape(b->batch, l->columns, (size_t)b->panel);
     const bool tiles = takes_tiles(b, l, b->batch), mma = b->tiles == CLM_CL_TILES_MMA;
     const clm_shape amx_tiles = gemm_amx_shape(l, b->batch, l->rows, l->rows, 0, 0);
     const clm_shape mma_tiles = gemm_mma_shape(l, b->batch, l->rows, l->rows, 0);
@@ -194,8 +211,6 @@ clm_status clm__cl_plan_matmul(clm_backend_cl *b, const clm_weight_layout *l, bo
         {gemv_of(l->format), &gemv, b->plain || (b->batch > 1 && !int8)},
         {clm__cl_linear_of(l->format), &linear, !b->plain},
         {&clm_op_act_quant, &one, int8},
-        {&clm_op_act_quant, &many, int8 && b->batch > 1},
-        {gemm_of(l->format), &gemm, int8 && b->batch > 1},
         {&clm_op_act_bf16, &bf16, tiles},
         {&clm_op_gemm_amx, &amx_tiles, tiles && !mma},
         {&clm_op_gemm_mma, &mma_tiles, tiles && mma},
@@ -207,7 +222,7 @@ clm_status clm__cl_plan_matmul(clm_backend_cl *b, const clm_weight_layout *l, bo
     if (ordered && l->columns > b->gather_columns) b->gather_columns = l->columns;
     for (size_t i = 0; i < sizeof all / sizeof *all && st == CLM_OK; i++)
         if (all[i].used) st = clm_cl_kernels_plan(b->kernels, all[i].op, all[i].shape, err);
-    return st;
+    return st == CLM_OK && int8 && b->batch > 1 ? plan_gemm(b, l, err) : st;
 }
 
 /* ---- products -------------------------------------------------------------------------------- */
@@ -252,8 +267,8 @@ static clm_status run_linear(clm_backend_cl *b, const clm_weight *w, const clm_c
 static clm_status run_gemm(clm_backend_cl *b, const clm_weight *w, const clm_cl_part *p,
                            const target *to, clm_err *err)
 {
-    const clm_shape s =
-        gemm_shape(&w->layout, to->m, p->rows, to->ldy, to->y_off + p->row0, b->panel);
+    const clm_shape s = gemm_shape(&w->layout, to->m, p->rows, to->ldy, to->y_off + p->row0,
+                                   clm_gemm_panel_for(clm_device_caps(b->dev), to->m));
     clm_buffer *bufs[] = {p->q,
                           clm__cl_or_unused(b, p->scale),
                           clm__cl_or_unused(b, p->min),
@@ -327,6 +342,12 @@ static clm_status quantise(clm_backend_cl *b, clm_buffer *x, size_t m, size_t co
     return clm_cl_kernels_launch(b->kernels, &clm_op_act_quant, &s, bufs, err);
 }
 
+/* Tokens per panel of m activations. */
+static size_t panel_of(const clm_backend_cl *b, size_t m)
+{
+    return m == 1 ? 1 : (size_t)clm_gemm_panel_for(clm_device_caps(b->dev), m);
+}
+
 static clm_status round_bf16(clm_backend_cl *b, clm_buffer *x, size_t m, size_t columns,
                              clm_err *err)
 {
@@ -358,8 +379,7 @@ clm_status clm__cl_matmul(clm_backend *base, const clm_weight *w, const clm_vec 
 
     if (w->column_order != NULL) st = gather_inputs(b, w, m, &x, err);
     if (st == CLM_OK && tiles) st = round_bf16(b, x->buf, m, w->layout.columns, err);
-    if (st == CLM_OK && int8)
-        st = quantise(b, x->buf, m, w->layout.columns, m == 1 ? 1 : (size_t)b->panel, err);
+    if (st == CLM_OK && int8) st = quantise(b, x->buf, m, w->layout.columns, panel_of(b, m), err);
     for (size_t i = 0; i < w->n_parts && st == CLM_OK; i++) {
         const clm_cl_part *p = &w->parts[i];
 

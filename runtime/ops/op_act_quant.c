@@ -100,7 +100,7 @@ static double flops(const clm_shape *shape)
 /* The products that take the panels say how wide they are. */
 static void fit(clm_shape *shape, const clm_caps *caps)
 {
-    shape->v[CLM_ACT_QUANT_T] = clm_gemm_panel(caps);
+    shape->v[CLM_ACT_QUANT_T] = clm_gemm_panel_for(caps, (size_t)shape->v[CLM_ACT_QUANT_M]);
 }
 
 static const clm_shape k_test[] = {

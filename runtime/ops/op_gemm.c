@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "runtime/ops/act.h"
 #include "runtime/ops/gemm_case.h"
@@ -13,15 +14,16 @@
 #include "runtime/ops/ref.h"
 #include "runtime/ops/weight_case.h"
 
-enum { MAX_PANEL = 64 };
+enum { MAX_PANEL = 64, MAX_FEW = 8 };
 
-enum { FAMILY_CPU, FAMILY_GPU };
-enum { AXIS_FAMILY, AXIS_TILES, AXIS_LANE_T, AXIS_LANE_N, AXIS_DOT };
+enum { FAMILY_CPU, FAMILY_GPU, FAMILY_FEW };
+enum { AXIS_FAMILY, AXIS_TILES, AXIS_LANE_T, AXIS_LANE_N, AXIS_WG, AXIS_DOT };
 
-static const int k_families[] = {FAMILY_CPU, FAMILY_GPU};
-static const int k_tiles[] = {4, 8};
+static const int k_families[] = {FAMILY_CPU, FAMILY_GPU, FAMILY_FEW};
+static const int k_tiles[] = {1, 2, 4, 8};
 static const int k_lane_t[] = {4, 8};
 static const int k_lane_n[] = {4, 8};
+static const int k_wg[] = {64, 128, 256};
 static const int k_dots[] = {CLM_DOT_PLAIN, CLM_DOT_KHR,  CLM_DOT_AMD,
                              CLM_DOT_PTX,   CLM_DOT_VNNI, CLM_DOT_AVX2};
 
@@ -30,6 +32,7 @@ static const clm_axis k_axes[] = {
     [AXIS_TILES] = {"TILES", k_tiles, CLM_COUNT(k_tiles)},
     [AXIS_LANE_T] = {"LANE_T", k_lane_t, CLM_COUNT(k_lane_t)},
     [AXIS_LANE_N] = {"LANE_N", k_lane_n, CLM_COUNT(k_lane_n)},
+    [AXIS_WG] = {"WG", k_wg, CLM_COUNT(k_wg)},
     [AXIS_DOT] = {"DOT", k_dots, CLM_COUNT(k_dots)},
 };
 
@@ -38,17 +41,43 @@ static const char *const k_dims[CLM_GEMM_DIMS] = {
 };
 
 /* 32 vector registers hold 12 float and 12 integer sums and what else is needed; 16 registers, where a
- * sum takes two, hold 2 and 2. Compilers without vector instructions of their own spill in any case. On
- * GPUs a panel is what a group's work-items share: 32 make 8 to 16 work-items for each of its rows. */
+ * sum takes two, hold 2 and 2, and 4 and 4 are faster still, as weights are unpacked for more tokens. Compilers
+ * without vector instructions of their own spill in any case. On GPUs a panel is what a group's work-items share: 32
+ * make 8 to 16 work-items for each of its rows. For few tokens a panel of theirs wastes less: a step of several answers,
+ * the end of a prompt. */
+size_t clm_gemm_panels(const clm_caps *caps, int out[CLM_GEMM_PANELS])
+{
+    static const int vnni[] = {4, 12}, cpu[] = {2, 4}, gpu[] = {4, MAX_FEW, 32};
+    const bool wide = caps->dot == CLM_DOT_VNNI, of_cpu = caps->type == CLM_DEVICE_CPU;
+    const int *sizes = wide ? vnni : of_cpu ? cpu : gpu;
+    const size_t n = wide ? CLM_COUNT(vnni) : of_cpu ? CLM_COUNT(cpu) : CLM_COUNT(gpu);
+
+    memcpy(out, sizes, n * sizeof *out);
+    return n;
+}
+
 int clm_gemm_panel(const clm_caps *caps)
 {
-    if (caps->dot == CLM_DOT_VNNI) return 12;
-    return caps->type == CLM_DEVICE_CPU ? 4 : 32;
+    int sizes[CLM_GEMM_PANELS];
+    const size_t n = clm_gemm_panels(caps, sizes);
+
+    return sizes[n - 1];
+}
+
+/* The panel of a shape with that many tokens. */
+int clm_gemm_panel_for(const clm_caps *caps, size_t tokens)
+{
+    int sizes[CLM_GEMM_PANELS];
+    const size_t n = clm_gemm_panels(caps, sizes);
+
+    for (size_t i = 0; i < n; i++)
+        if (tokens <= (size_t)sizes[i]) return sizes[i];
+    return sizes[n - 1];
 }
 
 static void fit(clm_shape *shape, const clm_caps *caps)
 {
-    shape->v[CLM_GEMM_T] = clm_gemm_panel(caps);
+    shape->v[CLM_GEMM_T] = clm_gemm_panel_for(caps, (size_t)shape->v[CLM_GEMM_M]);
 }
 
 static clm_weight_layout layout_of(const clm_shape *shape)
@@ -79,42 +108,64 @@ static size_t group_y(const int *params)
     return (size_t)(CLM_TILE_ROWS * params[AXIS_TILES] / params[AXIS_LANE_N]);
 }
 
-/* Whether family 1 runs on the device. The dot products of 16 rows are the other family's. */
+/* Whether family 1 runs on the device. The dot products of 16 rows are the CPUs'. */
 static bool group_valid(const int *params, const clm_shape *shape, const clm_caps *caps)
 {
     const size_t local = 32 * (size_t)(CLM_TILE_ROWS * params[AXIS_TILES] + shape->v[CLM_GEMM_T]);
 
-    if (params[AXIS_DOT] == CLM_DOT_VNNI || params[AXIS_DOT] == CLM_DOT_AVX2) return false;
-    return shape->v[CLM_GEMM_T] % params[AXIS_LANE_T] == 0 &&
+    return params[AXIS_TILES] >= 4 && shape->v[CLM_GEMM_T] % params[AXIS_LANE_T] == 0 &&
            group_x(shape, params) <= caps->max_item_sizes[0] &&
            group_y(params) <= caps->max_item_sizes[1] &&
            group_x(shape, params) * group_y(params) <= caps->max_group_size &&
-           local <= caps->local_mem;
+           local <= caps->local_mem && params[AXIS_WG] == k_wg[0];
+}
+
+/* Whether family 2 does: cl/gemm_few.cl. */
+static bool few_valid(const int *params, const clm_shape *shape, const clm_caps *caps)
+{
+    const size_t wg = (size_t)params[AXIS_WG], tiles = (size_t)params[AXIS_TILES];
+    const size_t local =
+        (size_t)shape->v[CLM_GEMM_T] * CLM_TILE_ROWS * tiles * (wg / 4 / tiles + 1) * sizeof(float);
+
+    return shape->v[CLM_GEMM_T] % 4 == 0 && shape->v[CLM_GEMM_T] <= MAX_FEW && tiles <= 4 &&
+           wg <= caps->max_item_sizes[0] && wg <= caps->max_group_size && local <= caps->local_mem;
+}
+
+/* Axes that a family does not have stand at their first value. */
+static bool lanes_unused(const int *params)
+{
+    return params[AXIS_LANE_T] == k_lane_t[0] && params[AXIS_LANE_N] == k_lane_n[0];
 }
 
 static bool valid(const int *params, const clm_shape *shape, const clm_caps *caps)
 {
+    const bool wide = params[AXIS_DOT] == CLM_DOT_VNNI || params[AXIS_DOT] == CLM_DOT_AVX2;
+
     if (!shape_legal(shape)) return false;
-    if (params[AXIS_FAMILY] == FAMILY_GPU) {
-        if (!group_valid(params, shape, caps)) return false;
-    } else if (params[AXIS_TILES] != k_tiles[0] || params[AXIS_LANE_T] != k_lane_t[0] ||
-               params[AXIS_LANE_N] != k_lane_n[0]) {
-        return false; /* they are the other family's */
-    }
+    if (params[AXIS_FAMILY] != FAMILY_CPU && wide) return false;
+    if (params[AXIS_FAMILY] == FAMILY_GPU && !group_valid(params, shape, caps)) return false;
+    if (params[AXIS_FAMILY] == FAMILY_FEW &&
+        (!lanes_unused(params) || !few_valid(params, shape, caps)))
+        return false;
+    if (params[AXIS_FAMILY] == FAMILY_CPU &&
+        (!lanes_unused(params) || params[AXIS_TILES] != k_tiles[0] || params[AXIS_WG] != k_wg[0]))
+        return false;
     return params[AXIS_DOT] == CLM_DOT_PLAIN || params[AXIS_DOT] == (int)caps->dot;
 }
 
-/* GPUs take panels of clm_gemm_panel(); their family does not serve every other panel. More than 16 sums
+/* GPUs take panels of clm_gemm_panels(); their families do not serve every other panel. More than 16 sums
  * of a work-item stay in registers, except with Intel's compiler, which is one of those with DOT khr. */
 static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
 {
     const bool gpu = caps->type == CLM_DEVICE_GPU && shape->v[CLM_GEMM_T] % k_lane_t[0] == 0;
+    const bool few = gpu && shape->v[CLM_GEMM_T] <= MAX_FEW;
     const bool wide = caps->dot == CLM_DOT_VNNI || caps->dot == CLM_DOT_AVX2;
 
-    params[AXIS_FAMILY] = gpu ? FAMILY_GPU : FAMILY_CPU;
-    params[AXIS_TILES] = gpu ? 8 : k_tiles[0];
+    params[AXIS_FAMILY] = few ? FAMILY_FEW : gpu ? FAMILY_GPU : FAMILY_CPU;
+    params[AXIS_TILES] = gpu && !few ? 8 : k_tiles[0];
     params[AXIS_LANE_T] = k_lane_t[0];
-    params[AXIS_LANE_N] = gpu && caps->dot != CLM_DOT_KHR ? 8 : k_lane_n[0];
+    params[AXIS_LANE_N] = gpu && !few && caps->dot != CLM_DOT_KHR ? 8 : k_lane_n[0];
+    params[AXIS_WG] = few ? 128 : k_wg[0];
     params[AXIS_DOT] = gpu && wide ? CLM_DOT_PLAIN : (int)caps->dot;
 }
 
@@ -191,7 +242,13 @@ static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *pa
 
     for (; n < CLM_GEMM_BUFFERS; n++) args[n] = CLM_BUF(bufs[n]);
     for (int i = CLM_GEMM_M; i <= CLM_GEMM_Y_OFF; i++) args[n++] = CLM_I32(v[i]);
-    if (params[AXIS_FAMILY] == FAMILY_GPU) {
+    if (params[AXIS_FAMILY] == FAMILY_FEW) {
+        const size_t wg = (size_t)params[AXIS_WG],
+                     rows = CLM_TILE_ROWS * (size_t)params[AXIS_TILES];
+
+        *range =
+            (clm_range){2, {clm_op_ceil_div((size_t)v[CLM_GEMM_N], rows) * wg, panels}, {wg, 1}};
+    } else if (params[AXIS_FAMILY] == FAMILY_GPU) {
         const size_t x = group_x(shape, params), y = group_y(params);
         const size_t rows = (size_t)(CLM_TILE_ROWS * params[AXIS_TILES]);
 
@@ -228,7 +285,9 @@ static double flops(const clm_shape *shape)
     SHAPE(1, 1, 32, 1, 0, 1, F, 32, 0), SHAPE(13, 33, 96, 40, 3, 12, F, 32, 1),                    \
         SHAPE(24, 100, 256, 100, 0, 12, F, 128, 0), SHAPE(7, 48, 96, 48, 0, 4, F, 0, 2),           \
         SHAPE(5, 17, 64, 17, 0, 16, F, 64, 1), SHAPE(37, 130, 128, 131, 1, 32, F, 64, 1),          \
-        SHAPE(65, 83, 160, 90, 7, 12, F, 32, 0), SHAPE(13, 33, 4096, 40, 3, 12, F, 0, 1)
+        SHAPE(65, 83, 160, 90, 7, 12, F, 32, 0), SHAPE(13, 33, 4096, 40, 3, 12, F, 0, 1),          \
+        SHAPE(3, 83, 2080, 90, 7, 4, F, 32, 1), SHAPE(13, 100, 2560, 100, 0, 8, F, 128, 2),        \
+        SHAPE(2, 33, 96, 40, 3, 2, F, 32, 0)
 /* Baichuan-13B, a prompt of 512: query, key and value; output; gate and up; down. */
 #define TUNE_SHAPES(F, GROUP, MIN)                                                                 \
     SHAPE(512, 15360, 5120, 15360, 0, 12, F, GROUP, MIN),                                          \
@@ -237,7 +296,8 @@ static double flops(const clm_shape *shape)
         SHAPE(512, 5120, 13696, 5120, 0, 12, F, GROUP, MIN)
 
 static const clm_shape k_test_q4[] = {TEST_SHAPES(Q4)};
-static const clm_shape k_test_q8[] = {TEST_SHAPES(Q8), SHAPE(13, 33, 96, 40, 3, 12, Q8, 16, 1)};
+static const clm_shape k_test_q8[] = {TEST_SHAPES(Q8), SHAPE(13, 33, 96, 40, 3, 12, Q8, 16, 1),
+                                      SHAPE(7, 33, 96, 40, 3, 8, Q8, 16, 1)};
 static const clm_shape k_tune_q4[] = {TUNE_SHAPES(Q4, 32, 0), TUNE_SHAPES(Q4, 64, 1)};
 static const clm_shape k_tune_q8[] = {TUNE_SHAPES(Q8, 32, 0)};
 

@@ -37,7 +37,12 @@ enum clm_gemm_buffer {
 
 extern const clm_op_desc clm_op_gemm_q4, clm_op_gemm_q8;
 
-/* Tokens per panel that suit the device: as many as its registers hold sums for. */
-int clm_gemm_panel(const clm_caps *caps);
+/* Tokens per panel that suit the device, ascending; how many sizes there are. The largest is as many as its registers
+ * hold sums for. */
+enum { CLM_GEMM_PANELS = 3 };
+size_t clm_gemm_panels(const clm_caps *caps, int out[CLM_GEMM_PANELS]);
+int clm_gemm_panel(const clm_caps *caps); /* the largest */
+/* The smallest that holds `tokens`, or the largest. */
+int clm_gemm_panel_for(const clm_caps *caps, size_t tokens);
 
 #endif

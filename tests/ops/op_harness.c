@@ -107,18 +107,18 @@ static void add_config(config *list, size_t *count, const int *params)
     memcpy(list[(*count)++].v, params, g_op->n_axes * sizeof params[0]);
 }
 
-/* The defaults that a CPU and a GPU with these capabilities would get. */
-static size_t default_configs(const clm_caps *caps, config list[2])
+/* The defaults that a CPU and a GPU with these capabilities would get for the shapes. */
+static size_t default_configs(const clm_caps *caps, config list[MAX_CONFIGS])
 {
     const clm_device_type types[] = {CLM_DEVICE_CPU, CLM_DEVICE_GPU};
     size_t count = 0;
 
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 2 * g_op->n_test_shapes && count < MAX_CONFIGS; i++) {
         clm_caps as = *caps;
         int params[CLM_MAX_AXES] = {0};
 
-        as.type = types[i];
-        g_op->defaults(&g_op->test_shapes[0], &as, params);
+        as.type = types[i % 2];
+        g_op->defaults(&g_op->test_shapes[i / 2], &as, params);
         if (valid_somewhere(params, caps)) add_config(list, &count, params);
     }
     return count;
