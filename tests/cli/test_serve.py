@@ -263,21 +263,39 @@ class Refusals(OneServer):
 
     def test_broken_json(self):
         whole = json.dumps({"messages": [{"role": "user", "content": "静"}], "stream": False}).encode()
-        for size in range(len(whole)):
+        for size in range(1, len(whole)):
             self.refuse(whole[:size], 400, "not JSON")
-        self.refuse(b"[" * 100000, 400, "not JSON")
+        self.refuse(b"[" * 60000, 400, "not JSON")
         self.refuse(b'{"messages": "\xff"}', 400, "not JSON")
         self.refuse(b'{"n": 1, "n": 1}', 400, "not JSON")
         self.refuse(b"[]", 400, "must be a JSON object")
+        self.refuse(b"", 400, "the body is empty")
 
     def test_size(self):
-        self.refuse(b'{"messages": [' + b" " * (4 << 20) + b"]}", 413, "more than 4 MB")
+        self.refuse(b'{"messages": [' + b" " * (1 << 20) + b"]}", 413, "more than 1 MB")
         # Without a length in front.
         connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=LIMIT)
         connection.request("POST", "/v1/chat/completions", (b" " * 65536 for _ in range(80)), encode_chunked=True,
                            headers={"Transfer-Encoding": "chunked"})
         self.assertEqual(connection.getresponse().status, 413)
         connection.close()
+
+    @long
+    def test_memory(self):
+        def peak():
+            with open("/proc/%d/status" % self.server.process.pid) as f:
+                return int(re.search(r"VmHWM:\s+(\d+) kB", f.read()).group(1))
+
+        self.server.chat("静夜思")
+        before = peak()
+        for n, words in ((300000, "more than 65536 commas"), (32000, "4096 entries")):
+            body = b'{"messages": [' + b",".join([b"{}"] * n) + b"]}"
+            threads = [threading.Thread(target=self.refuse, args=(body, 400, words)) for _ in range(8)]
+            for t in threads:
+                t.start()
+            for t in threads:
+                t.join()
+        self.assertLess(peak() - before, 96 << 10)
 
     def test_paths(self):
         status, r = self.server.post({}, "/v1/embeddings")
@@ -362,6 +380,27 @@ class ManyClients(OneServer):
         self.assertEqual(set(results) - {200, 503}, set())
         self.assertGreaterEqual(results.count(200), 64)
         self.settle()
+
+
+class OneAtOnce(OneServer):
+    args = ("--parallel", "1")
+
+    def test_texts_that_are_too_long_keep_nobody_waiting(self):
+        for body, path in (({"messages": [{"role": "user", "content": "山水" * 20000}]}, "/v1/chat/completions"),
+                           ({"prompt": "山水" * 20000}, "/v1/completions")):
+            for _ in range(20):  # as the other answer may end by itself
+                client = threading.Thread(target=self.server.chat, args=("写诗",),
+                                          kwargs={"temperature": 8, "max_tokens": 900})
+                client.start()
+                while self.server.metric("clm_requests_in_progress") == 0 and client.is_alive():
+                    time.sleep(0.01)
+                status, r = self.server.post(body, path)
+                waited = not client.is_alive()
+                client.join()
+                self.assertEqual((status, r["error"]["code"]), (400, "context_length_exceeded"))
+                if not waited:
+                    break
+            self.assertFalse(waited)
 
 
 class Keys(unittest.TestCase):

@@ -42,19 +42,19 @@ static void refuse_submit(clm_submit result, clm_refusal *why)
     }
 }
 
-/* Of an answer that failed. */
-static void refuse_job(const clm_job_state *state, clm_refusal *why)
+/* Of an answer that failed, or cannot be given. */
+static void refuse_status(clm_status st, const clm_err *err, clm_refusal *why)
 {
     *why = (clm_refusal){.http = MHD_HTTP_INTERNAL_SERVER_ERROR, .type = "server_error"};
-    why->err = state->err;
-    if (state->status == CLM_E_LIMIT) {
+    why->err = *err;
+    if (st == CLM_E_LIMIT) {
         why->http = MHD_HTTP_BAD_REQUEST;
         why->type = "invalid_request_error";
         why->code = "context_length_exceeded";
-    } else if (state->status == CLM_E_USAGE) {
+    } else if (st == CLM_E_USAGE) {
         why->http = MHD_HTTP_BAD_REQUEST;
         why->type = "invalid_request_error";
-    } else if (state->status == CLM_E_INTERRUPTED) {
+    } else if (st == CLM_E_INTERRUPTED) {
         why->http = MHD_HTTP_SERVICE_UNAVAILABLE;
         why->type = "unavailable_error";
     }
@@ -97,7 +97,7 @@ static int send_whole(clm_exchange *x, const clm_answer *answer)
     clm_exchange_be_patient(x, false);
     note_reply(x, &state);
     if (state.status != CLM_OK) {
-        refuse_job(&state, &why);
+        refuse_status(state.status, &state.err, &why);
         return clm_exchange_refuse(x, &why);
     }
     text = malloc(state.size + 1);
@@ -182,7 +182,7 @@ static bool add_end(stream *s, const clm_job_state *state)
     note_reply(s->exchange, state);
     s->stage = END;
     if (state->status != CLM_OK) {
-        refuse_job(state, &why);
+        refuse_status(state->status, &state->err, &why);
         return add_event(s, clm_response_refusal(&why));
     }
     good = add_event(s, clm_response_end(&s->answer, &state->reply, s->usage));
@@ -250,7 +250,7 @@ static int send_stream(clm_exchange *x, const clm_answer *answer)
     clm_job_wait(x->job, 0, open_seconds, &state);
     if (state.done && state.status != CLM_OK) {
         note_reply(x, &state);
-        refuse_job(&state, &why);
+        refuse_status(state.status, &state.err, &why);
         return clm_exchange_refuse(x, &why);
     }
     s = calloc(1, sizeof *s);
@@ -271,6 +271,26 @@ static int send_stream(clm_exchange *x, const clm_answer *answer)
 
 /* ---- the routes ------------------------------------------------------------------------------ */
 
+/* Reads the body, which is freed, and looks whether the answer has a chance. */
+static bool read_request(clm_exchange *x, clm_request_kind kind, clm_request *out, clm_refusal *why)
+{
+    pthread_mutex_t *const reading = clm_server_reading(x->server);
+    clm_err err;
+    clm_status st;
+    bool good;
+
+    pthread_mutex_lock(reading);
+    good = clm_request_parse(kind, x->body != NULL ? x->body : "", x->size, out, why);
+    free(x->body);
+    x->body = NULL;
+    st = good ? clm_jobs_check(clm_server_parts_of(x->server)->jobs, out, &err) : CLM_OK;
+    pthread_mutex_unlock(reading);
+    if (st == CLM_OK) return good;
+    clm_request_clear(out);
+    refuse_status(st, &err, why);
+    return false;
+}
+
 static int answer(clm_exchange *x, clm_request_kind kind)
 {
     const clm_server_parts *parts = clm_server_parts_of(x->server);
@@ -280,8 +300,7 @@ static int answer(clm_exchange *x, clm_request_kind kind)
     clm_submit result;
     bool streaming;
 
-    if (!clm_request_parse(kind, x->body != NULL ? x->body : "", x->size, &request, &why))
-        return clm_exchange_refuse(x, &why);
+    if (!read_request(x, kind, &request, &why)) return clm_exchange_refuse(x, &why);
     streaming = request.stream;
     result = clm_jobs_submit(parts->jobs, &request, &x->job);
     if (result != CLM_SUBMIT_TAKEN) {

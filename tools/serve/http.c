@@ -24,6 +24,7 @@ enum { CLIENT_GONE = 499 };
 struct clm_server {
     clm_server_parts parts;
     struct MHD_Daemon *daemon;
+    pthread_mutex_t reading;
     int quiesced; /* the listening socket, when no new connections are taken; else -1 */
     pthread_mutex_t mutex;
     bool has_about; /* under mutex, as are: */
@@ -35,6 +36,11 @@ struct clm_server {
 const clm_server_parts *clm_server_parts_of(const clm_server *s)
 {
     return &s->parts;
+}
+
+pthread_mutex_t *clm_server_reading(clm_server *s)
+{
+    return &s->reading;
 }
 
 void clm_server_describe(clm_server *s, const clm_engine_report *about)
@@ -310,7 +316,7 @@ static void add_to_body(clm_exchange *x, const char *data, size_t size)
     x->received += size;
     if (!x->refused && size > CLM_HTTP_BODY_BYTES - x->size)
         refuse_later(x, MHD_HTTP_CONTENT_TOO_LARGE, "invalid_request_error",
-                     "the body has more than 4 MB");
+                     "the body has more than 1 MB");
     if (x->refused) return;
     if (size > x->room - x->size) {
         const size_t room = 2 * (x->size + size) + 4096;
@@ -424,6 +430,7 @@ clm_status clm_server_create(const clm_server_parts *parts, clm_server **out, cl
     s->quiesced = -1;
     s->started = (long long)time(NULL);
     pthread_mutex_init(&s->mutex, NULL);
+    pthread_mutex_init(&s->reading, NULL);
     s->daemon = MHD_start_daemon(
         MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL |
             MHD_USE_ITC | MHD_USE_ERROR_LOG,
@@ -455,5 +462,6 @@ void clm_server_destroy(clm_server *s)
     if (s->daemon != NULL) MHD_stop_daemon(s->daemon);
     if (s->quiesced >= 0) close(s->quiesced);
     pthread_mutex_destroy(&s->mutex);
+    pthread_mutex_destroy(&s->reading);
     free(s);
 }

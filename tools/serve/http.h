@@ -8,6 +8,7 @@
 #ifndef CLM_SERVE_HTTP_H
 #define CLM_SERVE_HTTP_H
 
+#include <pthread.h>
 #include "tools/serve/access.h"
 #include "tools/serve/jobs.h"
 #include "tools/serve/listen.h"
@@ -15,7 +16,7 @@
 #include "tools/serve/response.h"
 
 enum {
-    CLM_HTTP_BODY_BYTES = 4 << 20,     /* of a request; larger ones are refused */
+    CLM_HTTP_BODY_BYTES = 1 << 20,     /* of a request; larger ones are refused */
     CLM_HTTP_DISCARD_BYTES = 64 << 20, /* of a refused one; for more the connection is closed */
     CLM_HTTP_CONNECTIONS = 256,        /* at once; more wait in the system's queue or are closed */
     CLM_HTTP_SECONDS = 60              /* without a byte, after which a connection is closed */
@@ -70,6 +71,8 @@ typedef struct clm_route {
 } clm_route;
 
 const clm_server_parts *clm_server_parts_of(const clm_server *s);
+/* Held while a body is read: what that takes, many times the body, is taken once. */
+pthread_mutex_t *clm_server_reading(clm_server *s);
 /* False while the model loads. */
 bool clm_server_about(clm_server *s, clm_engine_report *out);
 

@@ -9,6 +9,11 @@
 
 #include "tools/clock.h"
 
+/* Bytes of texts that are tokenised in about the time of one token. */
+enum { SHORT_TEXTS = 32 << 10 };
+/* Tokens that a text of its own may have more than between others. */
+enum { TOKENS_OF_ENDS = 8 };
+
 struct clm_job {
     clm_jobs *jobs;
     clm_job *next; /* in the queue */
@@ -406,6 +411,55 @@ void clm_jobs_destroy(clm_jobs *jobs)
     pthread_mutex_destroy(&jobs->mutex);
     free(jobs);
 }
+
+/* ---- long texts ------------------------------------------------------------------------------ */
+
+static size_t count_texts(const clm_request *r)
+{
+    return r->kind == CLM_REQUEST_CHAT ? r->n_messages : 1;
+}
+
+static clm_message text_at(const clm_request *r, size_t i)
+{
+    const clm_message prompt = {CLM_ROLE_USER, r->prompt, r->prompt_size};
+
+    return r->kind == CLM_REQUEST_CHAT ? r->messages[i] : prompt;
+}
+
+static bool is_short(const clm_request *r)
+{
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < count_texts(r); i++) bytes += text_at(r, i).size;
+    return bytes <= SHORT_TEXTS;
+}
+
+clm_status clm_jobs_check(clm_jobs *jobs, const clm_request *request, clm_err *err)
+{
+    clm_engine_report about;
+    size_t total = 0;
+
+    if (is_short(request) || !clm_jobs_ready(jobs)) return CLM_OK;
+    clm_engine_describe(jobs->engine, &about);
+    for (size_t i = 0; i < count_texts(request); i++) {
+        const clm_message text = text_at(request, i);
+        int *ids;
+        size_t n;
+        const clm_status st = clm_tokenizer_encode(clm_engine_tokenizer(jobs->engine), text.text,
+                                                   text.size, &ids, &n, err);
+
+        if (st != CLM_OK) return st;
+        free(ids);
+        total += n > TOKENS_OF_ENDS ? n - TOKENS_OF_ENDS : 0;
+    }
+    if (total < about.ctx_size) return CLM_OK;
+    return clm_fail(err, CLM_E_LIMIT,
+                    "the texts have more than %zu tokens and the context only %zu: leave out what "
+                    "is oldest, or raise ctx_size",
+                    total, about.ctx_size);
+}
+
+/* ---- submitting ------------------------------------------------------------------------------ */
 
 clm_submit clm_jobs_submit(clm_jobs *jobs, clm_request *request, clm_job **out)
 {

@@ -49,6 +49,10 @@ clm_status clm_jobs_start(clm_jobs *jobs, clm_engine *engine, const clm_settings
                           const clm_observer *obs, clm_err *err);
 bool clm_jobs_ready(clm_jobs *jobs);
 
+/* Whether the texts can fit the context: tokenises long ones here, in the caller's thread, so that one that is
+ * too long keeps nobody waiting. Short ones, and all while there is no engine, are CLM_OK. CLM_E_LIMIT: they
+ * do not fit; CLM_E_NOMEM. */
+clm_status clm_jobs_check(clm_jobs *jobs, const clm_request *request, clm_err *err);
 /* Takes over `request` (it is cleared, and the job's) when the result is TAKEN. */
 clm_submit clm_jobs_submit(clm_jobs *jobs, clm_request *request, clm_job **out);
 

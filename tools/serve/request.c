@@ -465,16 +465,41 @@ static bool read_body(clm_request_kind kind, json_t *body, clm_request *out, clm
     return true;
 }
 
+/* Commas and opening brackets outside of texts. Each value but the outermost has one in front, and takes
+ * memory while it is read. */
+static size_t count_marks(const char *body, size_t size)
+{
+    bool quoted = false;
+    size_t n = 0;
+
+    for (size_t i = 0; i < size; i++) {
+        const char c = body[i];
+
+        if (quoted && c == '\\')
+            i++;
+        else if (c == '"')
+            quoted = !quoted;
+        else if (!quoted && (c == '[' || c == '{' || c == ','))
+            n++;
+    }
+    return n;
+}
+
 bool clm_request_parse(clm_request_kind kind, const char *body, size_t size, clm_request *out,
                        clm_refusal *why)
 {
     json_error_t error;
-    json_t *json = json_loadb(body, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+    json_t *json;
     bool good;
 
     memset(out, 0, sizeof *out);
     memset(why, 0, sizeof *why);
     out->kind = kind;
+    if (size == 0) return refuse(why, "", "the body is empty: a JSON object is wanted");
+    if (count_marks(body, size) > CLM_REQUEST_MARKS)
+        return refuse(why, "", "the JSON has more than %d commas and opening brackets",
+                      CLM_REQUEST_MARKS);
+    json = json_loadb(body, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
     if (json == NULL)
         return refuse(why, "", "the body is not JSON: %s (line %d, column %d)", error.text,
                       error.line, error.column);

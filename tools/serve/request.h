@@ -18,6 +18,7 @@
 enum {
     CLM_REQUEST_STOPS = 16,       /* stop texts */
     CLM_REQUEST_MESSAGES = 4096,  /* messages */
+    CLM_REQUEST_MARKS = 65536,    /* commas and opening brackets, one for each value at least */
     CLM_REQUEST_STOP_BYTES = 1024 /* of one stop text */
 };
 
