@@ -35,16 +35,19 @@ set_tests_properties(test_golden test_cl_weight test_cl_tiles test_rows PROPERTI
 add_library(clm_args STATIC tools/args.c tools/args_flags.c)
 target_link_libraries(clm_args PUBLIC clm_runtime)
 clm_tests(cli unit clm_args)
+# These have an engine of their own, in place of the runtime's.
+clm_tests(serve unit clm_serve)
 
 add_test(NAME cli COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_clm.py)
 set_tests_properties(cli PROPERTIES LABELS e2e TIMEOUT 1200
     ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>;CLM_GOLDEN=${CLM_GOLDEN}")
 add_test(NAME serve COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_serve.py)
-set_tests_properties(serve PROPERTIES LABELS e2e TIMEOUT 1200 ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>")
+set_tests_properties(serve PROPERTIES LABELS e2e TIMEOUT 1200
+    ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>;CLM_GOLDEN=${CLM_GOLDEN}")
 if(CLM_SANITIZE)
     # Drivers are not built for sanitizers; what of it is not about answers runs with the C reference.
     set_tests_properties(serve PROPERTIES LABELS unit
-        ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>;CLM_SERVE_ARGS=--backend ref;CLM_SERVE_QUICK=1")
+        ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>;CLM_GOLDEN=${CLM_GOLDEN};CLM_SERVE_ARGS=--backend ref;CLM_SERVE_QUICK=1")
 endif()
 # OpenAI's own client, and a browser.
 set(CLM_CLIENTS_PYTHON python3 CACHE FILEPATH "Python that has openai and selenium")

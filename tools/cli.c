@@ -227,27 +227,32 @@ static void end_at_once(int signal_number)
     _exit(130);
 }
 
-static void handle_interrupt(void (*handler)(int))
+static void handle(int number, void (*handler)(int))
 {
     struct sigaction action;
 
     /* Shells start jobs in the background with it ignored. */
-    if (sigaction(SIGINT, NULL, &action) == 0 && action.sa_handler == SIG_IGN) return;
+    if (sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN) return;
     memset(&action, 0, sizeof action);
     action.sa_handler = handler;
     sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL); /* no SA_RESTART: a read of the terminal ends */
+    sigaction(number, &action, NULL); /* no SA_RESTART: a read of the terminal ends */
 }
 
 void clm_cli_catch_interrupt(clm_session *s)
 {
     interrupt_session = s;
-    handle_interrupt(on_interrupt);
+    handle(SIGINT, on_interrupt);
 }
 
 void clm_cli_end_on_interrupt(void)
 {
-    handle_interrupt(end_at_once);
+    clm_cli_end_on_signal(SIGINT);
+}
+
+void clm_cli_end_on_signal(int number)
+{
+    handle(number, end_at_once);
 }
 
 const volatile sig_atomic_t *clm_cli_interrupt_flag(void)
@@ -263,6 +268,14 @@ int clm_cli_interrupts(void)
 }
 
 /* ---- answers --------------------------------------------------------------------------------- */
+
+void clm_cli_warn_without_template(const clm_engine_report *about, const clm_settings *s)
+{
+    if (strcmp(s->chat_template, "auto") == 0 && strcmp(about->chat_template, "none") == 0)
+        fprintf(stderr,
+                "clm: warning: the model does not say how it was taught to converse and gets the "
+                "bare text; --template baichuan-instruction (or another) chooses\n");
+}
 
 static double rate(size_t n, double seconds)
 {

@@ -45,6 +45,8 @@ void clm_cli_catch_interrupt(clm_session *s);
 /* Ctrl+C ends the program at once, with exit code 130: as it is when a command begins. Files are written so
  * that nothing is lost. */
 void clm_cli_end_on_interrupt(void);
+/* The same for another signal. */
+void clm_cli_end_on_signal(int number);
 /* How often Ctrl+C was pressed since the last call. */
 int clm_cli_interrupts(void);
 /* Non-zero from the first Ctrl+C on, once clm_cli_catch_interrupt was called, until clm_cli_interrupts
@@ -55,6 +57,9 @@ const volatile sig_atomic_t *clm_cli_interrupt_flag(void);
  * worth it (tools/tune_start.c). Ctrl+C during tuning goes on with the best so far, later it ends the
  * program. */
 clm_status clm_cli_engine(const clm_settings *s, clm_engine **out, clm_err *err);
+
+/* A model that was trained on a template answers bare text with garbage: warns when it gets that. */
+void clm_cli_warn_without_template(const clm_engine_report *about, const clm_settings *s);
 
 /* The line after an answer: "[prompt 12 tokens (3 cached), 85.1 t/s; answer 40 tokens, 31.2 t/s]" and why
  * it ended, when that is worth knowing. */

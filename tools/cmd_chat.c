@@ -179,18 +179,6 @@ static clm_status converse(chat *c, clm_err *err)
 
 /* ---- the command ----------------------------------------------------------------------------- */
 
-/* A model that was trained on a template answers bare text with garbage. */
-static void warn_without_template(const clm_engine *engine, const clm_settings *s)
-{
-    clm_engine_report about;
-
-    clm_engine_describe(engine, &about);
-    if (strcmp(s->chat_template, "auto") == 0 && strcmp(about.chat_template, "none") == 0)
-        fprintf(stderr,
-                "clm: warning: the model does not say how it was taught to converse and gets the "
-                "bare text; --template baichuan-instruction (or another) chooses\n");
-}
-
 static clm_status run(const clm_args *args, clm_err *err)
 {
     chat c = {0};
@@ -198,6 +186,7 @@ static clm_status run(const clm_args *args, clm_err *err)
     size_t size = 0;
     bool once = clm_args_has(args, "prompt") || clm_args_has(args, "file") || !isatty(STDIN_FILENO);
     const clm_settings *s;
+    clm_engine_report about;
     clm_status st = clm_cli_config_or_demo(args, &c.config, err);
 
     /* What is asked comes first: a file that is not there is no reason to load a model. */
@@ -208,7 +197,8 @@ static clm_status run(const clm_args *args, clm_err *err)
     if (st == CLM_OK) st = clm_session_create(c.engine, s->system, s->seed, &c.session, err);
     clm_cli_end_progress();
     if (st != CLM_OK) goto out;
-    warn_without_template(c.engine, s);
+    clm_engine_describe(c.engine, &about);
+    clm_cli_warn_without_template(&about, s);
     if (once && s->temperature > 0.0)
         fprintf(stderr, "clm: seed %llu\n", (unsigned long long)clm_session_seed(c.session));
     st = once ? answer_once(&c, text, size, err) : converse(&c, err);

@@ -2,7 +2,7 @@
 that go away or send garbage, metrics, the beginning and the end of the server.
 
 Environment: CLM_BIN (the program), CLM_SERVE_ARGS (more flags for it, for example --backend ref), CLM_SERVE_QUICK (leave
-out what takes many tokens, for a program with sanitizers).
+out what takes many tokens, for a program with sanitizers), CLM_GOLDEN (folder with the golden files).
 """
 import http.client
 import json
@@ -20,6 +20,7 @@ import unittest
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CLM = os.environ.get("CLM_BIN", os.path.join(ROOT, "build", "clm"))
 ARGS = os.environ.get("CLM_SERVE_ARGS", "").split()
+GOLDEN = os.environ.get("CLM_GOLDEN", os.path.join(ROOT, "..", "shared", "golden"))
 CONFIG = os.path.join(ROOT, "configs", "demo.yaml")
 POEM = "《静夜思》\n李白\n床前明月光，疑是地上霜。\n举头望明月，低头思故乡。"
 LIMIT = 120  # seconds that anything may take
@@ -63,6 +64,12 @@ class Server:
         text = response.read().decode()
         connection.close()
         return response.status, response.headers, text
+
+    def raw(self, data):
+        """What comes back until the server closes the connection."""
+        with socket.create_connection(("127.0.0.1", self.port), LIMIT) as s:
+            s.sendall(data)
+            return b"".join(iter(lambda: s.recv(65536), b"")).decode()
 
     def post(self, body, path="/v1/chat/completions", headers=None):
         """(status, JSON)"""
@@ -193,6 +200,10 @@ class Answers(OneServer):
         self.assertEqual(self.server.request("GET", "/health")[::2], (200, '{"status":"ok"}'))
         models = json.loads(self.server.request("GET", "/v1/models")[2])
         self.assertEqual([m["id"] for m in models["data"]], ["demo"])
+        self.assertEqual(json.loads(self.server.request("GET", "/v1/models/demo")[2]), models["data"][0])
+        self.assertEqual(json.loads(self.server.request("GET", "/v1/models/")[2]), models)
+        status, _, text = self.server.request("GET", "/v1/models/gpt-4")
+        self.assertEqual((status, json.loads(text)["error"]["code"]), (404, "model_not_found"))
         self.assertEqual(self.server.request("HEAD", "/health")[0], 200)
 
     def test_page(self):
@@ -240,8 +251,14 @@ class Refusals(OneServer):
                               ({"presence_penalty": 0.5}, "presence_penalty is not supported"),
                               ({"tools": [{"type": "function"}]}, "tools is not supported"),
                               ({"response_format": {"type": "json_object"}}, "response_format is not supported"),
+                              ({"max_tokens": 3, "max_completion_tokens": 4}, "max_tokens and max_completion_tokens"),
+                              ({"repetition_penalty": 1.5, "repeat_penalty": 1}, "repeat_penalty and repetition_penalty"),
                               ({"temprature": 1}, "did you mean 'temperature'?"), ({"prompt": "x"}, "'prompt'"), ({"a" + "é" * 40: 1}, "is not supported")):
             self.chat(400, words, **fields)
+
+    def test_two_fields_that_agree(self):
+        status, r = self.server.chat("静夜思", max_tokens=3, max_completion_tokens=3, repeat_penalty=1, repetition_penalty=1.0)
+        self.assertEqual((status, r["usage"]["completion_tokens"]), (200, 3))
 
     def test_messages(self):
         for messages, words in (([], "at least one"), ("x", "must be a list"), ([1], "messages[0] must be"),
@@ -302,6 +319,24 @@ class Refusals(OneServer):
         self.assertEqual((status, r["error"]["type"]), (404, "not_found_error"))
         status, headers, _ = self.server.request("GET", "/v1/chat/completions")
         self.assertEqual((status, headers["Allow"]), (405, "POST"))
+        status, headers, _ = self.server.request("POST", "/health", "")
+        self.assertEqual((status, headers["Allow"]), (405, "GET, HEAD"))
+
+    def test_refused_before_the_body(self):
+        head = "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n"
+        for path, size, status in (("/v1/embeddings", 9, 404), ("/health", 9, 405),
+                                   ("/v1/chat/completions", 2 << 20, 413)):
+            self.assertTrue(self.server.raw((head % (path, size)).encode()).startswith("HTTP/1.1 %d " % status))
+
+    def test_log(self):
+        self.server.request("GET", "/%E2%80%AEgpj.exe%1B%5B2J%0A")
+        self.server.post({"\u202e" + "é" * 40: 1})
+        end = time.time() + LIMIT
+        while "C3%A9" not in self.server.text():
+            self.assertLess(time.time(), end)
+            time.sleep(0.02)
+        self.assertIn("GET /%E2%80%AEgpj.exe%1B[2J%0A 404", self.server.text())
+        self.assertTrue(self.server.text().isascii())
 
     def test_other_sites(self):
         own = "127.0.0.1:%d" % self.server.port
@@ -328,7 +363,7 @@ class Refusals(OneServer):
 class ManyClients(OneServer):
     def settle(self):
         end = time.time() + LIMIT
-        while self.server.metric("clm_requests_in_progress") > 0:
+        while self.server.metric("clm_requests_(running|waiting)") > 0:
             self.assertLess(time.time(), end)
             time.sleep(0.05)
 
@@ -359,10 +394,18 @@ class ManyClients(OneServer):
             s.sendall(head % len(bodies[i % 2]) + bodies[i % 2])
             clients.append(s)
         clients[1].recv(1)
+        self.assertGreater(self.server.metric("clm_http_connections"), 12)
+        self.assertEqual(self.server.metric("clm_requests_running"), 4)
         for s in clients:
             s.close()
         self.settle()
         self.assertLess(self.server.metric("clm_generated_tokens_total") - before, 12 * 900 / 2)
+        end = time.time() + LIMIT
+        while self.server.text().count("(the client went away)") < 12:
+            self.assertLess(time.time(), end)
+            time.sleep(0.02)
+        lines = [line for line in self.server.text().splitlines() if line.endswith("(the client went away)")]
+        self.assertTrue(any(re.search(r" 200 .*, answer [1-9]\d* at ", line) for line in lines), lines)
         self.assertEqual(self.server.chat("静夜思")[0], 200)
 
     @long
@@ -392,7 +435,7 @@ class OneAtOnce(OneServer):
                 client = threading.Thread(target=self.server.chat, args=("写诗",),
                                           kwargs={"temperature": 8, "max_tokens": 900})
                 client.start()
-                while self.server.metric("clm_requests_in_progress") == 0 and client.is_alive():
+                while self.server.metric("clm_requests_(running|waiting)") == 0 and client.is_alive():
                     time.sleep(0.01)
                 status, r = self.server.post(body, path)
                 waited = not client.is_alive()
@@ -445,11 +488,46 @@ class Keys(unittest.TestCase):
         finally:
             server.kill()
 
+    def test_read_again(self):
+        def status(key):
+            return server.request("GET", "/v1/models", headers={"Authorization": "Bearer " + key})[0]
+
+        def reload(text, words):
+            self.write(text)
+            n = server.text().count(words)
+            server.process.send_signal(signal.SIGHUP)
+            end = time.time() + LIMIT
+            while server.text().count(words) == n:
+                self.assertLess(time.time(), end)
+                time.sleep(0.02)
+
+        self.write("first\n")
+        server = Server("--api-key-file", self.file, env={"CLM_SERVER_API_KEY": "third"})
+        try:
+            reload("second\n", "the keys were read again")
+            self.assertEqual([status(key) for key in ("first", "second", "third")], [401, 200, 200])
+            reload("# nobody\n", "the old keys stay: server.api_key_file: ")
+            self.assertEqual([status(key) for key in ("first", "second", "third")], [401, 200, 200])
+            self.assertEqual(server.stop(), 0)
+        finally:
+            server.kill()
+
+    def test_read_again_while_loading(self):
+        self.write("first\n")
+        server = Server("--api-key-file", self.file, wait=False)
+        try:
+            server.wait_for("loading the model")
+            server.process.send_signal(signal.SIGHUP)
+            server.wait_for("the keys were read again")
+            self.assertIn("ready: ", server.text())
+        finally:
+            server.kill()
+
     def test_no_key_is_no_open_door(self):
         self.write("# nobody\n")
         code, text = self.refused("--api-key-file", self.file)
         self.assertEqual(code, 2)
-        self.assertIn("holds no key", text)
+        self.assertIn("server.api_key_file: %s: it holds no key" % self.file, text)
         code, text = self.refused("--api-key-file", self.file + "x")
         self.assertEqual(code, 2)
         self.assertIn("No such file", text)
@@ -471,10 +549,30 @@ class BeginningAndEnd(unittest.TestCase):
         self.assertEqual(run.returncode, 2)
         self.assertIn("server.host", run.stderr)
 
+    def test_ipv6(self):
+        try:
+            socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+        except OSError:
+            self.skipTest("there is no IPv6")
+        for host, name in (("[::1]", "[::1]"), ("::ffff:127.0.0.1", "[::ffff:7f00:1]")):
+            server = Server("--host", host)
+            try:
+                self.assertNotIn("warning", server.text())
+                connection = http.client.HTTPConnection(host.strip("[]"), server.port, timeout=LIMIT)
+                for header, status in ((name, 200), ("[::2]", 403), ("[", 403), ("[::1", 403), ("evil.example", 403)):
+                    connection.request("GET", "/v1/models", headers={"Host": header})
+                    response = connection.getresponse()
+                    response.read()
+                    self.assertEqual(response.status, status, header)
+                connection.close()
+            finally:
+                server.kill()
+
     def test_open_to_others_warns(self):
         server = Server("--host", "0.0.0.0")
         try:
             self.assertIn("warning: everybody who reaches 0.0.0.0:", server.text())
+            self.assertIn("web pages", server.text())
             # Reached by whatever name.
             self.assertEqual(server.request("GET", "/health", headers={"Host": "box.example"})[0], 200)
         finally:
@@ -496,6 +594,57 @@ class BeginningAndEnd(unittest.TestCase):
             server.kill()
             shutil.rmtree(folder)
 
+    def test_models_that_are_none(self):
+        for path in ("/nonexistent", os.path.join(ROOT, "README.md")):
+            run = subprocess.run([CLM, "serve", "--config", CONFIG, "--port", "0", "-m", path], capture_output=True,
+                                 text=True, timeout=LIMIT)
+            self.assertEqual((run.returncode, "listening" in run.stderr), (3, False), run.stderr)
+            self.assertIn(path, run.stderr)
+
+    @unittest.skipUnless(os.path.isdir(GOLDEN), "GOLDEN FILES ABSENT: " + GOLDEN)
+    def test_a_model_without_a_template(self):
+        for flags, warns in ((), True), (("--template", "none"), False):
+            server = Server("-m", os.path.join(GOLDEN, "llama-tiny-q4_1.gguf"), "--template", "auto", *flags)
+            try:
+                self.assertEqual("taught to converse" in server.text(), warns)
+            finally:
+                server.kill()
+
+    def test_stopped_while_loading(self):
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            folder = tempfile.mkdtemp()
+            server = Server(env={"XDG_CACHE_HOME": folder, "POCL_CACHE_DIR": folder, "CLM_KERNEL_CACHE": "0"}, wait=False)
+            try:
+                server.wait_for("loading the model")
+                code = server.stop(sign)
+                if "ready: " not in server.text():
+                    self.assertEqual(code, 130)
+                    self.assertEqual(server.text().count("clm: interrupted\n"), 1)
+            finally:
+                server.kill()
+                shutil.rmtree(folder)
+
+    def test_health_while_stopping(self):
+        server = Server()
+        client = threading.Thread(target=self.ask, args=(server, [], 900))
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=LIMIT)
+        try:
+            connection.request("GET", "/health")
+            self.assertEqual(json.loads(connection.getresponse().read()), {"status": "ok"})
+            client.start()
+            while server.metric("clm_requests_running") == 0:
+                time.sleep(0.01)
+            server.process.send_signal(signal.SIGTERM)
+            server.wait_for("stopping when")
+            connection.request("GET", "/health")
+            response = connection.getresponse()
+            self.assertEqual((response.status, json.loads(response.read())["error"]["message"]),
+                             (503, "the server is stopping"))
+            client.join()
+        finally:
+            connection.close()
+            server.kill()
+
     def ask(self, server, results, tokens):
         body = {"messages": [{"role": "user", "content": "写诗"}], "temperature": 8, "max_tokens": tokens,
                 "stream": True}
@@ -507,7 +656,7 @@ class BeginningAndEnd(unittest.TestCase):
         client = threading.Thread(target=self.ask, args=(server, results, tokens))
         try:
             client.start()
-            while server.metric("clm_generated_tokens_total") + server.metric("clm_requests_in_progress") == 0:
+            while server.metric("clm_generated_tokens_total") + server.metric("clm_requests_(running|waiting)") == 0:
                 time.sleep(0.01)
             for sign in signals:
                 server.process.send_signal(sign)

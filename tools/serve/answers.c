@@ -21,25 +21,27 @@ static const double alive_seconds = 5.0;
 
 /* ---- failures -------------------------------------------------------------------------------- */
 
-static void refuse_submit(clm_submit result, clm_refusal *why)
+int clm_exchange_refuse_submit(clm_exchange *x, clm_submit result)
 {
-    *why = (clm_refusal){.http = MHD_HTTP_SERVICE_UNAVAILABLE, .type = "unavailable_error"};
+    clm_refusal why = {.http = MHD_HTTP_SERVICE_UNAVAILABLE, .type = "unavailable_error"};
+
     switch (result) {
     case CLM_SUBMIT_LOADING:
-        clm_fail(&why->err, CLM_E_USAGE, "Loading model");
+        clm_fail(&why.err, CLM_E_USAGE, "Loading model");
         break;
     case CLM_SUBMIT_FULL:
-        clm_fail(&why->err, CLM_E_LIMIT, "%d requests are waiting already: try again later",
+        clm_fail(&why.err, CLM_E_LIMIT, "%d requests are waiting already: try again later",
                  CLM_JOBS_WAITING);
         break;
     case CLM_SUBMIT_CLOSED:
-        clm_fail(&why->err, CLM_E_INTERRUPTED, "the server is stopping");
+        clm_fail(&why.err, CLM_E_INTERRUPTED, "the server is stopping");
         break;
     default:
-        why->http = MHD_HTTP_INTERNAL_SERVER_ERROR;
-        why->type = "server_error";
-        clm_fail(&why->err, CLM_E_NOMEM, "out of memory");
+        why.http = MHD_HTTP_INTERNAL_SERVER_ERROR;
+        why.type = "server_error";
+        clm_fail(&why.err, CLM_E_NOMEM, "out of memory");
     }
+    return clm_exchange_refuse(x, &why);
 }
 
 /* Of an answer that failed, or cannot be given. */
@@ -60,19 +62,42 @@ static void refuse_status(clm_status st, const clm_err *err, clm_refusal *why)
     }
 }
 
-static void note_reply(clm_exchange *x, const clm_job_state *state)
+static void note_figures(clm_exchange *x, const clm_job_state *state)
 {
     const clm_reply *r = &state->reply;
 
-    if (state->status != CLM_OK) {
-        snprintf(x->note, sizeof x->note, "%.250s", state->err.text);
-        return;
-    }
-    snprintf(x->note, sizeof x->note,
+    clm_fail(&x->note, CLM_OK,
              "waited %.2f s, prompt %zu (%zu cached) in %.2f s, answer %zu at %.1f t/s",
              state->queue_seconds, r->prompt_tokens, r->cached_tokens, r->prompt_seconds,
              r->new_tokens,
              r->decode_seconds > 0.0 ? (double)r->new_tokens / r->decode_seconds : 0.0);
+}
+
+/* Of an answer that was begun the figures, and of one that failed why. */
+static void note_reply(clm_exchange *x, const clm_job_state *state)
+{
+    clm_err figures;
+
+    if (state->status == CLM_OK || state->reply.prompt_tokens > 0) note_figures(x, state);
+    if (state->status == CLM_OK) return;
+    figures = x->note;
+    x->note = state->err;
+    if (figures.text[0] != '\0') clm_fail_context(&x->note, state->status, "%s", figures.text);
+}
+
+void clm_exchange_abandon(clm_exchange *x)
+{
+    clm_job_state state;
+
+    clm_job_cancel(x->job);
+    clm_job_wait(x->job, SIZE_MAX, CLM_HTTP_SECONDS, &state);
+    if (!state.done || x->note.text[0] != '\0') return;
+    if (state.status != CLM_E_INTERRUPTED)
+        note_reply(x, &state);
+    else if (state.reply.prompt_tokens > 0)
+        note_figures(x, &state);
+    else
+        clm_fail(&x->note, CLM_OK, "not begun");
 }
 
 /* ---- whole answers --------------------------------------------------------------------------- */
@@ -305,8 +330,7 @@ static int answer(clm_exchange *x, clm_request_kind kind)
     result = clm_jobs_submit(parts->jobs, &request, &x->job);
     if (result != CLM_SUBMIT_TAKEN) {
         clm_request_clear(&request);
-        refuse_submit(result, &why);
-        return clm_exchange_refuse(x, &why);
+        return clm_exchange_refuse_submit(x, result);
     }
     return streaming ? send_stream(x, &a) : send_whole(x, &a);
 }

@@ -105,7 +105,7 @@ int clm_exchange_refuse(clm_exchange *x, const clm_refusal *why)
     if (why->allow != NULL) MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, why->allow);
     if (why->http == MHD_HTTP_SERVICE_UNAVAILABLE)
         MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "5");
-    snprintf(x->note, sizeof x->note, "%.250s", why->err.text);
+    if (x->note.text[0] == '\0') x->note = why->err;
     return clm_exchange_queue(x, why->http, "application/json", response);
 }
 
@@ -126,17 +126,13 @@ void clm_exchange_be_patient(clm_exchange *x, bool patient)
 
 /* ---- routes that need no engine ----------------------------------------------------------------- */
 
-static int fail_loading(clm_exchange *x)
-{
-    clm_refusal why = {.http = MHD_HTTP_SERVICE_UNAVAILABLE, .type = "unavailable_error"};
-
-    clm_fail(&why.err, CLM_E_USAGE, "Loading model");
-    return clm_exchange_refuse(x, &why);
-}
-
+/* A full queue is a healthy one. */
 static int route_health(clm_exchange *x)
 {
-    if (!clm_jobs_ready(x->server->parts.jobs)) return fail_loading(x);
+    const clm_submit result = clm_jobs_would_submit(x->server->parts.jobs);
+
+    if (result != CLM_SUBMIT_TAKEN && result != CLM_SUBMIT_FULL)
+        return clm_exchange_refuse_submit(x, result);
     return clm_exchange_send(x, MHD_HTTP_OK, "application/json", strdup("{\"status\":\"ok\"}"), 15);
 }
 
@@ -145,8 +141,31 @@ static int route_models(clm_exchange *x)
     clm_engine_report about;
     char *text;
 
-    if (!clm_server_about(x->server, &about)) return fail_loading(x);
+    if (!clm_server_about(x->server, &about))
+        return clm_exchange_refuse_submit(x, CLM_SUBMIT_LOADING);
     text = clm_response_models(x->server->parts.model, x->server->started, &about);
+    return clm_exchange_send(x, MHD_HTTP_OK, "application/json", text,
+                             text != NULL ? strlen(text) : 0);
+}
+
+static int route_model(clm_exchange *x)
+{
+    const char *const model = x->server->parts.model, *const name =
+                                                          x->path + strlen(x->route->path) + 1;
+    clm_refusal why = {.http = MHD_HTTP_NOT_FOUND,
+                       .type = "invalid_request_error",
+                       .code = "model_not_found",
+                       .param = "model"};
+    clm_engine_report about;
+    char *text;
+
+    if (strcmp(name, model) != 0) {
+        clm_fail(&why.err, CLM_E_USAGE, "there is no model '%.100s' here, but '%s'", name, model);
+        return clm_exchange_refuse(x, &why);
+    }
+    if (!clm_server_about(x->server, &about))
+        return clm_exchange_refuse_submit(x, CLM_SUBMIT_LOADING);
+    text = clm_response_model(model, x->server->started, &about);
     return clm_exchange_send(x, MHD_HTTP_OK, "application/json", text,
                              text != NULL ? strlen(text) : 0);
 }
@@ -156,10 +175,14 @@ static int route_metrics(clm_exchange *x)
     const clm_server_parts *p = &x->server->parts;
     clm_engine_report about;
     const bool has = clm_server_about(x->server, &about);
+    const union MHD_DaemonInfo *info =
+        MHD_get_daemon_info(x->server->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+    clm_metrics_now now = {.n_connections = info != NULL ? info->num_connections : 0};
     char *text;
     size_t size;
 
-    clm_metrics_print(p->metrics, has ? &about : NULL, clm_jobs_count(p->jobs), &text, &size);
+    clm_jobs_count(p->jobs, &now.n_waiting, &now.n_running);
+    clm_metrics_print(p->metrics, has ? &about : NULL, &now, &text, &size);
     return clm_exchange_send(x, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", text,
                              size);
 }
@@ -200,33 +223,49 @@ static int route_style(clm_exchange *x)
 }
 
 static const clm_route routes[] = {
-    {"GET", "/", true, route_page},
-    {"GET", "/page.js", true, route_script},
-    {"GET", "/page.css", true, route_style},
-    {"GET", "/health", true, route_health},
-    {"GET", "/metrics", false, route_metrics},
-    {"GET", "/v1/models", false, route_models},
-    {"POST", "/v1/chat/completions", false, clm_route_chat},
-    {"POST", "/v1/completions", false, clm_route_completion},
+    {"GET", "/", true, false, route_page},
+    {"GET", "/page.js", true, false, route_script},
+    {"GET", "/page.css", true, false, route_style},
+    {"GET", "/health", true, false, route_health},
+    {"GET", "/metrics", false, false, route_metrics},
+    {"GET", "/v1/models", false, false, route_models},
+    {"GET", "/v1/models", false, true, route_model},
+    {"POST", "/v1/chat/completions", false, false, clm_route_chat},
+    {"POST", "/v1/completions", false, false, clm_route_completion},
 };
 enum { N_ROUTES = sizeof routes / sizeof *routes };
 
+static bool is_get(const clm_route *r)
+{
+    return strcmp(r->method, "GET") == 0;
+}
+
 static bool method_fits(const clm_route *r, const char *method)
 {
-    return strcmp(r->method, method) == 0 ||
-           (strcmp(r->method, "GET") == 0 && strcmp(method, "HEAD") == 0);
+    return strcmp(r->method, method) == 0 || (is_get(r) && strcmp(method, "HEAD") == 0);
+}
+
+/* A slash at the end changes nothing. */
+static bool path_fits(const clm_route *r, const char *path)
+{
+    const size_t n = strlen(r->path);
+    const char *rest = path + n;
+
+    if (strncmp(r->path, path, n) != 0) return false;
+    if (r->named) return rest[0] == '/' && rest[1] != '\0';
+    return rest[0] == '\0' || (n > 1 && strcmp(rest, "/") == 0);
 }
 
 /* The route; NULL and `*why` when there is none. */
 static const clm_route *find_route(const char *method, const char *path, clm_refusal *why)
 {
     for (size_t i = 0; i < N_ROUTES; i++) {
-        if (strcmp(routes[i].path, path) != 0) continue;
+        if (!path_fits(&routes[i], path)) continue;
         if (method_fits(&routes[i], method)) return &routes[i];
         *why = (clm_refusal){.http = MHD_HTTP_METHOD_NOT_ALLOWED,
                              .type = "invalid_request_error",
-                             .allow = routes[i].method};
-        clm_fail(&why->err, CLM_E_USAGE, "%s takes %s", path, routes[i].method);
+                             .allow = is_get(&routes[i]) ? "GET, HEAD" : routes[i].method};
+        clm_fail(&why->err, CLM_E_USAGE, "%s takes %s", routes[i].path, why->allow);
         return NULL;
     }
     *why = (clm_refusal){.http = MHD_HTTP_NOT_FOUND, .type = "not_found_error"};
@@ -244,10 +283,18 @@ static const char *header(const clm_exchange *x, const char *name)
     return MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, name);
 }
 
+static const clm_refusal too_large = {.http = MHD_HTTP_CONTENT_TOO_LARGE,
+                                      .type = "invalid_request_error",
+                                      .err = {"the body has more than 1 MB"}},
+                         no_memory = {.http = MHD_HTTP_INTERNAL_SERVER_ERROR,
+                                      .type = "server_error",
+                                      .err = {"out of memory"}};
+
 /* What speaks against the request before its body is read. */
 static bool refused(clm_exchange *x, clm_refusal *why)
 {
-    const clm_access *access = x->server->parts.access;
+    clm_access *access = x->server->parts.access;
+    const char *length = header(x, MHD_HTTP_HEADER_CONTENT_LENGTH);
 
     x->route = find_route(x->method, x->path, why);
     if (x->route == NULL) return true;
@@ -266,6 +313,10 @@ static bool refused(clm_exchange *x, clm_refusal *why)
                              .code = "invalid_api_key"};
         clm_fail(&why->err, CLM_E_USAGE,
                  "Invalid API key: send 'Authorization: Bearer KEY' with a key of this server");
+        return true;
+    }
+    if (length != NULL && strtoull(length, NULL, 10) > CLM_HTTP_BODY_BYTES) {
+        *why = too_large;
         return true;
     }
     return false;
@@ -303,27 +354,24 @@ static clm_exchange *begin(clm_server *s, struct MHD_Connection *connection, con
     return x;
 }
 
-static void refuse_later(clm_exchange *x, unsigned http, const char *type, const char *sentence)
+static void refuse_later(clm_exchange *x, const clm_refusal *why)
 {
     x->refused = true;
-    x->why = (clm_refusal){.http = http, .type = type};
-    clm_fail(&x->why.err, CLM_E_USAGE, "%s", sentence);
+    x->why = *why;
 }
 
 /* The body of a refused request is read and dropped: a client that is still sending would not see why. */
 static void add_to_body(clm_exchange *x, const char *data, size_t size)
 {
     x->received += size;
-    if (!x->refused && size > CLM_HTTP_BODY_BYTES - x->size)
-        refuse_later(x, MHD_HTTP_CONTENT_TOO_LARGE, "invalid_request_error",
-                     "the body has more than 1 MB");
+    if (!x->refused && size > CLM_HTTP_BODY_BYTES - x->size) refuse_later(x, &too_large);
     if (x->refused) return;
     if (size > x->room - x->size) {
         const size_t room = 2 * (x->size + size) + 4096;
         char *grown = realloc(x->body, room);
 
         if (grown == NULL) {
-            refuse_later(x, MHD_HTTP_INTERNAL_SERVER_ERROR, "server_error", "out of memory");
+            refuse_later(x, &no_memory);
             return;
         }
         x->body = grown;
@@ -346,6 +394,9 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
         *state = x = begin(user, connection, path, method);
         if (x == NULL) return MHD_NO;
         x->refused = refused(x, &x->why);
+        /* One that waits for a "100 Continue" is told at once. */
+        if (x->refused && header(x, MHD_HTTP_HEADER_EXPECT) != NULL)
+            return (enum MHD_Result)clm_exchange_refuse(x, &x->why);
         return MHD_YES;
     }
     if (*size > 0) {
@@ -358,21 +409,36 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
     return (enum MHD_Result)(x->refused ? clm_exchange_refuse(x, &x->why) : x->route->run(x));
 }
 
+/* What a client wrote, as the log may show it: only a URL's characters and blanks, others as %XX, so that
+ * nothing moves a terminal's cursor or turns the direction of the line. Cut to the room. */
+static void escape(const char *text, char *out, size_t room)
+{
+    size_t n = 0;
+
+    for (; *text != '\0' && n + 4 <= room; text++) {
+        const unsigned char c = (unsigned char)*text;
+
+        n += (size_t)snprintf(out + n, room - n, c >= 0x20 && c < 0x7F ? "%c" : "%%%02X", c);
+    }
+    out[n] = '\0';
+}
+
 /* One line a request; never what was asked or answered. */
 static void print_log(const clm_exchange *x, bool whole)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     const time_t t = time(NULL);
-    char when[32] = "", from[64] = "?";
+    char when[32] = "", from[64] = "?", method[16], path[128], note[sizeof x->note.text];
     struct tm utc;
-    clm_err what; /* printable: no control bytes of a client on a terminal */
 
     if (info != NULL && info->client_addr != NULL) clm_address_text(info->client_addr, from);
     if (gmtime_r(&t, &utc) != NULL) strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
-    clm_fail(&what, CLM_OK, "%.10s %.90s", x->method, x->path);
-    fprintf(stderr, "%s %s %s %u %.3f s%s%s%s\n", when, from, what.text, x->http,
-            clm_seconds_now() - x->started, x->note[0] != '\0' ? " " : "", x->note,
+    escape(x->method, method, sizeof method);
+    escape(x->path, path, sizeof path);
+    escape(x->note.text, note, sizeof note);
+    fprintf(stderr, "%s %s %s %s %u %.3f s%s%s%s\n", when, from, method, path, x->http,
+            clm_seconds_now() - x->started, note[0] != '\0' ? " " : "", note,
             whole ? "" : " (the client went away)");
 }
 
@@ -385,13 +451,13 @@ static void on_end(void *user, struct MHD_Connection *connection, void **state,
 
     (void)user, (void)connection;
     if (x == NULL) return;
+    if (x->job != NULL) clm_exchange_abandon(x);
     if (x->http == 0) x->http = CLIENT_GONE;
     clm_metrics_request(x->server->parts.metrics, x->route != NULL ? x->route->path : "other",
                         x->http);
     print = x->http >= 400 || x->route == NULL ||
             (strcmp(x->route->path, quiet[0]) != 0 && strcmp(x->route->path, quiet[1]) != 0);
     if (print) print_log(x, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
-    if (x->job != NULL) clm_job_cancel(x->job);
     clm_job_release(x->job);
     count_exchange(x->server, false);
     free(x->body);

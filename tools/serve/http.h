@@ -27,7 +27,7 @@ typedef struct clm_server clm_server;
 /* What a server works with, all borrowed but the listener, whose socket becomes the server's. */
 typedef struct clm_server_parts {
     clm_listener listener;
-    const clm_access *access;
+    clm_access *access;
     clm_jobs *jobs;
     clm_metrics *metrics;
     const char *model; /* the id that clients see */
@@ -59,14 +59,15 @@ typedef struct clm_exchange {
     bool refused; /* before it was read, by: */
     clm_refusal why;
     double started;
-    unsigned http;  /* status sent, 0: none */
-    clm_job *job;   /* of an answer that is being streamed or was given */
-    char note[256]; /* for the log */
+    unsigned http; /* status sent, 0: none */
+    clm_job *job;  /* of an answer that is being streamed or was given */
+    clm_err note;  /* for the log */
 } clm_exchange;
 
 typedef struct clm_route {
     const char *method, *path;
-    bool open; /* needs no key */
+    bool open;  /* needs no key */
+    bool named; /* a slash and a name follow the path */
     int (*run)(clm_exchange *x);
 } clm_route;
 
@@ -79,6 +80,8 @@ bool clm_server_about(clm_server *s, clm_engine_report *out);
 /* Sends a text, which is malloc'd and taken over; NULL: no memory. The result is libmicrohttpd's. */
 int clm_exchange_send(clm_exchange *x, unsigned http, const char *type, char *text, size_t size);
 int clm_exchange_refuse(clm_exchange *x, const clm_refusal *why);
+/* The refusal of a request that is not TAKEN. */
+int clm_exchange_refuse_submit(clm_exchange *x, clm_submit result);
 /* Sends a response, which is taken over. */
 int clm_exchange_queue(clm_exchange *x, unsigned http, const char *type,
                        struct MHD_Response *response);
@@ -90,5 +93,7 @@ void clm_exchange_be_patient(clm_exchange *x, bool patient);
 /* answers.c */
 int clm_route_chat(clm_exchange *x);
 int clm_route_completion(clm_exchange *x);
+/* Cancels an answer that the client has not got to its end, and notes what there was of it. */
+void clm_exchange_abandon(clm_exchange *x);
 
 #endif

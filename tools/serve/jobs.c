@@ -20,8 +20,8 @@ struct clm_job {
     clm_request request;
     /* Under jobs->mutex: */
     unsigned n_owners;
-    bool cancelled;
-    clm_session *session; /* while it is being answered */
+    const char *cancelled; /* why, or NULL */
+    clm_session *session;  /* while it is being answered */
     char *text;
     size_t size, room;
     clm_job_state state;
@@ -111,7 +111,7 @@ size_t clm_job_read(clm_job *job, size_t from, char *out, size_t room)
 }
 
 /* With the mutex held. */
-static void finish(clm_job *job, clm_status st, const clm_err *err)
+static void set_done(clm_job *job, clm_status st, const clm_err *err)
 {
     job->state.done = true;
     job->state.status = st;
@@ -120,26 +120,26 @@ static void finish(clm_job *job, clm_status st, const clm_err *err)
 }
 
 /* With the mutex held: the answer ends after the current token. */
-static void cancel_active(clm_job *job)
+static void cancel_active(clm_job *job, const char *why)
 {
-    job->cancelled = true;
+    if (job->cancelled == NULL) job->cancelled = why;
     if (job->session != NULL) clm_session_interrupt(job->session);
 }
 
 /* With the mutex held: the job ends without an answer. One in the queue leaves it. */
-static void cancel(clm_job *job, clm_job **to_release)
+static void cancel(clm_job *job, const char *why, clm_job **to_release)
 {
     clm_jobs *jobs = job->jobs;
     clm_err err;
 
     *to_release = NULL;
-    cancel_active(job);
+    cancel_active(job, why);
     for (clm_job **at = &jobs->first; *at != NULL; at = &(*at)->next) {
         if (*at != job) continue;
         *at = job->next;
         if (job->next == NULL) jobs->last = at;
         jobs->n_waiting--;
-        finish(job, clm_fail(&err, CLM_E_INTERRUPTED, "not begun: the server stops"), &err);
+        set_done(job, clm_fail(&err, CLM_E_INTERRUPTED, "the answer was not begun: %s", why), &err);
         *to_release = job;
         return;
     }
@@ -150,7 +150,7 @@ void clm_job_cancel(clm_job *job)
     clm_job *gone;
 
     pthread_mutex_lock(&job->jobs->mutex);
-    cancel(job, &gone);
+    cancel(job, "the client went away", &gone);
     pthread_mutex_unlock(&job->jobs->mutex);
     clm_job_release(gone);
 }
@@ -203,12 +203,12 @@ static void attach(clm_job *job, clm_session *session)
 {
     pthread_mutex_lock(&job->jobs->mutex);
     job->session = session;
-    if (session != NULL && job->cancelled) clm_session_interrupt(session);
+    if (session != NULL && job->cancelled != NULL) clm_session_interrupt(session);
     pthread_mutex_unlock(&job->jobs->mutex);
 }
 
 /* Takes a job out of those in progress and lets it go; `reply` of an answer that was begun, else zeros. */
-static void settle(clm_job *job, clm_status st, const clm_reply *reply, clm_err *err)
+static void end_job(clm_job *job, clm_status st, const clm_reply *reply, clm_err *err)
 {
     clm_jobs *jobs = job->jobs;
     size_t i = 0;
@@ -220,24 +220,24 @@ static void settle(clm_job *job, clm_status st, const clm_reply *reply, clm_err 
     if (st == CLM_OK && job->state.status != CLM_OK)
         st = clm_fail(err, job->state.status, "answer: no memory");
     if (st == CLM_OK && reply->finish == CLM_FINISH_INTERRUPTED)
-        st = clm_fail(err, CLM_E_INTERRUPTED, "the answer was interrupted: the server stops");
-    finish(job, st, err);
+        st = clm_fail(err, CLM_E_INTERRUPTED, "the answer was cut off: %s", job->cancelled);
+    set_done(job, st, err);
     pthread_mutex_unlock(&jobs->mutex);
     clm_metrics_answered(jobs->metrics, reply);
     clm_job_release(job);
 }
 
-/* The end of a job whose session was begun. */
-static void end_answer(clm_job *job)
+/* The end of a job whose session was begun. `st` and `err`: what else went wrong. */
+static void end_answer(clm_job *job, clm_status st, const clm_err *why)
 {
     clm_session *session = job->session;
-    clm_err err = {""};
+    clm_err err = *why;
     clm_reply reply;
-    const clm_status st = clm_session_end(session, &reply, &err);
+    const clm_status own = clm_session_end(session, &reply, st == CLM_OK ? &err : NULL);
 
     attach(job, NULL); /* nobody interrupts it any more */
     clm_session_destroy(session);
-    settle(job, st, &reply, &err);
+    end_job(job, st == CLM_OK ? own : st, &reply, &err);
 }
 
 /* A job that was taken becomes one with a session, or ends. */
@@ -258,18 +258,19 @@ static void begin_answer(clm_job *job)
         return;
     }
     clm_session_destroy(session);
-    settle(job, st, &none, &err);
+    end_job(job, st, &none, &err);
 }
 
 /* Waits while there is nothing to do; false: there will be nothing any more. */
-static bool wait_for_work(clm_jobs *jobs)
+static bool wait_for_work(clm_jobs *jobs, bool *someone_waits)
 {
     bool any;
 
     pthread_mutex_lock(&jobs->mutex);
     while (jobs->n_active == 0 && jobs->first == NULL && !jobs->stopping)
         pthread_cond_wait(&jobs->work, &jobs->mutex);
-    any = jobs->n_active > 0 || jobs->first != NULL;
+    *someone_waits = jobs->first != NULL;
+    any = jobs->n_active > 0 || *someone_waits;
     pthread_mutex_unlock(&jobs->mutex);
     return any;
 }
@@ -292,16 +293,6 @@ static clm_job *take(clm_jobs *jobs)
     return job;
 }
 
-static bool is_anyone_waiting(clm_jobs *jobs)
-{
-    bool any;
-
-    pthread_mutex_lock(&jobs->mutex);
-    any = jobs->first != NULL;
-    pthread_mutex_unlock(&jobs->mutex);
-    return any;
-}
-
 /* Whether one more answer can be in progress: its cache is made when it is needed first. */
 static bool make_place(clm_jobs *jobs)
 {
@@ -315,11 +306,11 @@ static bool make_place(clm_jobs *jobs)
     return wanted <= jobs->reserved;
 }
 
-/* Everybody in progress gets a token further. */
+/* Everybody in progress gets a token further. A failure ends these answers, and those that wait have their turn. */
 static void step(clm_jobs *jobs)
 {
     const size_t n = jobs->n_active;
-    clm_err err;
+    clm_err err = {""};
     clm_status st;
 
     for (size_t i = 0; i < n; i++) jobs->sessions[i] = jobs->active[i]->session;
@@ -328,22 +319,20 @@ static void step(clm_jobs *jobs)
     for (size_t i = n; i-- > 0;) {
         clm_job *job = jobs->active[i];
 
-        if (st != CLM_OK) clm_session_interrupt(job->session);
-        if (clm_session_done(job->session)) end_answer(job);
+        if (st != CLM_OK || clm_session_done(job->session)) end_answer(job, st, &err);
     }
 }
 
 static void *run_worker(void *user)
 {
     clm_jobs *jobs = user;
+    bool someone_waits;
 
-    while (wait_for_work(jobs)) {
-        /* One between two steps: a long text that is refused in the end takes time to read. */
-        if (is_anyone_waiting(jobs) && make_place(jobs)) {
-            clm_job *job = take(jobs);
+    while (wait_for_work(jobs, &someone_waits)) {
+        /* One between two steps: a long text takes time to read. */
+        clm_job *job = someone_waits && make_place(jobs) ? take(jobs) : NULL;
 
-            if (job != NULL) begin_answer(job);
-        }
+        if (job != NULL) begin_answer(job);
         if (jobs->n_active > 0) step(jobs);
     }
     return NULL;
@@ -387,14 +376,22 @@ clm_status clm_jobs_start(clm_jobs *jobs, clm_engine *engine, const clm_settings
     return st;
 }
 
-bool clm_jobs_ready(clm_jobs *jobs)
+/* With the mutex held. */
+static clm_submit would_submit(const clm_jobs *jobs)
 {
-    bool ready;
+    if (jobs->closed) return CLM_SUBMIT_CLOSED;
+    if (!jobs->has_thread) return CLM_SUBMIT_LOADING;
+    return jobs->n_waiting < CLM_JOBS_WAITING ? CLM_SUBMIT_TAKEN : CLM_SUBMIT_FULL;
+}
+
+clm_submit clm_jobs_would_submit(clm_jobs *jobs)
+{
+    clm_submit result;
 
     pthread_mutex_lock(&jobs->mutex);
-    ready = jobs->has_thread && !jobs->closed;
+    result = would_submit(jobs);
     pthread_mutex_unlock(&jobs->mutex);
-    return ready;
+    return result;
 }
 
 void clm_jobs_destroy(clm_jobs *jobs)
@@ -439,7 +436,7 @@ clm_status clm_jobs_check(clm_jobs *jobs, const clm_request *request, clm_err *e
     clm_engine_report about;
     size_t total = 0;
 
-    if (is_short(request) || !clm_jobs_ready(jobs)) return CLM_OK;
+    if (is_short(request) || clm_jobs_would_submit(jobs) != CLM_SUBMIT_TAKEN) return CLM_OK;
     clm_engine_describe(jobs->engine, &about);
     for (size_t i = 0; i < count_texts(request); i++) {
         const clm_message text = text_at(request, i);
@@ -463,7 +460,7 @@ clm_status clm_jobs_check(clm_jobs *jobs, const clm_request *request, clm_err *e
 
 clm_submit clm_jobs_submit(clm_jobs *jobs, clm_request *request, clm_job **out)
 {
-    clm_submit result = CLM_SUBMIT_TAKEN;
+    clm_submit result;
     clm_job *job = calloc(1, sizeof *job);
 
     *out = NULL;
@@ -473,12 +470,7 @@ clm_submit clm_jobs_submit(clm_jobs *jobs, clm_request *request, clm_job **out)
     job->n_owners = 2;
     job->submitted = clm_seconds_now();
     pthread_mutex_lock(&jobs->mutex);
-    if (jobs->closed)
-        result = CLM_SUBMIT_CLOSED;
-    else if (!jobs->has_thread)
-        result = CLM_SUBMIT_LOADING;
-    else if (jobs->n_waiting >= CLM_JOBS_WAITING)
-        result = CLM_SUBMIT_FULL;
+    result = would_submit(jobs);
     if (result == CLM_SUBMIT_TAKEN) {
         job->request = *request;
         memset(request, 0, sizeof *request);
@@ -493,14 +485,12 @@ clm_submit clm_jobs_submit(clm_jobs *jobs, clm_request *request, clm_job **out)
     return result;
 }
 
-size_t clm_jobs_count(clm_jobs *jobs)
+void clm_jobs_count(clm_jobs *jobs, size_t *n_waiting, size_t *n_running)
 {
-    size_t n;
-
     pthread_mutex_lock(&jobs->mutex);
-    n = jobs->n_waiting + jobs->n_active;
+    *n_waiting = jobs->n_waiting;
+    *n_running = jobs->n_active;
     pthread_mutex_unlock(&jobs->mutex);
-    return n;
 }
 
 void clm_jobs_close(clm_jobs *jobs)
@@ -512,14 +502,15 @@ void clm_jobs_close(clm_jobs *jobs)
 
 void clm_jobs_interrupt(clm_jobs *jobs)
 {
+    static const char why[] = "the server stops";
     clm_job *gone;
 
     do {
         pthread_mutex_lock(&jobs->mutex);
         jobs->closed = true;
         gone = NULL;
-        if (jobs->first != NULL) cancel(jobs->first, &gone);
-        for (size_t i = 0; i < jobs->n_active; i++) cancel_active(jobs->active[i]);
+        if (jobs->first != NULL) cancel(jobs->first, why, &gone);
+        for (size_t i = 0; i < jobs->n_active; i++) cancel_active(jobs->active[i], why);
         pthread_mutex_unlock(&jobs->mutex);
         clm_job_release(gone);
     } while (gone != NULL);

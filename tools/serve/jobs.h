@@ -34,7 +34,7 @@ typedef struct clm_job_state {
     size_t size;       /* bytes of the answer */
     clm_status status; /* when done: CLM_OK, or why there is no answer */
     clm_err err;
-    clm_reply reply;      /* when done and CLM_OK */
+    clm_reply reply;      /* when done; zeros of an answer that was not begun */
     double queue_seconds; /* until it was begun */
 } clm_job_state;
 
@@ -47,10 +47,11 @@ void clm_jobs_destroy(clm_jobs *jobs);
  * be NULL) hears when it does not. */
 clm_status clm_jobs_start(clm_jobs *jobs, clm_engine *engine, const clm_settings *settings,
                           const clm_observer *obs, clm_err *err);
-bool clm_jobs_ready(clm_jobs *jobs);
+/* What a request would be told now. */
+clm_submit clm_jobs_would_submit(clm_jobs *jobs);
 
 /* Whether the texts can fit the context: tokenises long ones here, in the caller's thread, so that one that is
- * too long keeps nobody waiting. Short ones, and all while there is no engine, are CLM_OK. CLM_E_LIMIT: they
+ * too long keeps nobody waiting. Short ones, and all that submitting would refuse, are CLM_OK. CLM_E_LIMIT: they
  * do not fit; CLM_E_NOMEM. */
 clm_status clm_jobs_check(clm_jobs *jobs, const clm_request *request, clm_err *err);
 /* Takes over `request` (it is cleared, and the job's) when the result is TAKEN. */
@@ -69,7 +70,7 @@ void clm_job_release(clm_job *job);
 void clm_jobs_close(clm_jobs *jobs);
 /* Those in progress end after the current token, those waiting are refused. */
 void clm_jobs_interrupt(clm_jobs *jobs);
-/* Answers in progress and waiting. */
-size_t clm_jobs_count(clm_jobs *jobs);
+/* Requests in the queue, and answers in progress. */
+void clm_jobs_count(clm_jobs *jobs, size_t *n_waiting, size_t *n_running);
 
 #endif

@@ -12,13 +12,14 @@
 
 enum { BACKLOG = 128 };
 
-static bool is_loopback(const struct sockaddr *address)
+bool clm_address_is_loopback(const char *text)
 {
-    if (address->sa_family == AF_INET)
-        return ntohl(((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr) >> 24 ==
-               127;
-    return address->sa_family == AF_INET6 &&
-           IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr);
+    struct in_addr v4;
+    struct in6_addr v6;
+
+    if (inet_pton(AF_INET, text, &v4) == 1) return ntohl(v4.s_addr) >> 24 == 127;
+    if (inet_pton(AF_INET6, text, &v6) != 1) return false;
+    return IN6_IS_ADDR_LOOPBACK(&v6) || (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] == 127);
 }
 
 void clm_address_text(const struct sockaddr *address, char out[64])
@@ -52,10 +53,10 @@ static void describe(clm_listener *l)
     const struct sockaddr *a = (const struct sockaddr *)&address;
 
     getsockname(l->fd, (struct sockaddr *)&address, &size);
-    l->loopback = is_loopback(a);
     l->port = ntohs(a->sa_family == AF_INET6 ? ((const struct sockaddr_in6 *)&address)->sin6_port
                                              : ((const struct sockaddr_in *)&address)->sin_port);
     clm_address_text(a, name);
+    l->loopback = clm_address_is_loopback(name);
     snprintf(l->address, sizeof l->address, a->sa_family == AF_INET6 ? "[%.54s]:%u" : "%.54s:%u",
              name, (unsigned)l->port);
 }
@@ -66,13 +67,16 @@ clm_status clm_listen(const char *host, uint32_t port, clm_listener *out, clm_er
                                    .ai_socktype = SOCK_STREAM,
                                    .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *list = NULL;
-    char service[16];
+    const size_t n = strlen(host);
+    const bool brackets = n > 2 && host[0] == '[' && host[n - 1] == ']';
+    char service[16], name[256];
     int code;
 
     memset(out, 0, sizeof *out);
     out->fd = -1;
     snprintf(service, sizeof service, "%u", (unsigned)port);
-    code = getaddrinfo(host, service, &hints, &list);
+    snprintf(name, sizeof name, "%.*s", (int)(brackets ? n - 2 : n), brackets ? host + 1 : host);
+    code = getaddrinfo(name, service, &hints, &list);
     if (code != 0)
         return clm_fail(err, CLM_E_CONFIG, "server.host: '%s': %s", host, gai_strerror(code));
     for (const struct addrinfo *a = list; a != NULL && out->fd < 0; a = a->ai_next)

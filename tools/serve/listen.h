@@ -16,9 +16,11 @@ typedef struct clm_listener {
     char address[64]; /* "127.0.0.1:8080", "[::1]:8080" */
 } clm_listener;
 
-/* `host`: a name or an address. Returns CLM_OK, CLM_E_CONFIG (no such host) or CLM_E_IO (port in use ...). */
+/* `host`: a name or an address, IPv6 also in brackets. Returns CLM_OK, CLM_E_CONFIG (no such host) or CLM_E_IO (port in use ...). */
 clm_status clm_listen(const char *host, uint32_t port, clm_listener *out, clm_err *err);
 
+/* Of a numeric address: 127.0.0.0/8, ::1, or the former written as IPv6. */
+bool clm_address_is_loopback(const char *text);
 /* "192.0.2.1", of a peer's address. */
 struct sockaddr;
 void clm_address_text(const struct sockaddr *address, char out[64]);

@@ -157,8 +157,8 @@ static void print_first_text(FILE *f, const clm_metrics *m)
     fprintf(f, "clm_time_to_first_text_seconds_count %llu\n", sum);
 }
 
-void clm_metrics_print(clm_metrics *m, const clm_engine_report *about, size_t n_jobs, char **text,
-                       size_t *size)
+void clm_metrics_print(clm_metrics *m, const clm_engine_report *about, const clm_metrics_now *now,
+                       char **text, size_t *size)
 {
     FILE *f = open_memstream(text, size);
 
@@ -169,7 +169,10 @@ void clm_metrics_print(clm_metrics *m, const clm_engine_report *about, size_t n_
     pthread_mutex_lock(&m->mutex);
     if (about != NULL) print_about(f, about);
     gauge(f, "clm_start_time_seconds", "When the server started, since 1970.", (double)m->started);
-    gauge(f, "clm_requests_in_progress", "Answers in progress and waiting.", (double)n_jobs);
+    gauge(f, "clm_requests_running", "Answers in progress.", (double)now->n_running);
+    gauge(f, "clm_requests_waiting", "Requests in the queue.", (double)now->n_waiting);
+    gauge(f, "clm_http_connections", "Open connections, also idle ones.",
+          (double)now->n_connections);
     print_requests(f, m);
     print_first_text(f, m);
     counter(f, "clm_prompt_tokens_total", "Tokens of prompts.", m->prompt_tokens);

@@ -21,8 +21,14 @@ void clm_metrics_request(clm_metrics *m, const char *route, unsigned http);
 void clm_metrics_first_text(clm_metrics *m, double seconds);
 void clm_metrics_answered(clm_metrics *m, const clm_reply *reply);
 
+/* What is counted elsewhere. */
+typedef struct clm_metrics_now {
+    size_t n_waiting, n_running; /* requests in the queue, answers in progress */
+    size_t n_connections;
+} clm_metrics_now;
+
 /* The page for /metrics; `about` NULL while the model loads. `*text` is malloc'd; NULL: no memory. */
-void clm_metrics_print(clm_metrics *m, const clm_engine_report *about, size_t n_jobs, char **text,
-                       size_t *size);
+void clm_metrics_print(clm_metrics *m, const clm_engine_report *about, const clm_metrics_now *now,
+                       char **text, size_t *size);
 
 #endif

@@ -109,9 +109,19 @@ static bool min_p(const field *f)
     return read_real(f, 0.0, 1.0, false, &f->to->min_p, &f->to->has_min_p);
 }
 
+/* Of two fields with one meaning. `had`: the other one has been read. */
+static bool agrees(const field *f, bool had, bool same, const char *names)
+{
+    return !had || same || refuse(f->why, f->name, "%s mean the same, and disagree", names);
+}
+
 static bool penalty(const field *f)
 {
-    return read_real(f, 0.0, 10.0, true, &f->to->penalty, &f->to->has_penalty);
+    const bool had = f->to->has_penalty;
+    const double other = f->to->penalty;
+
+    return read_real(f, 0.0, 10.0, true, &f->to->penalty, &f->to->has_penalty) &&
+           agrees(f, had, f->to->penalty == other, "repeat_penalty and repetition_penalty");
 }
 
 static bool top_k(const field *f)
@@ -121,7 +131,11 @@ static bool top_k(const field *f)
 
 static bool max_tokens(const field *f)
 {
-    return read_u32(f, 1, 1048576, &f->to->max_tokens, &f->to->has_max_tokens);
+    const bool had = f->to->has_max_tokens;
+    const uint32_t other = f->to->max_tokens;
+
+    return read_u32(f, 1, 1048576, &f->to->max_tokens, &f->to->has_max_tokens) &&
+           agrees(f, had, f->to->max_tokens == other, "max_tokens and max_completion_tokens");
 }
 
 /* 0 is a seed like any other here, but "from the system" in the runtime; -1 asks for that. */

@@ -135,10 +135,21 @@ char *clm_response_refusal(const clm_refusal *why)
                              why->type, "param", param, "code", code));
 }
 
+static json_t *model_of(const char *model, long long created, const clm_engine_report *about)
+{
+    return json_pack("{s:s,s:s,s:I,s:s,s:{s:I,s:s,s:s}}", "id", model, "object", "model", "created",
+                     (json_int_t)created, "owned_by", "clm", "meta", "n_ctx",
+                     (json_int_t)about->ctx_size, "device", about->device, "template",
+                     about->chat_template);
+}
+
+char *clm_response_model(const char *model, long long created, const clm_engine_report *about)
+{
+    return text_of(model_of(model, created, about));
+}
+
 char *clm_response_models(const char *model, long long created, const clm_engine_report *about)
 {
-    return text_of(json_pack("{s:s,s:[{s:s,s:s,s:I,s:s,s:{s:I,s:s,s:s}}]}", "object", "list",
-                             "data", "id", model, "object", "model", "created", (json_int_t)created,
-                             "owned_by", "clm", "meta", "n_ctx", (json_int_t)about->ctx_size,
-                             "device", about->device, "template", about->chat_template));
+    return text_of(
+        json_pack("{s:s,s:[o]}", "object", "list", "data", model_of(model, created, about)));
 }

@@ -33,6 +33,8 @@ char *clm_response_end(const clm_answer *a, const clm_reply *reply, bool usage);
 char *clm_response_usage(const clm_answer *a, const clm_reply *reply);
 
 char *clm_response_refusal(const clm_refusal *why);
+char *clm_response_model(const char *model, long long created, const clm_engine_report *about);
+/* A list of that one. */
 char *clm_response_models(const char *model, long long created, const clm_engine_report *about);
 
 #endif
