@@ -594,6 +594,21 @@ class BeginningAndEnd(unittest.TestCase):
             server.kill()
             shutil.rmtree(folder)
 
+    def test_unit_of_systemd(self):
+        with open(os.path.join(ROOT, "configs", "clm.service")) as f:
+            unit = f.read().replace("\\\n", "").replace("/usr/local/share/clm", ROOT)
+        start = re.search(r"^ExecStart=(.*)$", unit, re.M).group(1)
+        run = subprocess.run([CLM, *start.split()[1:], "--dump-config"], capture_output=True, text=True, timeout=LIMIT)
+        self.assertEqual((run.returncode, run.stderr), (0, ""))
+        if shutil.which("systemd-analyze"):
+            with tempfile.TemporaryDirectory() as folder:
+                path = os.path.join(folder, "clm.service")
+                with open(path, "w") as f:
+                    f.write(unit.replace("/usr/local/bin/clm", os.path.abspath(CLM)))
+                run = subprocess.run(["systemd-analyze", "verify", path], capture_output=True, text=True, timeout=LIMIT)
+                # It reads the machine's own units as well.
+                self.assertEqual([line for line in run.stderr.splitlines() if "clm.service" in line], [])
+
     def test_models_that_are_none(self):
         for path in ("/nonexistent", os.path.join(ROOT, "README.md")):
             run = subprocess.run([CLM, "serve", "--config", CONFIG, "--port", "0", "-m", path], capture_output=True,
