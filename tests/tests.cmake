@@ -35,7 +35,7 @@ set_tests_properties(test_golden test_cl_weight test_cl_tiles test_rows PROPERTI
 add_library(clm_args STATIC tools/args.c tools/args_flags.c)
 target_link_libraries(clm_args PUBLIC clm_runtime)
 clm_tests(cli unit clm_args)
-# These have an engine of their own, in place of the runtime's.
+# test_jobs has an engine of its own, in place of the runtime's.
 clm_tests(serve unit clm_serve)
 
 add_test(NAME cli COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_clm.py)

@@ -150,8 +150,8 @@ static int route_models(clm_exchange *x)
 
 static int route_model(clm_exchange *x)
 {
-    const char *const model = x->server->parts.model, *const name =
-                                                          x->path + strlen(x->route->path) + 1;
+    const char *const model = x->server->parts.model;
+    const char *const name = x->path + strlen(x->route->path) + 1;
     clm_refusal why = {.http = MHD_HTTP_NOT_FOUND,
                        .type = "invalid_request_error",
                        .code = "model_not_found",

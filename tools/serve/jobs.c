@@ -8,11 +8,7 @@
 #include <time.h>
 
 #include "tools/clock.h"
-
-/* Bytes of texts that are tokenised in about the time of one token. */
-enum { SHORT_TEXTS = 32 << 10 };
-/* Tokens that a text of its own may have more than between others. */
-enum { TOKENS_OF_ENDS = 8 };
+#include "tools/serve/length.h"
 
 struct clm_job {
     clm_jobs *jobs;
@@ -42,6 +38,7 @@ struct clm_jobs {
     size_t places;          /* answers that may be in progress */
     size_t reserved;        /* of these, such that have a cache */
     clm_engine *engine;
+    size_t ctx_size;
     const clm_settings *settings;
     const clm_observer *obs;
     clm_metrics *metrics;
@@ -357,10 +354,13 @@ clm_status clm_jobs_create(clm_metrics *metrics, clm_jobs **out, clm_err *err)
 clm_status clm_jobs_start(clm_jobs *jobs, clm_engine *engine, const clm_settings *settings,
                           const clm_observer *obs, clm_err *err)
 {
+    clm_engine_report about;
     clm_status st = CLM_OK;
 
+    clm_engine_describe(engine, &about);
     pthread_mutex_lock(&jobs->mutex);
     jobs->engine = engine;
+    jobs->ctx_size = about.ctx_size;
     jobs->settings = settings;
     jobs->obs = obs;
     jobs->places = settings->server_parallel;
@@ -409,54 +409,11 @@ void clm_jobs_destroy(clm_jobs *jobs)
     free(jobs);
 }
 
-/* ---- long texts ------------------------------------------------------------------------------ */
-
-static size_t count_texts(const clm_request *r)
-{
-    return r->kind == CLM_REQUEST_CHAT ? r->n_messages : 1;
-}
-
-static clm_message text_at(const clm_request *r, size_t i)
-{
-    const clm_message prompt = {CLM_ROLE_USER, r->prompt, r->prompt_size};
-
-    return r->kind == CLM_REQUEST_CHAT ? r->messages[i] : prompt;
-}
-
-static bool is_short(const clm_request *r)
-{
-    size_t bytes = 0;
-
-    for (size_t i = 0; i < count_texts(r); i++) bytes += text_at(r, i).size;
-    return bytes <= SHORT_TEXTS;
-}
-
 clm_status clm_jobs_check(clm_jobs *jobs, const clm_request *request, clm_err *err)
 {
-    clm_engine_report about;
-    size_t total = 0;
-
-    if (is_short(request) || clm_jobs_would_submit(jobs) != CLM_SUBMIT_TAKEN) return CLM_OK;
-    clm_engine_describe(jobs->engine, &about);
-    for (size_t i = 0; i < count_texts(request); i++) {
-        const clm_message text = text_at(request, i);
-        int *ids;
-        size_t n;
-        const clm_status st = clm_tokenizer_encode(clm_engine_tokenizer(jobs->engine), text.text,
-                                                   text.size, &ids, &n, err);
-
-        if (st != CLM_OK) return st;
-        free(ids);
-        total += n > TOKENS_OF_ENDS ? n - TOKENS_OF_ENDS : 0;
-    }
-    if (total < about.ctx_size) return CLM_OK;
-    return clm_fail(err, CLM_E_LIMIT,
-                    "the texts have more than %zu tokens and the context only %zu: leave out what "
-                    "is oldest, or raise ctx_size",
-                    total, about.ctx_size);
+    if (clm_jobs_would_submit(jobs) != CLM_SUBMIT_TAKEN) return CLM_OK;
+    return clm_length_check(request, clm_engine_tokenizer(jobs->engine), jobs->ctx_size, err);
 }
-
-/* ---- submitting ------------------------------------------------------------------------------ */
 
 clm_submit clm_jobs_submit(clm_jobs *jobs, clm_request *request, clm_job **out)
 {

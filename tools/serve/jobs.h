@@ -50,9 +50,8 @@ clm_status clm_jobs_start(clm_jobs *jobs, clm_engine *engine, const clm_settings
 /* What a request would be told now. */
 clm_submit clm_jobs_would_submit(clm_jobs *jobs);
 
-/* Whether the texts can fit the context: tokenises long ones here, in the caller's thread, so that one that is
- * too long keeps nobody waiting. Short ones, and all that submitting would refuse, are CLM_OK. CLM_E_LIMIT: they
- * do not fit; CLM_E_NOMEM. */
+/* clm_length_check, in the caller's thread, so that a text that is too long keeps nobody waiting. What submitting
+ * would refuse is CLM_OK. */
 clm_status clm_jobs_check(clm_jobs *jobs, const clm_request *request, clm_err *err);
 /* Takes over `request` (it is cleared, and the job's) when the result is TAKEN. */
 clm_submit clm_jobs_submit(clm_jobs *jobs, clm_request *request, clm_job **out);
