@@ -66,6 +66,8 @@ static void test_units(void **state)
                                         "\xe5\xb1\xb1",
                                         "\xe5\xb1\xb1\xe6\xb0\xb4 x",
                                         "\xf0\x9f\x98\x80",
+                                        "ab\xf0\x9f\x98\x80",
+                                        "a\xf0\x9f\x98\x80",
                                         "\x01",
                                         "1234567"};
     static const char *const vocabularies[] = {"/text/small.model", "/text/bpe_small.gguf"};

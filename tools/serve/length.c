@@ -5,7 +5,7 @@
 
 enum {
     PART = 16 << 10, /* bytes that are tokenised at once */
-    ENDS = 8         /* tokens that a part may have more by itself than inside its text */
+    ENDS = 16 /* tokens that it may have more by itself: a character that is cut becomes up to 12 */
 };
 
 static size_t count_texts(const clm_request *r)
@@ -20,16 +20,6 @@ static clm_message text_at(const clm_request *r, size_t i)
     return r->kind == CLM_REQUEST_CHAT ? r->messages[i] : prompt;
 }
 
-/* Of the next part of a text, which ends at a character's border. */
-static size_t part_size(const char *text, size_t size)
-{
-    size_t n = PART;
-
-    if (size <= PART) return size;
-    while (n > PART - 4 && ((unsigned char)text[n] & 0xC0) == 0x80) n--;
-    return n;
-}
-
 /* Adds the tokens of a text to `*total`, until it has reached `enough`. */
 static clm_status add_tokens(const clm_tokenizer *tok, const clm_message *m, size_t enough,
                              size_t *total, clm_err *err)
@@ -41,7 +31,7 @@ static clm_status add_tokens(const clm_tokenizer *tok, const clm_message *m, siz
         size_t n_ids;
         clm_status st;
 
-        n = part_size(m->text + at, m->size - at);
+        n = m->size - at < PART ? m->size - at : PART;
         st = clm_tokenizer_encode(tok, m->text + at, n, &ids, &n_ids, err);
         if (st != CLM_OK) return st;
         free(ids);
