@@ -366,6 +366,25 @@ clm_status clm_session_complete(clm_session *s, const char *text, size_t size,
                                 const clm_sampling *sampling, clm_text_fn fn, void *user,
                                 clm_reply *reply, clm_err *err);
 
+/* What a model takes for the next word behind a text. */
+typedef struct clm_choice {
+    size_t best;          /* index of the most probable choice; of equal ones the first */
+    bool tied;            /* another choice is as probable */
+    size_t prompt_tokens; /* of the text, BOS included */
+    size_t cached_tokens; /* of these, taken from the cache */
+} clm_choice;
+
+/* Which of `n` words the model holds for the likeliest next one behind a raw text, without a template and
+ * without history. Each word must be a piece of the vocabulary, as it stands ("A", which is not " A"); the
+ * logits of these pieces are compared. probabilities[n] receives their softmax, which sums to 1. What the text
+ * has in common with the one before it is taken from the cache: questions with the same beginning cost their
+ * own tokens.
+ * Returns CLM_OK, CLM_E_USAGE (empty text, no choices), CLM_E_MODEL (a word is no piece; the model gives no
+ * number), CLM_E_LIMIT (the text does not fit the context), CLM_E_INTERRUPTED, or what the engine returns. */
+clm_status clm_session_choose(clm_session *s, const char *text, size_t size,
+                              const char *const *choices, size_t n, double *probabilities,
+                              clm_choice *out, clm_err *err);
+
 /* Several answers at once, whose tokens are computed together: weights are read once for all, which is what
  * a token costs. Begun by these, brought further by clm_engine_step until clm_session_done, taken by
  * clm_session_end, which must be called. `sampling` and the texts are borrowed for the call only.
@@ -395,7 +414,7 @@ void clm_session_clear(clm_session *s);
 /* Number of rounds and of tokens now in the context. */
 void clm_session_usage(const clm_session *s, size_t *rounds, size_t *tokens);
 
-/* Ends the answer in progress (or, for clm_session_ask not yet begun, the next one) after the
+/* Ends the answer in progress (or, for clm_session_ask and clm_session_choose not yet begun, the next one) after the
  * current token, or between two layers of the part of a prompt at hand. Async-signal-safe. */
 void clm_session_interrupt(clm_session *s);
 

@@ -34,29 +34,6 @@ static clm_status count_token(void *user, size_t position, const float *logits, 
     return CLM_OK;
 }
 
-/* The ids of the text, with BOS in front when the vocabulary wants it. */
-static clm_status encode_text(const clm_tokenizer *tok, const char *text, size_t size, int **ids,
-                              size_t *n, clm_err *err)
-{
-    size_t n_bos = clm_tokenizer_add_bos(tok) ? 1 : 0, count;
-    int *plain;
-    clm_status st = clm_tokenizer_encode(tok, text, size, &plain, &count, err);
-
-    *ids = NULL;
-    *n = 0;
-    if (st != CLM_OK) return st;
-    *ids = malloc((count + 1) * sizeof **ids);
-    if (*ids == NULL) {
-        free(plain);
-        return clm_fail(err, CLM_E_NOMEM, "perplexity: no memory");
-    }
-    (*ids)[0] = clm_tokenizer_bos(tok);
-    if (count > 0) memcpy(*ids + n_bos, plain, count * sizeof **ids);
-    *n = count + n_bos;
-    free(plain);
-    return CLM_OK;
-}
-
 static clm_status check_shape(const clm_engine *e, size_t window, size_t stride, clm_err *err)
 {
     size_t ctx = clm_transformer_ctx(e->model);
@@ -96,7 +73,8 @@ clm_status clm_engine_perplexity(clm_engine *e, const char *text, size_t size, s
     clm_status st = check_shape(e, window, stride, err);
 
     memset(out, 0, sizeof *out);
-    if (st == CLM_OK) st = encode_text(e->tokenizer, text, size, &ids, &out->n_tokens, err);
+    if (st == CLM_OK)
+        st = clm_tokenizer_encode_sequence(e->tokenizer, text, size, &ids, &out->n_tokens, err);
     if (st != CLM_OK) return st;
     if (out->n_tokens < window) {
         st = clm_fail(err, CLM_E_USAGE,

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/choose.h"
 #include "runtime/generate.h"
 
 struct clm_session {
@@ -322,24 +323,28 @@ clm_status clm_session_begin_complete(clm_session *s, const char *text, size_t s
                                       const clm_sampling *sampling, clm_text_fn fn, void *user,
                                       clm_err *err)
 {
-    const clm_tokenizer *tok = s->engine->tokenizer;
     const clm_generation g = generation(s, sampling, fn, user);
-    int *ids = NULL, *prompt = NULL;
-    size_t n = 0, n_bos = clm_tokenizer_add_bos(tok) && clm_tokenizer_bos(tok) >= 0 ? 1 : 0;
+    int *prompt = NULL;
+    size_t n = 0;
     clm_status st = check_idle(s, err);
 
-    if (st == CLM_OK) st = clm_tokenizer_encode(tok, text, size, &ids, &n, err);
-    if (st != CLM_OK) return st;
-    prompt = malloc((n + 1) * sizeof *prompt);
-    if (prompt == NULL) {
-        st = clm_fail(err, CLM_E_NOMEM, "session: no memory");
-    } else {
-        prompt[0] = clm_tokenizer_bos(tok);
-        if (n > 0) memcpy(prompt + n_bos, ids, n * sizeof *ids);
-        st = clm__run_begin(&g, prompt, n + n_bos, &s->run, err);
-    }
-    free(ids);
+    if (st == CLM_OK)
+        st = clm_tokenizer_encode_sequence(s->engine->tokenizer, text, size, &prompt, &n, err);
+    if (st == CLM_OK) st = clm__run_begin(&g, prompt, n, &s->run, err);
     free(prompt);
+    return st;
+}
+
+clm_status clm_session_choose(clm_session *s, const char *text, size_t size,
+                              const char *const *choices, size_t n, double *probabilities,
+                              clm_choice *out, clm_err *err)
+{
+    clm_status st = check_idle(s, err);
+
+    memset(out, 0, sizeof *out);
+    if (st != CLM_OK) return st;
+    st = clm__choose(s->engine, &s->interrupted, text, size, choices, n, probabilities, out, err);
+    s->interrupted = 0;
     return st;
 }
 

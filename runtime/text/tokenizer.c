@@ -314,6 +314,27 @@ clm_status clm_tokenizer_encode(const clm_tokenizer *tok, const char *text, size
     return clm_sp_encode(tok->sp, text, size, ids, count, err);
 }
 
+clm_status clm_tokenizer_encode_sequence(const clm_tokenizer *tok, const char *text, size_t size,
+                                         int **ids, size_t *count, clm_err *err)
+{
+    clm_status st = clm_tokenizer_encode(tok, text, size, ids, count, err);
+    int *grown;
+
+    if (st != CLM_OK || !tok->add_bos || tok->bos < 0) return st;
+    grown = realloc(*ids, (*count + 1) * sizeof **ids);
+    if (grown == NULL) {
+        free(*ids);
+        *ids = NULL;
+        *count = 0;
+        return clm_fail(err, CLM_E_NOMEM, "tokenizer: no memory");
+    }
+    memmove(grown + 1, grown, *count * sizeof *grown);
+    grown[0] = tok->bos;
+    *ids = grown;
+    *count += 1;
+    return CLM_OK;
+}
+
 clm_status clm_tokenizer_encode_special(const clm_tokenizer *tok, const char *text, size_t size,
                                         int **ids, size_t *count, clm_err *err)
 {

@@ -44,6 +44,11 @@ bool clm_tokenizer_is_end(const clm_tokenizer *tok, int id);
 /* Whether a text of its own begins with a space that does not belong to it. */
 bool clm_tokenizer_pads(const clm_tokenizer *tok);
 
+/* Ids of a text that a sequence begins with: BOS is in front when the vocabulary wants it, and has it. Otherwise as
+ * clm_tokenizer_encode. */
+clm_status clm_tokenizer_encode_sequence(const clm_tokenizer *tok, const char *text, size_t size,
+                                         int **ids, size_t *count, clm_err *err);
+
 /* Id of the piece with exactly this text, -1 when there is none. */
 int clm_tokenizer_find(const clm_tokenizer *tok, const char *piece);
 
