@@ -32,11 +32,12 @@ clm_tests(runtime unit clm_runtime amx_emulator PkgConfig::JANSSON m)
 # Drivers are not built for sanitizers: whole models on devices are no unit test.
 set_tests_properties(test_golden test_cl_weight test_cl_tiles test_rows PROPERTIES LABELS e2e)
 # The command line's parser is part of the program, not of a library.
-add_library(clm_args STATIC tools/args.c tools/args_flags.c)
-target_link_libraries(clm_args PUBLIC clm_runtime)
+add_library(clm_args STATIC tools/args.c tools/args_flags.c tools/cli.c)
+target_link_libraries(clm_args PUBLIC clm_runtime Threads::Threads)
 clm_tests(cli unit clm_args)
 # test_jobs has an engine of its own, in place of the runtime's.
 clm_tests(serve unit clm_serve)
+clm_tests(eval unit clm_eval clm_args m)
 
 add_test(NAME cli COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_clm.py)
 set_tests_properties(cli PROPERTIES LABELS e2e TIMEOUT 1200

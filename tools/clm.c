@@ -11,11 +11,11 @@
 #include "tools/commands.h"
 
 static const clm_command *const commands[] = {
-    &clm_cmd_chat,        &clm_cmd_generate,    &clm_cmd_serve,       &clm_cmd_devices,
-    &clm_cmd_doctor,      &clm_cmd_inspect,     &clm_cmd_quantize,    &clm_cmd_tokenize,
-    &clm_cmd_eval_logits, &clm_cmd_eval_ppl,    &clm_cmd_bench,       &clm_cmd_tune,
-    &clm_cmd_tune_show,   &clm_cmd_tune_export, &clm_cmd_tune_import, &clm_cmd_tune_merge,
-    &clm_cmd_tune_diff,   &clm_cmd_tune_worker,
+    &clm_cmd_chat,        &clm_cmd_generate,   &clm_cmd_serve,      &clm_cmd_devices,
+    &clm_cmd_doctor,      &clm_cmd_inspect,    &clm_cmd_quantize,   &clm_cmd_tokenize,
+    &clm_cmd_eval_logits, &clm_cmd_eval_ppl,   &clm_cmd_eval_cmmlu, &clm_cmd_eval_ceval,
+    &clm_cmd_bench,       &clm_cmd_tune,       &clm_cmd_tune_show,  &clm_cmd_tune_export,
+    &clm_cmd_tune_import, &clm_cmd_tune_merge, &clm_cmd_tune_diff,  &clm_cmd_tune_worker,
 };
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
 

@@ -20,5 +20,6 @@ extern const clm_command clm_cmd_tune, clm_cmd_tune_show, clm_cmd_tune_export, c
     clm_cmd_tune_merge, clm_cmd_tune_diff, clm_cmd_tune_worker;
 extern const clm_command clm_cmd_bench;
 extern const clm_command clm_cmd_eval_ppl;
+extern const clm_command clm_cmd_eval_cmmlu, clm_cmd_eval_ceval;
 
 #endif

@@ -5,7 +5,7 @@
 CLM_PACKAGES="cmake ninja-build pkg-config gcc g++ libc6-dev
     ocl-icd-opencl-dev opencl-headers pocl-opencl-icd libclblast-dev
     libyaml-dev libsentencepiece-dev libpcre2-dev libxxhash-dev libjansson-dev libzip-dev libedit-dev
-    libmicrohttpd-dev"
+    libmicrohttpd-dev libcsv-dev"
 
 # To test as well.
 CLM_TEST_PACKAGES="libcmocka-dev oclgrind clang libclang-rt-dev clang-format python3 python3-venv ca-certificates
