@@ -1,6 +1,6 @@
 #!/bin/sh
 # fuzz.sh SECONDS [NAME...]: builds the fuzzers of tests/fuzz and runs each (or those named: gguf,
-# safetensors, torch, config, tokenizer, request) for so many seconds. Stops at the first finding: the input
+# safetensors, torch, config, tokenizer, request, csv) for so many seconds. Stops at the first finding: the input
 # that shows it is then in the build folder.
 # Environment: CLM_FUZZ_BUILD  build folder (build-fuzz); CLM_GOLDEN  golden files, whose malformed
 #              ones are the seeds (without them it begins with nothing)
@@ -8,7 +8,7 @@ set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 seconds=${1:?usage: fuzz.sh SECONDS [NAME...]}
 shift
-names=${*:-gguf safetensors torch config tokenizer request}
+names=${*:-gguf safetensors torch config tokenizer request csv}
 build=${CLM_FUZZ_BUILD:-$root/build-fuzz}
 golden=${CLM_GOLDEN:-$root/../shared/golden}/bad
 
@@ -25,6 +25,7 @@ seed()
     config) find "$golden" -path '*/config/*.json' -size -128k; ls "$golden"/base/*.json ;;
     tokenizer) find "$golden" -name '*.model' -size -128k ;;
     request) find "$root/tests/data/requests" -name '*.json' ;;
+    csv) find "$root/tests/data" -name '*.csv' ;;
     esac
 }
 
@@ -48,7 +49,7 @@ for name in $names; do
     cmake --build "$build" --target "fuzz_$name" >/dev/null
     corpus=$build/corpus/$name
     mkdir -p "$corpus"
-    if [ -d "$golden" ] || [ "$name" = request ]; then
+    if [ -d "$golden" ] || [ "$name" = request ] || [ "$name" = csv ]; then
         seed "$name" | while read -r file; do cp -f "$file" "$corpus/"; done
         [ "$name" != torch ] || extract_pickles "$corpus"
         chmod -R u+w "$corpus"

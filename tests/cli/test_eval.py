@@ -117,7 +117,7 @@ class Perplexity(unittest.TestCase):
 
 
 class Benchmark(unittest.TestCase):
-    """Prompts are put together here in their own way, from what the benchmarks' own scripts do."""
+    """Made-up files in the formats of the benchmarks. Prompts are put together here once more, as their scripts do."""
 
     FORMS = {
         "cmmlu": ("以下是关于{}的单项选择题，请直接给出正确答案的选项。\n\n", "题目：{}\nA. {}\nB. {}\nC. {}\nD. {}\n答案是：", "dev/{}.csv", "test/{}.csv"),

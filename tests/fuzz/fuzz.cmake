@@ -6,7 +6,7 @@ file(GLOB harnesses CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_*.c)
 foreach(harness IN LISTS harnesses)
     get_filename_component(name ${harness} NAME_WE)
     add_executable(${name} ${harness})
-    target_link_libraries(${name} PRIVATE clm_serve clm_text clm_formats clm_flags)
+    target_link_libraries(${name} PRIVATE clm_serve clm_eval clm_text clm_formats clm_flags)
     target_link_options(${name} PRIVATE -fsanitize=fuzzer)
     # The driver is C++; the shim of SentencePiece is as well.
     set_target_properties(${name} PROPERTIES LINKER_LANGUAGE CXX)
