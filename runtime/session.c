@@ -344,7 +344,8 @@ clm_status clm_session_choose(clm_session *s, const char *text, size_t size,
     memset(out, 0, sizeof *out);
     if (st != CLM_OK) return st;
     st = clm__choose(s->engine, &s->interrupted, text, size, choices, n, probabilities, out, err);
-    s->interrupted = 0;
+    /* One that came too late for this question is for the next: a row of them would miss it. */
+    if (st == CLM_E_INTERRUPTED) s->interrupted = 0;
     return st;
 }
 

@@ -2,12 +2,14 @@
  * logits of the same ids, with and without the cache, and what is refused.
  */
 #include <math.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -187,6 +189,33 @@ static void an_interrupt_ends_it_and_no_more(void **state)
     close_fixture(&f);
 }
 
+static void *interrupt_soon(void *user)
+{
+    usleep(2000); /* within the first of the two questions, or not: it counts all the same */
+    clm_session_interrupt(user);
+    return NULL;
+}
+
+/* Whenever it comes, it ends the question at hand or the next. */
+static void an_interrupt_is_not_lost(void **state)
+{
+    fixture f;
+
+    (void)state;
+    open_fixture(&f);
+    for (int i = 0; i < 10; i++) {
+        pthread_t thread;
+        int n = 0;
+
+        assert_int_equal(pthread_create(&thread, NULL, interrupt_soon, f.session), 0);
+        n += choose(&f, text, letters, N) == CLM_E_INTERRUPTED;
+        pthread_join(thread, NULL);
+        n += choose(&f, other, letters, N) == CLM_E_INTERRUPTED;
+        assert_int_equal(n, 1);
+    }
+    close_fixture(&f);
+}
+
 static void waits_for_the_answer_in_progress(void **state)
 {
     const clm_sampling sampling = {.top_p = 1.0, .repetition_penalty = 1.0, .max_new_tokens = 2};
@@ -212,6 +241,7 @@ int main(void)
         cmocka_unit_test(refuses_what_cannot_be_chosen),
         cmocka_unit_test(a_prompt_may_fill_the_context),
         cmocka_unit_test(an_interrupt_ends_it_and_no_more),
+        cmocka_unit_test(an_interrupt_is_not_lost),
         cmocka_unit_test(waits_for_the_answer_in_progress),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
