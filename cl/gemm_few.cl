@@ -13,8 +13,8 @@
 #define FEW_SPLIT  (WG / FEW_LANES / TILES)
 #define FEW_ROWS   (16 * TILES)
 #define FEW_STRIDE (FEW_SPLIT + 1) /* neighbours are in different banks */
-#if T % 4 || T > 8 || WG < 64 || (WG & (WG - 1)) || TILES > 4
-#error "gemm: FAMILY 2 takes 4 or 8 tokens, WG a power of two from 64 on, TILES at most 4"
+#if T % 4 || T > 8 || WG < 64 || (WG & (WG - 1)) || (TILES != 1 && TILES != 2 && TILES != 4)
+#error "gemm: FAMILY 2 takes 4 or 8 tokens, WG a power of two from 64 on, TILES 1, 2 or 4"
 #endif
 
 #define FEW_LANE ((int)get_local_id(0) % FEW_LANES)

@@ -401,7 +401,7 @@ clm_status clm_session_begin_complete(clm_session *s, const char *text, size_t s
                                       const clm_sampling *sampling, clm_text_fn fn, void *user,
                                       clm_err *err);
 /* Begin, step, end and clm_engine_reserve of one engine are one thread's. A session has one answer at a time: what
- * begins another one before the end is CLM_E_USAGE, as is an end without a begin. Each gets a token further; of one
+ * begins another one before the end is CLM_E_USAGE, as is an end without a begin. A step gets each a token further; of one
  * that is not through its prompt a batch is processed. A failure is that session's, see clm_session_end. */
 clm_status clm_engine_step(clm_engine *e, clm_session *const *sessions, size_t n, clm_err *err);
 bool clm_session_done(const clm_session *s);

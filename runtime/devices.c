@@ -46,18 +46,21 @@ static void fill_report(clm_device_report *r, const clm_device_info *info)
 static clm_status mark_chosen(const clm_settings *s, const clm_device_info *infos, size_t n,
                               clm_device_report *reports, clm_err *err)
 {
-    for (size_t i = 0; i < s->n_devices; i++) {
-        const char *select = clm__on_reference(s) ? "auto" : s->devices[i].select;
-        size_t index;
-        char reason[256];
-        const clm_status st = clm_device_select(infos, n, select, &index, reason, err);
+    size_t *indices = calloc(s->n_devices + 1, sizeof *indices);
+    char(*reasons)[256] = calloc(s->n_devices + 1, sizeof *reasons);
+    clm_status st = CLM_E_NOMEM;
 
-        if (st == CLM_E_NODEVICE) return CLM_OK;
-        if (st != CLM_OK) return st;
-        reports[index].chosen = true;
-        memcpy(reports[index].reason, reason, sizeof reason);
+    if (indices == NULL || reasons == NULL)
+        clm_fail(err, st, "devices: no memory");
+    else
+        st = clm__devices_named(s, infos, n, indices, reasons, err);
+    for (size_t i = 0; i < s->n_devices && st == CLM_OK; i++) {
+        reports[indices[i]].chosen = true;
+        memcpy(reports[indices[i]].reason, reasons[i], sizeof *reasons);
     }
-    return CLM_OK;
+    free(reasons);
+    free(indices);
+    return st == CLM_E_NODEVICE ? CLM_OK : st;
 }
 
 clm_status clm_devices_report(const clm_settings *s, clm_device_report **list, size_t *count,

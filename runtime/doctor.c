@@ -81,24 +81,22 @@ static bool named(const clm_settings *s)
 /* Marks the devices that would be used; false: one that is named is not there. */
 static bool check_choice(clm__doctor *d, const clm_device_info *list, size_t n, bool *chosen)
 {
-    const size_t n_named = named(d->s) ? d->s->n_devices : 1;
-    size_t index;
+    size_t *indices = calloc(d->s->n_devices + 1, sizeof *indices);
+    char(*reasons)[256] = calloc(d->s->n_devices + 1, sizeof *reasons);
+    clm_err err = {"no memory"};
+    clm_status st = CLM_E_NOMEM;
 
-    for (size_t i = 0; i < n_named; i++) {
-        const char *select = named(d->s) ? d->s->devices[i].select : "auto";
-        char reason[256];
-        clm_err err;
-        const clm_status st = clm_device_select(list, n, select, &index, reason, &err);
-
-        if (st != CLM_OK) {
-            clm__doctor_say(d, CLM_FINDING_FAILURE, st, NULL, "%s", err.text);
-            return false;
-        }
-        chosen[index] = true;
-        clm__doctor_say(d, CLM_FINDING_OK, CLM_OK, NULL, "device %zu would be used, %s: %s", index,
-                        list[index].caps.name, reason);
+    if (indices != NULL && reasons != NULL)
+        st = clm__devices_named(d->s, list, n, indices, reasons, &err);
+    if (st != CLM_OK) clm__doctor_say(d, CLM_FINDING_FAILURE, st, NULL, "%s", err.text);
+    for (size_t i = 0; i < d->s->n_devices && st == CLM_OK; i++) {
+        chosen[indices[i]] = true;
+        clm__doctor_say(d, CLM_FINDING_OK, CLM_OK, NULL, "device %zu would be used, %s: %s",
+                        indices[i], list[indices[i]].caps.name, reasons[i]);
     }
-    return true;
+    free(reasons);
+    free(indices);
+    return st == CLM_OK;
 }
 
 static clm_status check_devices(clm__doctor *d, const clm_device_info *list, size_t n,
@@ -150,14 +148,15 @@ static double cache_need(const clm_model_report *r, clm_kv_type type, size_t ctx
     return 1e-9 * (double)(r->n_layers * clm_kv_layer_bytes(&kv));
 }
 
-/* GB that are left on the chosen devices; the host's memory, which several may use, counts once. */
+/* GB that a model may take of the chosen devices, nine tenths of what is left as for an engine; the host's memory, which
+ * several may use, counts once. */
 static double memory_left(const clm_device_info *list, size_t n, const bool *chosen)
 {
     double own = 0.0, of_host = 0.0;
 
     for (size_t i = 0; i < n; i++) {
         const clm_device_memory m = clm_device_info_memory(&list[i]);
-        const double left = 1e-9 * (double)m.free;
+        const double left = 0.9e-9 * (double)m.free;
 
         if (chosen[i] && m.of_host) of_host = fmax(of_host, left);
         if (chosen[i] && !m.of_host) own += left;
@@ -194,12 +193,12 @@ static void check_memory(clm__doctor *d, const clm_model_report *r, const clm_de
         clm__doctor_say(d, CLM_FINDING_FAILURE, CLM_E_DEVMEM,
                         "fewer bits (--weights int4, --kv-cache-type int8), a smaller context (-c) "
                         "or more devices",
-                        "%s needs %.2f GB with %zu tokens, and there are %.2f GB", r->path, need,
-                        ctx, have);
+                        "%s needs %.2f GB with %zu tokens, and there are %.2f GB for it", r->path,
+                        need, ctx, have);
     else
         clm__doctor_say(d, CLM_FINDING_OK, CLM_OK, NULL,
-                        "%s needs %.2f GB with %zu tokens; there are %.2f GB%s", r->path, need, ctx,
-                        have, spread ? ", on several devices together" : "");
+                        "%s needs %.2f GB with %zu tokens; there are %.2f GB for it%s", r->path,
+                        need, ctx, have, spread ? ", on several devices together" : "");
 }
 
 static void check_model(clm__doctor *d, const clm_device_info *list, size_t n, bool *chosen)

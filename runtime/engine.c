@@ -112,9 +112,9 @@ void clm_engine_destroy(clm_engine *e)
     free(e);
 }
 
-/* Tokens of the runs that warm up: products of 32 and more, of few, and of one have different kernels; so has
- * attention of tokens of several sequences, which comes last. */
-static const size_t warm_tokens[] = {32, 2, 1};
+/* Tokens of the runs that warm up: products of 32 and more, of one, and of those between, in each size of panel
+ * (clm_gemm_panels), have different kernels; so has attention of tokens of several sequences, which comes last. */
+static const size_t warm_tokens[] = {32, 9, 5, 2, 1};
 enum { N_WARM = sizeof warm_tokens / sizeof *warm_tokens + 1 };
 
 static clm_status warm_rows(clm_engine *e, clm_err *err)

@@ -38,6 +38,12 @@ clm_status clm__engine_create_from(clm_model_file *file, bool text, const clm_se
 clm_status clm__engine_open_devices(clm_engine *e, const clm_settings *s, size_t ctx,
                                     const clm_observer *obs, clm_err *err);
 
+/* What the key `device` names, of a list of devices: an index for each entry of s->devices ("ref": what is chosen
+ * automatically), and why (`reasons` may be NULL). CLM_E_CONFIG, CLM_E_NODEVICE: see clm_device_select; also
+ * when entries do not go together. */
+clm_status clm__devices_named(const clm_settings *s, const clm_device_info *list, size_t n,
+                              size_t *indices, char (*reasons)[256], clm_err *err);
+
 /* The first device that the settings name: "auto" when they name none. */
 const char *clm__device_selector(const clm_settings *s);
 /* Whether everything is computed in plain C. */

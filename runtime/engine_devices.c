@@ -38,6 +38,29 @@ bool clm__on_reference(const clm_settings *s)
            (s->n_devices <= 1 && strcmp(clm__device_selector(s), "ref") == 0);
 }
 
+clm_status clm__devices_named(const clm_settings *s, const clm_device_info *list, size_t n,
+                              size_t *indices, char (*reasons)[256], clm_err *err)
+{
+    for (size_t i = 0; i < s->n_devices; i++) {
+        const char *select = s->devices[i].select;
+        clm_status st;
+
+        if (s->n_devices > 1 && strcmp(select, "ref") == 0)
+            return clm_fail(err, CLM_E_CONFIG, "device: 'ref' cannot be one of several devices");
+        if ((s->devices[i].share > 0.0) != (s->devices[0].share > 0.0))
+            return clm_fail(err, CLM_E_CONFIG,
+                            "device: each of several devices has a 'share', or none has");
+        st = clm_device_select(list, n, clm__on_reference(s) ? "auto" : select, &indices[i],
+                               reasons != NULL ? reasons[i] : NULL, err);
+        if (st != CLM_OK) return st;
+        for (size_t k = 0; k < i; k++)
+            if (indices[k] == indices[i])
+                return clm_fail(err, CLM_E_CONFIG, "device: '%s' is named twice (%s)", select,
+                                list[indices[i]].caps.name);
+    }
+    return CLM_OK;
+}
+
 static double gb(uint64_t bytes)
 {
     return 1e-9 * (double)bytes;
@@ -56,26 +79,6 @@ static void add(search *f, size_t index, double share)
     c->place.memory = c->memory.free / 10 * 9;
     c->place.of_host = c->memory.of_host;
     c->place.share = share;
-}
-
-static clm_status add_named(search *f, const clm_device_choice *choice, clm_err *err)
-{
-    size_t index;
-    clm_status st;
-
-    if (strcmp(choice->select, "ref") == 0)
-        return clm_fail(err, CLM_E_CONFIG, "device: 'ref' cannot be one of several devices");
-    st = clm_device_select(f->list, f->n_list, choice->select, &index, NULL, err);
-    if (st != CLM_OK) return st;
-    for (size_t i = 0; i < f->n; i++)
-        if (f->found[i].info->index == index)
-            return clm_fail(err, CLM_E_CONFIG, "device: '%s' is named twice (%s)", choice->select,
-                            f->list[index].caps.name);
-    if ((choice->share > 0.0) != (f->s->devices[0].share > 0.0))
-        return clm_fail(err, CLM_E_CONFIG,
-                        "device: each of several devices has a 'share', or none has");
-    add(f, index, choice->share);
-    return CLM_OK;
 }
 
 static bool first_has_room(const search *f)
@@ -101,6 +104,19 @@ static clm_status choose_automatically(search *f, clm_err *err)
     return CLM_OK;
 }
 
+static clm_status choose_named(search *f, clm_err *err)
+{
+    size_t *indices = calloc(f->s->n_devices, sizeof *indices);
+    clm_status st;
+
+    if (indices == NULL) return clm_fail(err, CLM_E_NOMEM, "devices: no memory");
+    st = clm__devices_named(f->s, f->list, f->n_list, indices, NULL, err);
+    for (size_t i = 0; i < f->s->n_devices && st == CLM_OK; i++)
+        add(f, indices[i], f->s->devices[i].share);
+    free(indices);
+    return st;
+}
+
 static clm_status choose(search *f, clm_err *err)
 {
     const clm_settings *s = f->s;
@@ -109,11 +125,9 @@ static clm_status choose(search *f, clm_err *err)
     if (st != CLM_OK) return st;
     f->found = calloc(f->n_list, sizeof *f->found);
     if (f->found == NULL) return clm_fail(err, CLM_E_NOMEM, "devices: no memory");
-    if (s->n_devices <= 1 && strcmp(clm__device_selector(s), "auto") == 0)
+    if (s->n_devices == 0 || (s->n_devices == 1 && strcmp(s->devices[0].select, "auto") == 0))
         return choose_automatically(f, err);
-    for (size_t i = 0; i < s->n_devices && st == CLM_OK; i++)
-        st = add_named(f, &s->devices[i], err);
-    return st;
+    return choose_named(f, err);
 }
 
 /* ---- which layers ---------------------------------------------------------------------------- */
@@ -165,18 +179,19 @@ static clm_status place(search *f, clm_err *err)
     return st;
 }
 
-/* All of the model on the only device, whatever the driver says that there is. */
+/* All of the model on the first device, whatever the driver says that there is. */
 static void place_alone(search *f)
 {
     candidate *c = &f->found[0];
 
+    f->n = 1;
     c->place.n_layers = f->need->n_layers;
     c->place.bytes = clm_footprint_total(f->need);
     if (c->place.bytes > c->place.memory)
         clm_log(f->obs, CLM_LOG_WARN,
-                "the model needs about %.1f GB, and %s has %.1f GB left: it may not fit (fewer "
+                "the model needs about %.2f GB, and %s has %.2f GB for it: it may not fit (fewer "
                 "bits: weights: int4, kv_cache_type: int8; a smaller ctx_size; or several devices)",
-                gb(c->place.bytes), c->info->caps.name, gb(c->memory.free));
+                gb(c->place.bytes), c->info->caps.name, gb(c->place.memory));
 }
 
 static void say_plan(const search *f)
@@ -196,7 +211,7 @@ static void say_plan(const search *f)
                     c->info->index, c->info->caps.name, speed, p->first + 1, p->first + p->n_layers,
                     f->need->n_layers, p->first == 0 ? ", embeddings" : "",
                     p->first + p->n_layers == f->need->n_layers ? ", head" : "", gb(p->bytes),
-                    gb(c->memory.free));
+                    gb(p->memory));
     }
 }
 
@@ -206,6 +221,28 @@ static int earlier(const void *x, const void *y)
     const candidate *a = x, *b = y;
 
     return a->place.first < b->place.first ? -1 : a->place.first > b->place.first;
+}
+
+/* Where nobody has named several devices and they do not suffice, the first one is tried alone. */
+static clm_status decide(search *f, clm_err *err)
+{
+    clm_err why = {""};
+    clm_status st = CLM_OK;
+
+    if (f->n > 1 && f->found[0].place.share <= 0.0) st = measure(f, err);
+    if (st != CLM_OK) return st;
+    if (f->n == 1) {
+        place_alone(f);
+        return CLM_OK;
+    }
+    st = place(f, &why);
+    if (st == CLM_E_DEVMEM && f->automatic) {
+        place_alone(f);
+        return CLM_OK;
+    }
+    if (st != CLM_OK) return clm_fail(err, st, "%s", why.text);
+    say_plan(f);
+    return CLM_OK;
 }
 
 /* ---- opening --------------------------------------------------------------------------------- */
@@ -260,12 +297,7 @@ clm_status clm__engine_open_devices(clm_engine *e, const clm_settings *s, size_t
     if (clm__on_reference(s)) return use_reference(e, hp->n_layers, err);
     st = clm_footprint_create(e->file, &kv, s->batch_size, &need, err);
     if (st == CLM_OK) st = choose(&f, err);
-    if (st == CLM_OK && f.n == 1) place_alone(&f);
-    if (st == CLM_OK && f.n > 1) {
-        if (f.found[0].place.share <= 0.0) st = measure(&f, err);
-        if (st == CLM_OK) st = place(&f, err);
-        if (st == CLM_OK) say_plan(&f);
-    }
+    if (st == CLM_OK) st = decide(&f, err);
     if (st == CLM_OK) st = open_devices(e, &f, err);
     free(f.found);
     free(f.list);

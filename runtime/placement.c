@@ -9,8 +9,10 @@
 /* A try to place the model. */
 typedef struct attempt {
     const clm_footprint *f;
-    clm_place **order; /* the devices in use, the fastest first */
+    clm_place *
+        *order; /* the devices in use: those as fast as the fastest, then the others by speed */
     size_t n;
+    size_t n_alike;     /* of all devices, so many are as fast as the fastest */
     uint64_t layer;     /* bytes of the largest layer with its cache */
     uint64_t host_left; /* of the supply that devices in the host's memory have in common */
 } attempt;
@@ -38,21 +40,17 @@ static bool has_room(const attempt *a, const clm_place *p)
     return a->layer <= p->memory - p->bytes && (!p->of_host || a->layer <= a->host_left);
 }
 
-/* The device for one more layer: of those as fast as the fastest the one that is behind its share, else the
- * fastest that has room; NULL: none has. */
+/* The device for one more layer: of those as fast as the fastest the one with the fewest, else the fastest that has
+ * room; NULL: none has. */
 static clm_place *next_place(const attempt *a)
 {
     clm_place *best = NULL;
 
     for (size_t i = 0; i < a->n; i++) {
         clm_place *p = a->order[i];
-        const bool alike = p->gbps >= ALIKE * a->order[0]->gbps;
 
-        if (!has_room(a, p)) continue;
-        if (!alike) return best != NULL ? best : p;
-        if (best == NULL ||
-            (double)(p->n_layers + 1) * best->gbps < (double)(best->n_layers + 1) * p->gbps)
-            best = p;
+        if (i >= a->n_alike && best != NULL) break;
+        if (has_room(a, p) && (best == NULL || p->n_layers < best->n_layers)) best = p;
     }
     return best;
 }
@@ -96,45 +94,77 @@ static bool fits(attempt *a)
     return given == f->n_layers;
 }
 
-/* Puts the devices first that have room for one layer at either end of the row; how many they are. */
+/* Puts the devices first that have room for a layer; how many they are. */
 static size_t leave_out_tiny(const attempt *a, clm_place **order, size_t n)
 {
-    const clm_footprint *f = a->f;
-    const uint64_t least = f->work + a->layer + (f->head > f->embed ? f->head : f->embed);
     size_t kept = 0;
 
     for (size_t i = 0; i < n; i++)
-        if (order[i]->memory >= least) order[kept++] = order[i];
+        if (order[i]->memory >= a->f->work + a->layer) order[kept++] = order[i];
     return kept;
 }
 
-/* How many of the fastest devices are to be in use at least. */
-static size_t count_alike(clm_place *const *order, size_t n)
+/* For qsort: as they were named. */
+static int named_earlier(const void *x, const void *y)
 {
-    size_t alike = 1;
+    const clm_place *const *a = x, *const *b = y;
+
+    return *a < *b ? -1 : *a > *b;
+}
+
+/* How many are as fast as the first; they are put in the order of their names, so that the plan does not hang on
+ * a measurement's last digit. */
+static size_t group_alike(clm_place **order, size_t n)
+{
+    size_t alike = n > 0 ? 1 : 0;
 
     while (alike < n && order[alike]->gbps >= ALIKE * order[0]->gbps) alike++;
+    qsort(order, alike, sizeof *order, named_earlier);
     return alike;
 }
 
-/* Fewest devices that the model fits, from the fastest on. *n receives how many of `order` are left. */
-static clm_status place_by_speed(const clm_footprint *f, clm_place **order, size_t *n, clm_err *err)
+/* Whether the model fits the first of a->order: all that are alike and then as few others as possible, else fewer. */
+static bool place_first(attempt *a, size_t n)
 {
-    attempt a = {.f = f, .order = order, .layer = largest_layer(f)};
-    uint64_t have;
+    const size_t most = n < a->f->n_layers ? n : a->f->n_layers;
+
+    for (a->n = a->n_alike < most ? a->n_alike : most; a->n <= most; a->n++)
+        if (fits(a)) return true;
+    for (a->n = a->n_alike < most ? a->n_alike : most; a->n-- > 1;)
+        if (fits(a)) return true;
+    return false;
+}
+
+static clm_status fail_to_place(const clm_footprint *f, const clm_place *places, size_t n,
+                                clm_err *err)
+{
+    uint64_t own = 0, of_host = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (!places[i].of_host) own += places[i].memory;
+        if (places[i].of_host && places[i].memory > of_host) of_host = places[i].memory;
+    }
+    return clm_fail(
+        err, CLM_E_DEVMEM,
+        "the model needs about %.2f GB, and the devices have %.2f GB for it: take fewer "
+        "bits (weights: int4, kv_cache_type: int8), a smaller ctx_size, or more devices",
+        (double)clm_footprint_total(f) * 1e-9, (double)(own + of_host) * 1e-9);
+}
+
+/* From the fastest device on, or, where that is too small, from the next one on. *n receives how many of `order` may
+ * be in use; they come first. */
+static bool place_by_speed(const clm_footprint *f, clm_place **order, size_t *n)
+{
+    attempt a = {.f = f, .layer = largest_layer(f)};
 
     *n = leave_out_tiny(&a, order, *n);
-    a.n = *n > 0 ? count_alike(order, *n) : 1;
-    if (a.n > f->n_layers) a.n = f->n_layers;
-    for (; a.n <= *n; a.n++)
-        if (fits(&a)) return CLM_OK;
-    a.n = *n;
-    have = host_supply(&a);
-    for (size_t i = 0; i < *n; i++) have += order[i]->of_host ? 0 : order[i]->memory;
-    return clm_fail(err, CLM_E_DEVMEM,
-                    "the model needs about %.1f GB, and the devices have %.1f GB: take fewer bits "
-                    "(weights: int4, kv_cache_type: int8), a smaller ctx_size, or more devices",
-                    (double)clm_footprint_total(f) * 1e-9, (double)have * 1e-9);
+    for (size_t from = 0; from < *n; from++) {
+        a.order = order + from;
+        a.n_alike = group_alike(a.order, *n - from);
+        if (place_first(&a, *n - from)) return true;
+        for (size_t i = 0; i < *n; i++) order[i]->n_layers = 0;
+    }
+    return false;
 }
 
 static void place_by_share(const clm_footprint *f, clm_place **order, size_t n)
@@ -179,7 +209,8 @@ static int faster(const void *x, const void *y)
 clm_status clm_placement_make(const clm_footprint *f, clm_place *places, size_t n, clm_err *err)
 {
     clm_place **order = calloc(n, sizeof *order);
-    clm_status st = CLM_OK;
+    size_t in_use = n;
+    bool placed = true;
 
     if (order == NULL) return clm_fail(err, CLM_E_NOMEM, "memory plan: no memory");
     for (size_t i = 0; i < n; i++) {
@@ -191,8 +222,8 @@ clm_status clm_placement_make(const clm_footprint *f, clm_place *places, size_t 
     if (places[0].share > 0.0)
         place_by_share(f, order, n);
     else
-        st = place_by_speed(f, order, &n, err);
-    if (st == CLM_OK) number_layers(f, order, n);
+        placed = place_by_speed(f, order, &in_use);
+    if (placed) number_layers(f, order, in_use);
     free(order);
-    return st;
+    return placed ? CLM_OK : fail_to_place(f, places, n, err);
 }

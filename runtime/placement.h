@@ -5,8 +5,8 @@
  *
  * A token passes all layers one after the other, so the time it takes is the sum over devices of bytes over
  * speed, and a layer is best where memory is read fastest. So the fastest device is filled first, then the next.
- * Devices that are about as fast as the fastest (80 % of it) share in proportion to their speed instead, which
- * hardly costs a token anything, and prompts gain: devices work on different batches at the same time.
+ * Devices that are about as fast as the fastest (80 % of it) share in equal parts instead, which hardly costs a
+ * token anything, and prompts gain: the last device works on a batch while the others have the next one.
  * The slowest device in use comes first in the row, since the table of embeddings, which is hardly read, is
  * there; the fastest comes last, with the head.
  */

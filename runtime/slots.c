@@ -64,34 +64,53 @@ static size_t common_beginning(const clm_slot *slot, const int *ids, size_t n)
     return i;
 }
 
-/* How many of the first `n` ids the slot holds, if they go on with what it holds or ask it again; else 0. */
-static size_t gone_on_with(const clm_slot *slot, const int *ids, size_t n)
-{
-    const size_t common = common_beginning(slot, ids, n);
+/* What a slot is worth to ids[0 .. n-1], of which it holds `common`. */
+typedef enum worth {
+    OTHERS,    /* another conversation, that may go on yet */
+    BEGINNING, /* another one, or an earlier state of this, that has half of the ids */
+    EMPTY,     /* nobody's */
+    CONTINUED /* the ids go on where it ends (the end of a text may be cut into other tokens), or ask again */
+} worth;
 
-    return 2 * common >= slot->n || common + 1 >= n ? common : 0;
+enum { OTHER_END = 8 };
+
+static worth worth_of(const clm_slot *slot, size_t common, size_t n)
+{
+    if (slot->n == 0) return EMPTY;
+    if (common + OTHER_END >= slot->n || common + 1 >= n) return CONTINUED;
+    return 2 * common >= n ? BEGINNING : OTHERS;
+}
+
+/* A free slot, and what decides about it. */
+typedef struct offer {
+    clm_slot *slot; /* NULL: none */
+    worth worth;
+    size_t common;
+} offer;
+
+static bool is_better(const offer *a, const offer *b)
+{
+    if (b->slot == NULL || a->worth != b->worth) return b->slot == NULL || a->worth > b->worth;
+    if (a->worth != OTHERS && a->common != b->common) return a->common > b->common;
+    return a->slot->used < b->slot->used;
 }
 
 clm_slot *clm_slots_take(clm_slots *s, const int *ids, size_t n)
 {
-    clm_slot *best = NULL;
-    size_t most = 0;
+    offer best = {0};
 
     for (size_t i = 0; i < s->n; i++) {
         clm_slot *slot = s->list[i];
-        const size_t common = slot->busy ? 0 : gone_on_with(slot, ids, n);
+        const size_t common = slot->busy ? 0 : common_beginning(slot, ids, n);
+        const offer here = {slot, worth_of(slot, common, n), common};
 
-        if (slot->busy || (best != NULL && common < most)) continue;
-        if (best == NULL || common > most || slot->used < best->used) {
-            best = slot;
-            most = common;
-        }
+        if (!slot->busy && is_better(&here, &best)) best = here;
     }
-    if (best == NULL) return NULL;
-    best->busy = true;
-    best->used = ++s->n_taken;
-    clm_slot_keep(best, ids, n);
-    return best;
+    if (best.slot == NULL) return NULL;
+    best.slot->busy = true;
+    best.slot->used = ++s->n_taken;
+    clm_slot_keep(best.slot, ids, n);
+    return best.slot;
 }
 
 void clm_slots_release(clm_slot *slot)

@@ -34,9 +34,9 @@ void clm_slots_clear(clm_slots *s);
 /* One more; CLM_E_DEVMEM or CLM_E_NOMEM, and nothing has changed, when memory does not suffice. */
 clm_status clm_slots_add(clm_slots *s, clm_err *err);
 
-/* A free slot for ids[0 .. n-1]: the one that holds most of their beginning, if that is half of what it holds or
- * more, or all of the ids, since they go on with its conversation then; else the one unused longest, as others may go on yet. NULL:
- * none is free. It is busy then, and holds what is common, at most n - 1 ids. */
+/* A free slot for ids[0 .. n-1]: one whose conversation they go on with; else an empty one, as others may go on yet;
+ * else one that holds half of them; else the one unused longest. NULL: none is free. It is busy then, and holds what is
+ * common, at most n - 1 ids. */
 clm_slot *clm_slots_take(clm_slots *s, const int *ids, size_t n);
 void clm_slots_release(clm_slot *slot);
 /* Of a slot whose answer goes on from other ids: keeps what is common, at most n - 1. */

@@ -250,7 +250,7 @@ static clm_status cl_prepare(clm_backend *base, const clm_model_file *mf, const 
 {
     clm_backend_cl *b = self(base);
     size_t largest = 0, scratch = BLAST_SCRATCH_BYTES / sizeof(float);
-    const size_t panel = (size_t)clm_gemm_panel(clm_device_caps(b->dev));
+    const size_t panel = (size_t)clm_gemm_largest_panel(clm_device_caps(b->dev));
     clm_status st;
 
     st = plan_all(b, mf, part, kv, batch, &largest, err);

@@ -46,11 +46,12 @@ static clm_status create(clm_backend_cl *b, clm_cl_kv *layers, clm_err *err)
     return CLM_OK;
 }
 
-/* A cache beside the first must fit: some drivers promise memory that is not there. */
+/* A cache beside the first must fit: some drivers promise memory that is not there, and what has been promised for caches,
+ * but not been written to, still counts as free in the system. */
 static clm_status check_room(const clm_backend_cl *b, uint64_t bytes, clm_err *err)
 {
     const clm_device_memory memory = clm_device_memory_now(b->dev);
-    const uint64_t taken = memory.known ? 0 : b->weight_bytes + b->kv_bytes;
+    const uint64_t taken = b->kv_bytes + (memory.known ? 0 : b->weight_bytes);
 
     if (b->n_seqs == 0 || taken + bytes <= memory.free / 10 * 9) return CLM_OK;
     return clm_fail(err, CLM_E_DEVMEM,

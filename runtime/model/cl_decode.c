@@ -156,7 +156,7 @@ static clm_status add_product(maker *m, const product *p)
     return st;
 }
 
-/* Rounds the floats of a operand to its int8. */
+/* Rounds the floats of an operand to its int8. */
 static clm_status add_quantise(maker *m, const operand *s, size_t columns)
 {
     const clm_shape shape = clm__cl_act_shape(1, columns, 1);

@@ -169,6 +169,12 @@ static clm_shape dequant_shape(const clm_weight_layout *l, size_t row0, size_t r
     return s;
 }
 
+/* Tokens per panel of m activations. */
+static size_t panel_of(const clm_backend_cl *b, size_t m)
+{
+    return m == 1 ? 1 : (size_t)clm_gemm_panel_for(clm_device_caps(b->dev), m);
+}
+
 /* ---- preparation ----------------------------------------------------------------------------- */
 
 /* Products of several tokens with int8 activations, for each size of panel. */
@@ -179,11 +185,12 @@ static clm_status plan_gemm(clm_backend_cl *b, const clm_weight_layout *l, clm_e
     clm_status st = CLM_OK;
 
     for (size_t i = 0; i < n && st == CLM_OK; i++) {
-        const size_t m = i + 1 < n ? (size_t)panels[i] : b->batch;
+        const size_t fewest = i == 0 ? 2 : (size_t)panels[i - 1] + 1;
+        const size_t m = i + 1 < n && (size_t)panels[i] < b->batch ? (size_t)panels[i] : b->batch;
         const clm_shape act = clm__cl_act_shape(m, l->columns, (size_t)panels[i]);
         const clm_shape gemm = gemm_shape(l, m, l->rows, l->rows, 0, panels[i]);
 
-        if (m > b->batch) continue;
+        if (fewest > b->batch) break;
         st = clm_cl_kernels_plan(b->kernels, &clm_op_act_quant, &act, err);
         if (st == CLM_OK) st = clm_cl_kernels_plan(b->kernels, gemm_of(l->format), &gemm, err);
     }
@@ -268,7 +275,7 @@ static clm_status run_gemm(clm_backend_cl *b, const clm_weight *w, const clm_cl_
                            const target *to, clm_err *err)
 {
     const clm_shape s = gemm_shape(&w->layout, to->m, p->rows, to->ldy, to->y_off + p->row0,
-                                   clm_gemm_panel_for(clm_device_caps(b->dev), to->m));
+                                   (int)panel_of(b, to->m));
     clm_buffer *bufs[] = {p->q,
                           clm__cl_or_unused(b, p->scale),
                           clm__cl_or_unused(b, p->min),
@@ -340,12 +347,6 @@ static clm_status quantise(clm_backend_cl *b, clm_buffer *x, size_t m, size_t co
     clm_buffer *bufs[] = {x, b->act.q, b->act.d, b->act.s};
 
     return clm_cl_kernels_launch(b->kernels, &clm_op_act_quant, &s, bufs, err);
-}
-
-/* Tokens per panel of m activations. */
-static size_t panel_of(const clm_backend_cl *b, size_t m)
-{
-    return m == 1 ? 1 : (size_t)clm_gemm_panel_for(clm_device_caps(b->dev), m);
 }
 
 static clm_status round_bf16(clm_backend_cl *b, clm_buffer *x, size_t m, size_t columns,

@@ -27,6 +27,9 @@ static uint64_t layer_bytes(const clm_model_file *mf, size_t layer)
     return bytes;
 }
 
+/* Of dequantised rows, backend_cl.c. */
+enum { SCRATCH_BYTES = 64 << 20 };
+
 /* Floats of a batch as stage.c has them, inputs of products as int8 and bfloat16, logits. */
 static uint64_t work_bytes(const clm_hparams *hp, size_t batch)
 {
@@ -35,7 +38,7 @@ static uint64_t work_bytes(const clm_hparams *hp, size_t batch)
     const uint64_t row =
         sizeof(float) * (3 * hp->width + clm_qkv_layout(hp).ld + attended + 3 * ffn) + 4 * widest;
 
-    return batch * row + sizeof(float) * CLM_LOGIT_ROWS * hp->vocab;
+    return batch * row + sizeof(float) * CLM_LOGIT_ROWS * hp->vocab + SCRATCH_BYTES;
 }
 
 clm_status clm_footprint_create(const clm_model_file *mf, const clm_kv_shape *kv, size_t batch,

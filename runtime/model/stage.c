@@ -296,7 +296,8 @@ typedef struct watch {
 } watch;
 
 /* Behind `done` layers: waits for them where it is time to, and looks at the flag. A device that is through one layer in
- * no time is not made to wait again. */
+ * no time is not made to wait again. Of several devices only the first is waited for: while a later one is busy the first
+ * is to be given the next batch. */
 static clm_status look(const clm_stage *s, const clm_tokens *of, watch *w, size_t done,
                        clm_err *err)
 {
@@ -305,7 +306,7 @@ static clm_status look(const clm_stage *s, const clm_tokens *of, watch *w, size_
     clm_status st;
 
     if (of->stop == NULL || of->n < MANY || done != w->next) return CLM_OK;
-    st = s->b->ops->finish(s->b, err);
+    st = s->first ? s->b->ops->finish(s->b, err) : CLM_OK;
     if (st != CLM_OK) return st;
     if (atomic_load_explicit(of->stop, memory_order_relaxed) != 0)
         return clm_fail(err, CLM_E_INTERRUPTED, "interrupted");

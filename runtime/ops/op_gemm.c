@@ -56,7 +56,7 @@ size_t clm_gemm_panels(const clm_caps *caps, int out[CLM_GEMM_PANELS])
     return n;
 }
 
-int clm_gemm_panel(const clm_caps *caps)
+int clm_gemm_largest_panel(const clm_caps *caps)
 {
     int sizes[CLM_GEMM_PANELS];
     const size_t n = clm_gemm_panels(caps, sizes);
@@ -287,7 +287,8 @@ static double flops(const clm_shape *shape)
         SHAPE(5, 17, 64, 17, 0, 16, F, 64, 1), SHAPE(37, 130, 128, 131, 1, 32, F, 64, 1),          \
         SHAPE(65, 83, 160, 90, 7, 12, F, 32, 0), SHAPE(13, 33, 4096, 40, 3, 12, F, 0, 1),          \
         SHAPE(3, 83, 2080, 90, 7, 4, F, 32, 1), SHAPE(13, 100, 2560, 100, 0, 8, F, 128, 2),        \
-        SHAPE(2, 33, 96, 40, 3, 2, F, 32, 0)
+        SHAPE(2, 33, 96, 40, 3, 2, F, 32, 0), SHAPE(3, 17, 1120, 21, 3, 4, F, 32, 1),              \
+        SHAPE(9, 17, 544, 21, 1, 8, F, 32, 2)
 /* Baichuan-13B, a prompt of 512: query, key and value; output; gate and up; down. */
 #define TUNE_SHAPES(F, GROUP, MIN)                                                                 \
     SHAPE(512, 15360, 5120, 15360, 0, 12, F, GROUP, MIN),                                          \

@@ -41,7 +41,7 @@ extern const clm_op_desc clm_op_gemm_q4, clm_op_gemm_q8;
  * hold sums for. */
 enum { CLM_GEMM_PANELS = 3 };
 size_t clm_gemm_panels(const clm_caps *caps, int out[CLM_GEMM_PANELS]);
-int clm_gemm_panel(const clm_caps *caps); /* the largest */
+int clm_gemm_largest_panel(const clm_caps *caps);
 /* The smallest that holds `tokens`, or the largest. */
 int clm_gemm_panel_for(const clm_caps *caps, size_t tokens);
 

@@ -76,8 +76,8 @@ static void devices_as_fast_share(void **state)
 
     (void)state;
     assert_int_equal(clm_placement_make(&f, p, 3, NULL), CLM_OK);
-    expect(&p[0], 19, 21, 20 + 50 + 2100);
-    expect(&p[1], 0, 19, 20 + 50 + 1900);
+    expect(&p[0], 20, 20, 20 + 50 + 2000);
+    expect(&p[1], 0, 20, 20 + 50 + 2000);
     expect(&p[2], 0, 0, 0); /* less than 80 % */
     p[0].memory = 570;      /* the other one gets what does not fit */
     assert_int_equal(clm_placement_make(&f, p, 3, NULL), CLM_OK);
@@ -115,6 +115,23 @@ static void what_is_too_small_is_left_out(void **state)
     expect(&p[2], 0, 0, 0);
     p[1].memory = 1000;
     assert_int_equal(clm_placement_make(&f, p, 3, &err), CLM_E_DEVMEM);
+}
+
+/* One that is as fast but too small, for the head or for a layer, does not keep the model from the other. */
+static void one_that_suffices_is_enough(void **state)
+{
+    const clm_footprint f = model();
+    clm_place p[] = {{.gbps = 50, .memory = 9000}, {.gbps = 40, .memory = 130}};
+    clm_place host[] = {{.gbps = 50, .memory = 167, .of_host = true},
+                        {.gbps = 20, .memory = 4120, .of_host = true}};
+
+    (void)state;
+    assert_int_equal(clm_placement_make(&f, p, 2, NULL), CLM_OK);
+    expect(&p[0], 0, 40, 4120);
+    expect(&p[1], 0, 0, 0);
+    assert_int_equal(clm_placement_make(&f, host, 2, NULL), CLM_OK);
+    expect(&host[0], 0, 0, 0);
+    expect(&host[1], 0, 40, 4120);
 }
 
 static void no_device_is_without_a_layer(void **state)
@@ -197,6 +214,7 @@ int main(void)
         cmocka_unit_test(devices_as_fast_share),
         cmocka_unit_test(the_hosts_memory_is_one_supply),
         cmocka_unit_test(what_is_too_small_is_left_out),
+        cmocka_unit_test(one_that_suffices_is_enough),
         cmocka_unit_test(no_device_is_without_a_layer),
         cmocka_unit_test(shares_are_kept),
         cmocka_unit_test(a_tied_head_counts_once_or_twice),
