@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <cmocka.h>
 
 #include "host/device.h"
@@ -283,6 +284,137 @@ static void a_long_run_can_be_stopped(void **state)
     free(want);
 }
 
+/* A backend whose layers take long; at one of them somebody stops the run. */
+static const clm_backend_ops *plain_ops;
+static atomic_int stopped;
+static size_t n_layers_run;
+enum { STOP_AT = 2 };
+
+static clm_status slow_swiglu(clm_backend *b, const clm_vec *gu, size_t m, size_t ffn, bool tiled,
+                              clm_vec *out, clm_err *err)
+{
+    const struct timespec pause = {.tv_nsec = 300000000};
+
+    nanosleep(&pause, NULL);
+    if (++n_layers_run == STOP_AT) stopped = 1;
+    return plain_ops->swiglu(b, gu, m, ffn, tiled, out, err);
+}
+
+static void a_slow_run_stops_behind_the_layer_at_hand(void **state)
+{
+    clm_share all = {NULL, LAYERS};
+    clm_backend_ops slow;
+    int ids[BATCH];
+    clm_transformer *t;
+    clm_model_file *mf;
+    clm_err err;
+
+    (void)state;
+    for (size_t i = 0; i < BATCH; i++) ids[i] = id_of(i);
+    if (clm_synthetic_create(&models[0], "f16", &mf, &err) != CLM_OK ||
+        clm_backend_ref_create(&all.backend, &err) != CLM_OK ||
+        clm_transformer_create(&all, 1, mf, CTX, BATCH, CLM_KV_F16, NULL, &t, &err) != CLM_OK)
+        fail_msg("%s", err.text);
+    plain_ops = all.backend->ops;
+    slow = *plain_ops;
+    slow.swiglu = slow_swiglu;
+    all.backend->ops = &slow;
+    clm_transformer_watch(t, &stopped);
+    assert_int_equal(clm_transformer_run(t, 0, ids, BATCH, 0, NULL, &err), CLM_E_INTERRUPTED);
+    assert_int_equal(n_layers_run, STOP_AT);
+    clm_transformer_destroy(t);
+    plain_ops->destroy(all.backend);
+    clm_model_file_close(mf);
+}
+
+/* ---- time ------------------------------------------------------------------------------------ */
+
+/* Two backends whose devices work by themselves: a layer takes a device LAYER_SECONDS of a clock of the test's own,
+ * and whoever waits for a device is there when it is. The host's own time is nothing. */
+#define LAYER_SECONDS 1.0
+static double host_time, device_time[2];
+static clm_backend *device_of[2];
+
+static double *device(const clm_backend *b)
+{
+    return &device_time[b == device_of[1]];
+}
+
+static clm_status timed_swiglu(clm_backend *b, const clm_vec *gu, size_t m, size_t ffn, bool tiled,
+                               clm_vec *out, clm_err *err)
+{
+    double *busy_until = device(b);
+
+    *busy_until = fmax(*busy_until, host_time) + LAYER_SECONDS;
+    return plain_ops->swiglu(b, gu, m, ffn, tiled, out, err);
+}
+
+static clm_status timed_finish(clm_backend *b, clm_err *err)
+{
+    host_time = fmax(host_time, *device(b));
+    return plain_ops->finish(b, err);
+}
+
+static clm_status timed_read(clm_backend *b, const clm_vec *v, size_t first, size_t count,
+                             float *out, clm_err *err)
+{
+    host_time = fmax(host_time, *device(b));
+    return plain_ops->read(b, v, first, count, out, err);
+}
+
+static clm_status timed_write(clm_backend *b, clm_vec *v, const float *from, size_t count,
+                              clm_err *err)
+{
+    host_time = fmax(host_time, *device(b));
+    return plain_ops->write(b, v, from, count, err);
+}
+
+/* A prompt of several batches that somebody might stop: the first device has the next batch while the second
+ * computes. */
+static void devices_work_at_the_same_time(void **state)
+{
+    enum { HALF = 2, BATCHES = 8 };
+    clm_hparams hp = models[0];
+    clm_share shares[] = {{NULL, HALF}, {NULL, HALF}};
+    const clm_backend_ops *ops;
+    clm_backend_ops timed;
+    atomic_int stop = 0;
+    int ids[CTX];
+    clm_transformer *t;
+    clm_model_file *mf;
+    clm_err err;
+
+    (void)state;
+    hp.n_layers = 2 * HALF;
+    hp.ctx_train = BATCHES * BATCH;
+    for (size_t i = 0; i < CTX; i++) ids[i] = id_of(i);
+    if (clm_synthetic_create(&hp, "f16", &mf, &err) != CLM_OK ||
+        clm_backend_ref_create(&shares[0].backend, &err) != CLM_OK ||
+        clm_backend_ref_create(&shares[1].backend, &err) != CLM_OK ||
+        clm_transformer_create(shares, 2, mf, BATCHES * BATCH, BATCH, CLM_KV_F16, NULL, &t, &err) !=
+            CLM_OK)
+        fail_msg("%s", err.text);
+    plain_ops = ops = shares[0].backend->ops;
+    timed = *ops;
+    timed.swiglu = timed_swiglu;
+    timed.finish = timed_finish;
+    timed.read = timed_read;
+    timed.write = timed_write;
+    for (size_t i = 0; i < 2; i++) {
+        device_of[i] = shares[i].backend;
+        shares[i].backend->ops = &timed;
+    }
+    clm_transformer_watch(t, &stop);
+    for (size_t i = 0; i < BATCHES; i++)
+        assert_int_equal(clm_transformer_run(t, 0, ids, BATCH, i * BATCH, NULL, &err), CLM_OK);
+    assert_int_equal(clm_transformer_finish(t, &err), CLM_OK);
+    /* One after the other it would be 2 * HALF a batch. */
+    assert_true(host_time == LAYER_SECONDS * HALF * (BATCHES + 1));
+    clm_transformer_destroy(t);
+    for (size_t i = 0; i < 2; i++) ops->destroy(shares[i].backend);
+    clm_model_file_close(mf);
+}
+
 static void shares_are_all_layers(void **state)
 {
     clm_share shares[] = {{NULL, 2}, {NULL, 2}};
@@ -312,6 +444,8 @@ int main(void)
         cmocka_unit_test(rotary_and_tied),
         cmocka_unit_test(a_sequence_is_everywhere_or_nowhere),
         cmocka_unit_test(a_long_run_can_be_stopped),
+        cmocka_unit_test(a_slow_run_stops_behind_the_layer_at_hand),
+        cmocka_unit_test(devices_work_at_the_same_time),
         cmocka_unit_test(shares_are_all_layers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
