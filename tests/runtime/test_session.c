@@ -8,10 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
-#include "runtime/clm.h"
+#include "runtime/engine.h"
 
 static const char question[] = "世界上第二高的山峰是哪座";
 static const char answer[] =
@@ -375,6 +376,50 @@ static void a_given_conversation_is_answered_whole_or_not(void **state)
     close_fixture(&f);
 }
 
+/* A device whose layers take long; somebody presses Ctrl+C at the second one. */
+static const clm_backend_ops *plain_ops;
+static clm_session *pressed;
+static size_t n_layers_run;
+
+static clm_status slow_swiglu(clm_backend *b, const clm_vec *gu, size_t m, size_t ffn, bool tiled,
+                              clm_vec *out, clm_err *err)
+{
+    const struct timespec pause = {.tv_nsec = n_layers_run < 2 ? 300000000 : 0};
+
+    nanosleep(&pause, NULL);
+    if (++n_layers_run == 2) clm_session_interrupt(pressed);
+    return plain_ops->swiglu(b, gu, m, ffn, tiled, out, err);
+}
+
+static void an_interrupt_ends_a_long_prompt_between_layers(void **state)
+{
+    char many[3 * 200 + 1];
+    clm_backend_ops slow;
+    size_t rounds, tokens;
+    clm_backend *b;
+    fixture f;
+
+    (void)state;
+    open_fixture(&f, 512);
+    for (size_t i = 0; i + 3 < sizeof many; i += 3) memcpy(many + i, i % 2 == 0 ? "山" : "水", 4);
+    b = f.engine->shares[0].backend;
+    plain_ops = b->ops;
+    slow = *plain_ops;
+    slow.swiglu = slow_swiglu;
+    b->ops = &slow;
+    pressed = f.session;
+    assert_int_equal(ask(&f, many), CLM_OK);
+    assert_int_equal(f.reply.finish, CLM_FINISH_INTERRUPTED);
+    assert_false(f.reply.kept);
+    assert_int_equal(n_layers_run, 2); /* of 40, and of several batches */
+    clm_session_usage(f.session, &rounds, &tokens);
+    assert_int_equal(rounds, 0);
+    b->ops = plain_ops;
+    assert_int_equal(ask(&f, question), CLM_OK);
+    assert_string_equal(f.text, answer);
+    close_fixture(&f);
+}
+
 /* A conversation that shares but its template with another one takes an empty cache, not the other one's. */
 static void conversations_keep_their_caches(void **state)
 {
@@ -448,6 +493,7 @@ int main(void)
         cmocka_unit_test(a_given_conversation_is_answered_whole_or_not),
         cmocka_unit_test(one_answer_at_a_time_and_each_is_taken),
         cmocka_unit_test(conversations_keep_their_caches),
+        cmocka_unit_test(an_interrupt_ends_a_long_prompt_between_layers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
