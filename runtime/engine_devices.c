@@ -50,7 +50,7 @@ clm_status clm__devices_named(const clm_settings *s, const clm_device_info *list
         if ((s->devices[i].share > 0.0) != (s->devices[0].share > 0.0))
             return clm_fail(err, CLM_E_CONFIG,
                             "device: each of several devices has a 'share', or none has");
-        st = clm_device_select(list, n, clm__on_reference(s) ? "auto" : select, &indices[i],
+        st = clm_device_select(list, n, strcmp(select, "ref") == 0 ? "auto" : select, &indices[i],
                                reasons != NULL ? reasons[i] : NULL, err);
         if (st != CLM_OK) return st;
         for (size_t k = 0; k < i; k++)

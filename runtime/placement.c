@@ -9,8 +9,7 @@
 /* A try to place the model. */
 typedef struct attempt {
     const clm_footprint *f;
-    clm_place *
-        *order; /* the devices in use: those as fast as the fastest, then the others by speed */
+    clm_place **order; /* the devices in use: those as fast as the fastest, then by speed */
     size_t n;
     size_t n_alike;     /* of all devices, so many are as fast as the fastest */
     uint64_t layer;     /* bytes of the largest layer with its cache */
