@@ -105,10 +105,14 @@ lint_kernels()
     for file in cl/*.cl; do
         case $file in # parts of the others
         cl/prelude.cl | cl/linear_group.cl | cl/gemv.cl | cl/head_vector.cl | cl/weight_group.cl) continue ;;
-        cl/mma_ptx.cl | cl/mma_amd.cl | cl/mma_intel.cl | cl/mma_plain.cl) continue ;;
+        cl/gemm_few.cl | cl/mma_ptx.cl | cl/mma_amd.cl | cl/mma_intel.cl | cl/mma_plain.cl) continue ;;
         esac
         lint_kernel "$file" || return 1
         lint_kernel "$file" -DFAMILY=1 -DWG=64 || return 1
+    done
+    for few in 4 8; do
+        lint_kernel cl/gemm_q4.cl -DFAMILY=2 -DT="$few" || return 1
+        lint_kernel cl/gemm_q8.cl -DFAMILY=2 -DT="$few" -DGROUP=16 -DHAS_MIN=1 || return 1
     done
     for mma in 2 3 4 5 6; do lint_kernel cl/gemm_mma.cl -DMMA="$mma" || return 1; done
 }
