@@ -36,9 +36,25 @@ static bool host_has(void)
     return (edx & bf16) != 0 && (edx & tile) != 0 && permitted();
 }
 
+bool clm__amx_has_avx512_bf16(void)
+{
+    const unsigned f = 1u << 16, bw = 1u << 30,
+                   bf16 = 1u << 5; /* leaf 7, ebx; its second part, eax */
+    unsigned eax, ebx, ecx, edx;
+
+    if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) || (ebx & f) == 0 || (ebx & bw) == 0)
+        return false;
+    return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax & bf16) != 0;
+}
+
 #else
 
 static bool host_has(void)
+{
+    return false;
+}
+
+bool clm__amx_has_avx512_bf16(void)
 {
     return false;
 }

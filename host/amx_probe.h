@@ -12,6 +12,10 @@
  * system lets this process use them (it is asked, once) and clm__amx_runs(). $CLM_AMX=0: false. */
 bool clm__amx_probe(clm_device *dev);
 
+/* True when this machine's processor has AVX-512F, BW and BF16 as well, which all with AMX had so far. The operating
+ * system has granted their registers with those of tiles. */
+bool clm__amx_has_avx512_bf16(void);
+
 /* Builds and runs cl/amx_probe.cl in assembly and compares the result; a driver that refuses the
  * assembly is no error. On a processor without AMX this ends the process, unless someone emulates it. */
 bool clm__amx_runs(clm_device *dev);

@@ -6,6 +6,7 @@
 #include "host/gemm.h"
 #include "runtime/model/backend_cl_impl.h"
 #include "runtime/model/shapes.h"
+#include "runtime/model/transformer.h"
 #include "runtime/model/tune_dirs.h"
 #include "runtime/ops/act.h"
 #include "runtime/ops/op_add.h"
@@ -15,6 +16,7 @@
 #include "runtime/ops/op_dequant.h"
 #include "runtime/ops/op_embed.h"
 #include "runtime/ops/op_gemm.h"
+#include "runtime/ops/op_gemm_amx.h"
 #include "runtime/ops/op_kv_store.h"
 #include "runtime/ops/op_rmsnorm.h"
 #include "runtime/ops/op_rope.h"
@@ -47,6 +49,7 @@ static void cl_destroy(clm_backend *base)
     clm_buffer_destroy(b->dense);
     clm__cl_act_clear(&b->act);
     clm_buffer_destroy(b->act_bf16);
+    clm_buffer_destroy(b->sums);
     clm_buffer_destroy(b->gathered.buf);
     clm_cl_kernels_destroy(b->kernels);
     clm_tuning_close(b->tuning);
@@ -245,6 +248,23 @@ clm_status clm_backend_cl_plans(clm_backend *base, const clm_model_file *mf, con
     return st;
 }
 
+/* What products that go through tiles need. */
+static clm_status create_tiles(clm_backend_cl *b, clm_err *err)
+{
+    const size_t panels = clm_op_ceil_div(b->batch, CLM_ACT_BF16_PANEL);
+    const size_t qkv = clm_qkv_layout(b->hp).ld, ffn = 2 * clm_weight_padded(b->hp->ffn);
+    const size_t inner = qkv > ffn ? qkv : ffn, rows = inner > b->hp->width ? inner : b->hp->width;
+    const size_t head_rows = b->batch < CLM_LOGIT_ROWS ? b->batch : CLM_LOGIT_ROWS;
+    const size_t layer = clm_gemm_amx_sums(b->batch, rows);
+    const size_t head = clm_gemm_amx_sums(head_rows, b->hp->vocab);
+    clm_status st = clm_buffer_create(b->dev, CLM_ELEM_BF16,
+                                      panels * CLM_ACT_BF16_PANEL * b->widest, &b->act_bf16, err);
+
+    if (st == CLM_OK && b->tiles == CLM_CL_TILES_AMX)
+        st = clm_buffer_create(b->dev, CLM_ELEM_F32, layer > head ? layer : head, &b->sums, err);
+    return st;
+}
+
 static clm_status cl_prepare(clm_backend *base, const clm_model_file *mf, const clm_part *part,
                              const clm_kv_shape *kv, size_t batch, clm_err *err)
 {
@@ -267,10 +287,7 @@ static clm_status cl_prepare(clm_backend *base, const clm_model_file *mf, const 
         st = clm__cl_act_create(b->dev, (batch + panel - 1) / panel * panel, b->widest, &b->act,
                                 err);
     if (st == CLM_OK && b->tiles != CLM_CL_TILES_NONE && batch >= CLM_CL_TILE_TOKENS)
-        st = clm_buffer_create(b->dev, CLM_ELEM_BF16,
-                               clm_op_ceil_div(batch, CLM_ACT_BF16_PANEL) * CLM_ACT_BF16_PANEL *
-                                   b->widest,
-                               &b->act_bf16, err);
+        st = create_tiles(b, err);
     return st;
 }
 

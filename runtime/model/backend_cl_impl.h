@@ -56,6 +56,7 @@ typedef struct clm_backend_cl {
     size_t gather_columns; /* of the widest such matrix; 0: none */
     clm_cl_act act;        /* a batch of rows of the widest matrix's input, when `int8` */
     clm_buffer *act_bf16;  /* the same in bfloat16, with `tiles`, when a batch is large enough */
+    clm_buffer *sums;      /* f32: of a product in tiles of AMX (op_gemm_amx.h) */
     clm_cl_plan **plans; /* [n_seqs], of a token of each, made when the first one comes; or NULL */
     clm_cl_rows *rows;   /* what rows of several sequences need, made when the first ones come */
     size_t batch, widest;

@@ -287,12 +287,12 @@ static clm_status run_gemm(clm_backend_cl *b, const clm_weight *w, const clm_cl_
     return clm_cl_kernels_launch(b->kernels, gemm_of(w->layout.format), &s, bufs, err);
 }
 
-/* All rows by a part of the columns, then by the next: see cl/gemm_amx.cl. */
+/* All rows by some of the columns, then by the next: see cl/gemm_amx.cl. */
 static clm_status run_amx(clm_backend_cl *b, const clm_weight *w, const clm_cl_part *p,
                           const target *to, clm_err *err)
 {
     clm_buffer *bufs[] = {p->q, clm__cl_or_unused(b, p->scale), clm__cl_or_unused(b, p->min),
-                          b->act_bf16, to->y};
+                          b->act_bf16, to->y, b->sums};
     clm_status st = CLM_OK;
 
     for (size_t k = 0; k < w->layout.columns && st == CLM_OK; k += CLM_GEMM_AMX_COLUMNS) {

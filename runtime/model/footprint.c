@@ -30,13 +30,13 @@ static uint64_t layer_bytes(const clm_model_file *mf, size_t layer)
 /* Of dequantised rows, backend_cl.c. */
 enum { SCRATCH_BYTES = 64 << 20 };
 
-/* Floats of a batch as stage.c has them, inputs of products as int8 and bfloat16, logits. */
+/* Floats of a batch as stage.c has them, inputs of products as int8 and bfloat16, the sums of one in tiles of AMX, logits. */
 static uint64_t work_bytes(const clm_hparams *hp, size_t batch)
 {
     const uint64_t attended = hp->n_heads * hp->head_dim, ffn = clm_weight_padded(hp->ffn);
     const uint64_t widest = ffn > hp->width ? ffn : hp->width;
     const uint64_t row =
-        sizeof(float) * (3 * hp->width + clm_qkv_layout(hp).ld + attended + 3 * ffn) + 4 * widest;
+        sizeof(float) * (3 * hp->width + clm_qkv_layout(hp).ld + attended + 5 * ffn) + 4 * widest;
 
     return batch * row + sizeof(float) * CLM_LOGIT_ROWS * hp->vocab + SCRATCH_BYTES;
 }

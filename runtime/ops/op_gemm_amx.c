@@ -10,14 +10,18 @@
 
 enum { MAX_CHUNK = 1 << 12 };
 
-enum { AXIS_AMX, AXIS_ROWS };
+enum { TILE = 16 }; /* rows, and tokens, of a tile of sums */
+
+enum { AXIS_AMX, AXIS_PART, AXIS_CVT };
 
 static const int k_amx[] = {0, 1};
-static const int k_rows[] = {32, 64};
+static const int k_part[] = {320, 640, 1280};
+static const int k_cvt[] = {0, 1};
 
 static const clm_axis k_axes[] = {
     [AXIS_AMX] = {"AMX", k_amx, CLM_COUNT(k_amx)},
-    [AXIS_ROWS] = {"ROWS", k_rows, CLM_COUNT(k_rows)},
+    [AXIS_PART] = {"PART", k_part, CLM_COUNT(k_part)},
+    [AXIS_CVT] = {"CVT", k_cvt, CLM_COUNT(k_cvt)},
 };
 
 static const char *const k_dims[CLM_GEMM_AMX_DIMS] = {
@@ -45,7 +49,9 @@ static bool shape_legal(const clm_shape *shape)
 
 static bool valid(const int *params, const clm_shape *shape, const clm_caps *caps)
 {
-    return shape_legal(shape) && (params[AXIS_AMX] == 0 || caps->amx);
+    if (params[AXIS_AMX] != 0 && !caps->amx) return false;
+    if (params[AXIS_CVT] != 0 && (params[AXIS_AMX] == 0 || !caps->avx512_bf16)) return false;
+    return shape_legal(shape);
 }
 
 static bool used(const clm_caps *caps)
@@ -57,7 +63,8 @@ static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
 {
     (void)shape;
     params[AXIS_AMX] = caps->amx;
-    params[AXIS_ROWS] = 32;
+    params[AXIS_PART] = 320;
+    params[AXIS_CVT] = caps->amx && caps->avx512_bf16;
 }
 
 static size_t defines(const clm_shape *shape, const int *params, clm_define *defs)
@@ -74,11 +81,32 @@ static size_t defines(const clm_shape *shape, const int *params, clm_define *def
     return n;
 }
 
+size_t clm_gemm_amx_sums(size_t m, size_t n)
+{
+    return clm_op_ceil_div(m, 2 * TILE) * clm_op_ceil_div(n, 2 * TILE) * 4 * TILE * TILE;
+}
+
+/* Whether the launch takes the last column. */
+static bool is_last(const clm_shape *shape)
+{
+    return shape->v[CLM_GEMM_AMX_FIRST] + shape->v[CLM_GEMM_AMX_CHUNK] >= shape->v[CLM_GEMM_AMX_K];
+}
+
 static clm_status fill(clm_case *c, uint32_t seed, clm_err *err)
 {
     const clm_weight_layout w = layout_of(&c->shape);
+    const size_t count = clm_gemm_amx_sums((size_t)c->shape.v[CLM_GEMM_AMX_M], w.rows);
+    clm_random r = clm_random_init(seed + 1);
+    clm_status st = clm_gemm_case_bf16(c, "gemm_amx", &w, seed, err);
+    float *sums;
 
-    return clm_gemm_case_bf16(c, "gemm_amx", &w, c->shape.v[CLM_GEMM_AMX_FIRST] > 0, seed, err);
+    if (st != CLM_OK) return st;
+    /* Behind the last column what stands there is not defined, and not compared. */
+    sums = clm_case_add(c, "sums", CLM_ELEM_F32, count,
+                        is_last(&c->shape) ? CLM_CASE_IN : CLM_CASE_INOUT);
+    if (sums == NULL) return clm_op_fill_nomem("gemm_amx", err);
+    clm_random_fill(&r, sums, count, -1.0f, 1.0f);
+    return CLM_OK;
 }
 
 static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *params,
@@ -89,8 +117,8 @@ static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *pa
 
     for (; n < CLM_GEMM_AMX_BUFFERS; n++) args[n] = CLM_BUF(bufs[n]);
     for (int i = CLM_GEMM_AMX_M; i <= CLM_GEMM_AMX_FIRST; i++) args[n++] = CLM_I32(shape->v[i]);
-    *range = (clm_range){
-        1, {clm_op_ceil_div((size_t)shape->v[CLM_GEMM_AMX_N], (size_t)params[AXIS_ROWS])}, {1}};
+    (void)params;
+    *range = (clm_range){1, {clm_op_ceil_div((size_t)shape->v[CLM_GEMM_AMX_N], 2 * TILE)}, {1}};
     return clm_kernel_set_args(kernel, args, n, err);
 }
 
@@ -105,10 +133,10 @@ static int columns_of(const clm_shape *shape)
 static double bytes_moved(const clm_shape *shape)
 {
     const clm_weight_layout w = layout_of(shape);
-    const double columns = columns_of(shape), y_bytes = shape->v[CLM_GEMM_AMX_FIRST] == 0 ? 4 : 8;
+    const double columns = columns_of(shape), sum_bytes = shape->v[CLM_GEMM_AMX_FIRST] == 0 ? 4 : 8;
 
     return clm_weight_bytes(&w) * columns / (double)w.columns +
-           shape->v[CLM_GEMM_AMX_M] * (2.0 * columns + y_bytes * (double)w.rows);
+           shape->v[CLM_GEMM_AMX_M] * (2.0 * columns + sum_bytes * (double)w.rows);
 }
 
 static double flops(const clm_shape *shape)
@@ -124,7 +152,8 @@ static double flops(const clm_shape *shape)
         .v = {__VA_ARGS__},                                                                        \
     }
 /* One number; whole tiles; rows and tokens left over in every tile of the four; a chunk that is not
- * whole; groups of each kind that begin inside a chunk; several work-items; the real chunk. */
+ * whole; groups of each kind that begin inside a chunk; several work-items; first launches, last ones and
+ * ones between; the real chunk in several parts. */
 static const clm_shape k_test[] = {
     SHAPE(1, 1, 32, 1, 0, 0, 32, Q4, 32, 0),
     SHAPE(64, 64, 160, 80, 16, 64, 64, Q4, 32, 1),
@@ -132,6 +161,7 @@ static const clm_shape k_test[] = {
     SHAPE(11, 100, 256, 100, 0, 64, 128, Q4, 128, 0),
     SHAPE(50, 21, 96, 21, 0, 32, 64, Q4, 0, 1),
     SHAPE(40, 40, 1312, 40, 0, 0, CLM_GEMM_AMX_COLUMNS, Q4, 32, 0),
+    SHAPE(34, 50, 1312, 60, 3, 32, CLM_GEMM_AMX_COLUMNS, Q4, 32, 0),
     SHAPE(33, 145, 192, 150, 5, 0, 64, Q8, 64, 2),
     SHAPE(64, 33, 128, 33, 0, 64, 64, Q8, 32, 0),
     SHAPE(34, 33, 96, 40, 3, 32, 64, Q8, 16, 1),

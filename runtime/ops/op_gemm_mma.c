@@ -194,7 +194,7 @@ static clm_status fill(clm_case *c, uint32_t seed, clm_err *err)
 {
     const clm_weight_layout w = layout_of(&c->shape);
 
-    return clm_gemm_case_bf16(c, "gemm_mma", &w, false, seed, err);
+    return clm_gemm_case_bf16(c, "gemm_mma", &w, seed, err);
 }
 
 static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *params,

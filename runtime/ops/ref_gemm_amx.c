@@ -2,12 +2,20 @@
  *
  * Layer    runtime. Plain C.
  */
+#include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "runtime/ops/op_gemm_amx.h"
 #include "runtime/ops/ref.h"
 #include "runtime/ops/ref_weight.h"
+
+/* Index of the sum of token m and row n: gemm_amx.cl, `sums`. */
+static size_t sum_at(size_t panels, size_t m, size_t n)
+{
+    const size_t square = n / 32 * panels + m / 32, tile = m / 16 % 2 * 2 + n / 16 % 2;
+
+    return ((square * 4 + tile) * 16 + m % 16) * 16 + n % 16;
+}
 
 void clm_ref_gemm_amx(clm_case *c)
 {
@@ -18,31 +26,33 @@ void clm_ref_gemm_amx(clm_case *c)
     const clm_ref_weight w = clm_ref_weight_of(c, &layout);
     const size_t k_count = layout.columns, first = (size_t)v[CLM_GEMM_AMX_FIRST];
     const size_t end = first + (size_t)v[CLM_GEMM_AMX_CHUNK], stop = end < k_count ? end : k_count;
+    const size_t tokens = (size_t)v[CLM_GEMM_AMX_M], panels = (tokens + 31) / 32;
+    const bool last = stop == k_count;
     const uint16_t *x = c->bufs[CLM_GEMM_AMX_X].data;
-    const clm_case_buffer *out = &c->bufs[CLM_GEMM_AMX_Y];
-    float *y = out->expected;
+    const clm_case_buffer *sums = &c->bufs[CLM_GEMM_AMX_SUMS];
+    const float *before = sums->data;
+    float *y = c->bufs[CLM_GEMM_AMX_Y].expected, *after = sums->expected; /* NULL when `last` */
     double *row = malloc(k_count * sizeof *row);
 
     if (row == NULL) abort(); /* a test's memory */
-    if (first == 0)
-        clm_ref_untouched(&c->bufs[CLM_GEMM_AMX_Y]);
-    else
-        memcpy(y, out->data, out->count * sizeof *y);
-    for (size_t n = 0; n < layout.rows; n++) {
+    clm_ref_untouched(&c->bufs[CLM_GEMM_AMX_Y]);
+    for (size_t n = 0; n < (layout.rows + 31) / 32 * 32; n++) {
         for (size_t k = first; k < stop; k++) {
-            const float value = (float)clm_ref_weight_value(&w, n, k);
+            const float value = n < layout.rows ? (float)clm_ref_weight_value(&w, n, k) : 0.0f;
             row[k] = (double)clm_ref_bf16_to_float(clm_ref_float_to_bf16(value));
         }
-        for (size_t m = 0; m < (size_t)v[CLM_GEMM_AMX_M]; m++) {
-            const size_t at = m * (size_t)v[CLM_GEMM_AMX_LDY] + (size_t)v[CLM_GEMM_AMX_Y_OFF] + n;
-            double sum = first == 0 ? 0.0 : (double)y[at];
+        for (size_t m = 0; m < panels * 32; m++) {
+            double sum = first == 0 ? 0.0 : (double)before[sum_at(panels, m, n)];
 
             for (size_t k = first; k < stop; k++) {
                 const uint16_t h = x[clm_ref_act_bf16_at(k_count, m, k, false)];
 
                 sum += row[k] * (double)clm_ref_bf16_to_float(h);
             }
-            y[at] = (float)sum;
+            if (!last)
+                after[sum_at(panels, m, n)] = (float)sum;
+            else if (m < tokens && n < layout.rows)
+                y[m * (size_t)v[CLM_GEMM_AMX_LDY] + (size_t)v[CLM_GEMM_AMX_Y_OFF] + n] = (float)sum;
         }
     }
     free(row);
