@@ -14,6 +14,7 @@ twice; what is busy even then is marked.
   %(prog)s --install ~/clm-peers            once: a Python environment of its own with the other programs
   %(prog)s --python ~/clm-peers             the comparison
   %(prog)s --python ~/clm-peers --layers 8  quick: 8 and 4 layers, from which 40 are derived
+  %(prog)s --python ~/clm-peers --tests pp512  prompts alone
 """
 import argparse
 import json
@@ -177,14 +178,14 @@ PEERS = {
 }
 
 
-def run_round(engines):
+def run_round(engines, tests):
     """Seconds and clm's part of the memory speed, of every turn: [{"test", "seconds": {engine: s}, "memory": GB/s, "part"}]."""
     turns = []
     clm = next(engine for engine in engines if engine.name == "clm")
-    for test, count in TURNS.items():
+    for test in tests:
         for engine in engines if test.startswith("tg") else []:
             engine.seconds(test.replace("tg8", "tg1"))  # fills the context, and warms up
-        for number in range(count):
+        for number in range(TURNS[test]):
             seconds, before = {}, clm.memory()
             for engine in engines if number % 2 == 0 else engines[::-1]:
                 seconds[engine.name] = engine.seconds(test)
@@ -193,15 +194,15 @@ def run_round(engines):
     return turns
 
 
-def quiet_round(engines):
+def quiet_round(engines, tests):
     """A round in which others took little; (turns, whether they did after all)."""
     for _ in range(3):
         watch = Watch(engine.child.pid for engine in engines)
-        turns = run_round(engines)
+        turns = run_round(engines, tests)
         others = watch.others()
-        for test, title in TITLES.items():
+        for test in tests:
             seconds = {engine.name: statistics.median(turn["seconds"][engine.name] for turn in turns if turn["test"] == test) for engine in engines}
-            print(f"  {title}: {', '.join(f'{name} {tokens(test) / s:.2f} t/s' for name, s in seconds.items())}", flush=True)
+            print(f"  {TITLES[test]}: {', '.join(f'{name} {tokens(test) / s:.2f} t/s' for name, s in seconds.items())}", flush=True)
         memory = [turn["memory"] for turn in turns]
         print(f"  memory {min(memory):.1f} to {max(memory):.1f} GB/s; others took {100 * others:.1f} %"
               f"{': BUSY' if others > BUSY else ''}", flush=True)
@@ -225,7 +226,7 @@ def measure(names, arguments, layers):
             engines.append(Engine(name, arguments, model))
         for number in range(arguments.rounds):
             print(f"round {number + 1} of {arguments.rounds}", flush=True)
-            new, was_busy = quiet_round(engines)
+            new, was_busy = quiet_round(engines, arguments.tests)
             turns += new
             busy += was_busy
         found = {engine.name: dict(engine.about) for engine in engines}
@@ -233,14 +234,14 @@ def measure(names, arguments, layers):
         for engine in engines:
             engine.close()
     for name, about in found.items():
-        about["median"] = {test: statistics.median(turn["seconds"][name] for turn in turns if turn["test"] == test) for test in TURNS}
+        about["median"] = {test: statistics.median(turn["seconds"][name] for turn in turns if turn["test"] == test) for test in arguments.tests}
     return found, turns, busy
 
 
 def derive(large, small, layers):
     """Medians of the whole model from those of `layers` and half as many."""
-    per_layer = {test: (large["median"][test] - small["median"][test]) / (layers - layers // 2) for test in TURNS}
-    whole = {test: large["median"][test] + (model_file.LAYERS - layers) * per_layer[test] for test in TURNS}
+    per_layer = {test: (large["median"][test] - small["median"][test]) / (layers - layers // 2) for test in large["median"]}
+    whole = {test: large["median"][test] + (model_file.LAYERS - layers) * each for test, each in per_layer.items()}
     return {**large, "median": whole}
 
 
@@ -250,30 +251,36 @@ def quartiles(values):
     return tuple(statistics.quantiles(values, n=4, method="inclusive"))
 
 
-def print_table(found, turns, busy, derived):
-    print(f"\n| program | {' | '.join(f'{title}, t/s' for title in TITLES.values())} | peak memory |")
-    print("|---|" + "---:|" * (len(TITLES) + 1))
+def ratio_cells(name, tests, turns):
+    """Of each test: how many times as long as clm `name` took, turn by turn."""
+    cells = []
+    for test in tests:
+        low, middle, high = quartiles([turn["seconds"][name] / turn["seconds"]["clm"] for turn in turns if turn["test"] == test])
+        cells.append(f"{middle:.2f} x ({low:.2f} to {high:.2f})")
+    return cells
+
+
+def print_table(found, turns, busy, derived, tests):
+    titles = [TITLES[test] for test in tests]
+    print(f"\n| program | {' | '.join(f'{title}, t/s' for title in titles)} | peak memory |")
+    print("|---|" + "---:|" * (len(titles) + 1))
     for name, about in found.items():
-        rates = [f"{tokens(test) / about['median'][test]:.2f}" for test in TITLES]
+        rates = [f"{tokens(test) / about['median'][test]:.2f}" for test in tests]
         print(f"| {name} {about['version']} ({about['notes']}) | {' | '.join(rates)} | {about['peak_bytes'] / 1e9:.1f} GB |")
-    print(f"\n| clm beside | {' | '.join(TITLES.values())} |\n|---|{'---:|' * len(TITLES)}")
+    print(f"\n| clm beside | {' | '.join(titles)} |\n|---|{'---:|' * len(titles)}")
     for name, about in found.items():
         if name == "clm":
             continue
-        cells = []
-        for test in TITLES:
-            if derived:
-                cells.append(f"{about['median'][test] / found['clm']['median'][test]:.2f} x")
-                continue
-            low, middle, high = quartiles([turn["seconds"][name] / turn["seconds"]["clm"] for turn in turns if turn["test"] == test])
-            cells.append(f"{middle:.2f} x ({low:.2f} to {high:.2f})")
-        print(f"| {name} | {' | '.join(cells)} |")
+        if derived:
+            cells = [f"{about['median'][test] / found['clm']['median'][test]:.2f} x" for test in tests]
+            print(f"| {name} | {' | '.join(cells)} |")
+        print(f"| {name}{f', {derived} layers' if derived else ''} | {' | '.join(ratio_cells(name, tests, turns))} |")
     cells = []
-    for test in TITLES:
+    for test in tests:
         low, middle, high = quartiles([100 * turn["part"] for turn in turns if turn["test"] == test])
         cells.append(f"{middle:.0f} % ({low:.0f} to {high:.0f})" if test.startswith("tg") else "")  # prompts calculate
     print(f"| the memory probe | {' | '.join(cells)} |")
-    print(f"\nMedians; quartiles in brackets. Turns: {', '.join(str(sum(turn['test'] == test for turn in turns)) for test in TITLES)}."
+    print(f"\nMedians; quartiles in brackets. Turns: {', '.join(str(sum(turn['test'] == test for turn in turns)) for test in tests)}."
           f" Busy rounds: {busy}.")
     if derived:
         print(f"40 layers are derived from {derived} and {derived // 2}; memory is that of {derived}.")
@@ -287,6 +294,7 @@ def parse():
     parser.add_argument("--device", help="clm's device, as for clm --device (default: the first CPU)")
     parser.add_argument("--clm-flags", default="", help="more flags for clm bench, in one argument: '--activations int8'")
     parser.add_argument("--peers", default="llama.cpp", help="which others, with commas: llama.cpp (default), openvino, openvino-f32")
+    parser.add_argument("--tests", default=",".join(TURNS), help=f"some of them, with commas (default: {','.join(TURNS)})")
     parser.add_argument("--layers", type=int, default=model_file.LAYERS, help="2 to 40, even; below 40 the result is derived")
     parser.add_argument("--rounds", type=int, default=3, help="through all programs (default 3)")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="of the others (default: all processors)")
@@ -298,6 +306,10 @@ def parse():
         arguments.python = os.path.join(arguments.python, "bin", "python")
     if not 2 <= arguments.layers <= model_file.LAYERS or arguments.layers % 2 or arguments.rounds < 1 or arguments.threads < 1:
         parser.error("--layers is even, 2 to 40; --rounds and --threads are at least 1")
+    wanted = set(arguments.tests.split(","))
+    if wanted - set(TURNS):
+        parser.error(f"--tests: {', '.join(sorted(wanted - set(TURNS)))}: there are {', '.join(TURNS)}")
+    arguments.tests = [test for test in TURNS if test in wanted]
     unknown = set(arguments.peers.split(",")) - set(PEERS) - {""}
     if unknown:
         parser.error(f"--peers: {', '.join(sorted(unknown))}: there are llama.cpp, openvino, openvino-f32")
@@ -347,7 +359,7 @@ def main():
             busy += half_busy
     except RuntimeError as error:
         raise SystemExit(str(error)) from None
-    print_table(found, turns, busy, derived)
+    print_table(found, turns, busy, derived, arguments.tests)
     if arguments.json:
         with open(arguments.json, "w", encoding="utf-8") as file:
             json.dump({"amx": amx == "with", "layers": arguments.layers, "results": found, "turns": turns}, file, indent=1)

@@ -76,6 +76,10 @@ class Arithmetic(unittest.TestCase):
         self.assertEqual(compare_peers.quartiles([4.0]), (4.0, 4.0, 4.0))
         self.assertEqual(compare_peers.quartiles([1.0, 5.0, 2.0, 4.0, 3.0]), (2.0, 3.0, 4.0))
 
+    def test_ratios(self):
+        turns = [{"test": "pp512", "seconds": {"clm": 2.0, "other": seconds}} for seconds in (3.0, 4.0, 5.0)]
+        self.assertEqual(compare_peers.ratio_cells("other", ["pp512"], turns), ["2.00 x (1.75 to 2.25)"])
+
     def test_watch(self):
         busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
         try:
@@ -98,6 +102,7 @@ class CommandLine(unittest.TestCase):
             self.check("--layers", "--layers", value)
         self.check("--rounds", "--rounds", "0")
         self.check("nothing.cpp", "--peers", "nothing.cpp")
+        self.check("--tests", "--tests", "pp513")
 
 
 if __name__ == "__main__":
