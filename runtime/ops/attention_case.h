@@ -1,5 +1,5 @@
-/* runtime/ops/attention_case.h: what the descriptors of attention and attention_mma share: sizes, test data,
- * arguments, work.
+/* runtime/ops/attention_case.h: what the descriptors of attention, attention_amx and attention_mma share:
+ * sizes, test data, arguments, work.
  *
  * Layer    runtime.
  * Threads  no state.

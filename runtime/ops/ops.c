@@ -9,6 +9,7 @@
 #include "runtime/ops/op_add.h"
 #include "runtime/ops/op_argmax.h"
 #include "runtime/ops/op_attention.h"
+#include "runtime/ops/op_attention_amx.h"
 #include "runtime/ops/op_attention_combine.h"
 #include "runtime/ops/op_attention_decode.h"
 #include "runtime/ops/op_attention_mma.h"
@@ -32,6 +33,7 @@ static const clm_op_desc *const k_ops[] = {
     &clm_op_add,
     &clm_op_argmax,
     &clm_op_attention,
+    &clm_op_attention_amx,
     &clm_op_attention_combine,
     &clm_op_attention_decode,
     &clm_op_attention_mma,

@@ -36,6 +36,7 @@ void clm_ref_act_quant(clm_case *c);
 void clm_ref_add(clm_case *c);
 void clm_ref_argmax(clm_case *c);
 void clm_ref_attention(clm_case *c);
+void clm_ref_attention_amx(clm_case *c);
 void clm_ref_attention_combine(clm_case *c);
 void clm_ref_attention_decode(clm_case *c);
 void clm_ref_attention_mma(clm_case *c);
