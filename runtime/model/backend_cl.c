@@ -12,6 +12,7 @@
 #include "runtime/ops/op_add.h"
 #include "runtime/ops/op_argmax.h"
 #include "runtime/ops/op_attention.h"
+#include "runtime/ops/op_attention_amx.h"
 #include "runtime/ops/op_attention_mma.h"
 #include "runtime/ops/op_dequant.h"
 #include "runtime/ops/op_embed.h"
@@ -133,19 +134,26 @@ static clm_status plan_matrices(clm_backend_cl *b, const clm_model_file *mf, siz
     return st;
 }
 
-/* Attention of m rows. What rounds products of a prompt rounds its queries and weights, and less. */
+/* Attention of m rows. What rounds products of a prompt rounds its queries and weights too. */
 static const clm_op_desc *attention_of(const clm_backend_cl *b, size_t m)
 {
-    const bool mma =
-        b->tiles == CLM_CL_TILES_MMA && m > 1 &&
-        clm_attention_mma_takes(clm_device_caps(b->dev), (int)b->kv.head_dim, (int)b->kv.type);
+    const int head_dim = (int)b->kv.head_dim;
 
-    return mma ? &clm_op_attention_mma : &clm_op_attention;
+    if (b->tiles == CLM_CL_TILES_AMX && m >= CLM_CL_TILE_TOKENS &&
+        clm_attention_amx_takes(head_dim))
+        return &clm_op_attention_amx;
+    if (b->tiles == CLM_CL_TILES_MMA && m > 1 &&
+        clm_attention_mma_takes(clm_device_caps(b->dev), head_dim, (int)b->kv.type))
+        return &clm_op_attention_mma;
+    return &clm_op_attention;
 }
 
 static clm_status plan_rest(clm_backend_cl *b, size_t batch, clm_err *err)
 {
     const clm_qkv qkv = clm_qkv_layout(b->hp);
+    /* What is left of a prompt may be too few rows for tiles. */
+    const size_t few =
+        attention_of(b, batch) == &clm_op_attention_amx ? CLM_CL_TILE_TOKENS - 1 : batch;
     const struct {
         const clm_op_desc *op;
         clm_shape shape;
@@ -153,6 +161,7 @@ static clm_status plan_rest(clm_backend_cl *b, size_t batch, clm_err *err)
         {&clm_op_rmsnorm, clm_shape_rmsnorm(1, b->hp->width, 0, b->hp->rms_eps)},
         {&clm_op_kv_store, clm_shape_kv_store(&b->kv, &qkv, 1, 0)},
         {&clm_op_attention, clm_shape_attention(&b->kv, &qkv, 1, clm_shape_usual_pos(&b->kv))},
+        {attention_of(b, few), clm_shape_attention(&b->kv, &qkv, few, 0)},
         {attention_of(b, batch), clm_shape_attention(&b->kv, &qkv, batch, 0)},
         {&clm_op_swiglu, clm_shape_swiglu(1, b->hp->ffn, false)},
         {&clm_op_swiglu, clm_shape_swiglu(1, b->hp->ffn, true)},

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "host/amx_probe.h"
+#include "runtime/ops/op_attention_amx.h"
 #include "runtime/ops/op_gemm_amx.h"
 #include "tests/ops/amx_emulator.h"
 #include "tests/ops/op_harness.h"
@@ -87,9 +88,9 @@ static void emulator_decodes_instructions(void **state)
 
 /* ---- the kernels ----------------------------------------------------------------------------- */
 
-static void check_case(clm_device *dev, const clm_shape *shape, uint32_t seed)
+static void check_case(const clm_op_desc *op, clm_device *dev, const clm_shape *shape,
+                       uint32_t seed)
 {
-    const clm_op_desc *op = &clm_op_gemm_amx;
     clm_caps with_amx = *clm_device_caps(dev);
     int params[CLM_MAX_AXES] = {0};
     clm_case c = {.shape = *shape};
@@ -125,10 +126,22 @@ static void check_limit(clm_device *dev)
     assert_true(amx || clm_amx_emulated(CLM_AMX_DOT) > dots);
 }
 
-static void check_device(clm_device *dev, void *user)
+/* All test shapes of an operator. */
+static void check_op(const clm_op_desc *op, clm_device *dev)
 {
     const clm_caps *caps = clm_device_caps(dev);
     const unsigned long dots = clm_amx_emulated(CLM_AMX_DOT);
+
+    for (size_t i = 0; i < op->n_test_shapes; i++)
+        check_case(op, dev, &op->test_shapes[i], CLM_TEST_SEED + (uint32_t)i);
+    fprintf(stderr, "%s on %s (%s): %lu products of tiles emulated\n", op->name, caps->name,
+            caps->platform_name, clm_amx_emulated(CLM_AMX_DOT) - dots);
+    assert_true(caps->amx || clm_amx_emulated(CLM_AMX_DOT) > dots);
+}
+
+static void check_device(clm_device *dev, void *user)
+{
+    const clm_caps *caps = clm_device_caps(dev);
     size_t *used = user;
 
     if (caps->type != CLM_DEVICE_CPU) return;
@@ -145,11 +158,8 @@ static void check_device(clm_device *dev, void *user)
         assert_false(caps->amx);
         return;
     }
-    for (size_t i = 0; i < clm_op_gemm_amx.n_test_shapes; i++)
-        check_case(dev, &clm_op_gemm_amx.test_shapes[i], CLM_TEST_SEED + (uint32_t)i);
-    fprintf(stderr, "%s (%s): %lu products of tiles emulated\n", caps->name, caps->platform_name,
-            clm_amx_emulated(CLM_AMX_DOT) - dots);
-    assert_true(caps->amx || clm_amx_emulated(CLM_AMX_DOT) > dots);
+    check_op(&clm_op_gemm_amx, dev);
+    check_op(&clm_op_attention_amx, dev);
     check_limit(dev);
     ++*used;
 }

@@ -147,14 +147,15 @@ static void eight_bits(void **state)
     check_type("q8_0", CLM_CL_TILES_MMA);
 }
 
-/* No scales: such products never go through tiles. Attention does, but for caches of float, and rounds queries
- * and weights to f16. */
+/* No scales: such products never go through tiles. Attention does: by AMX it rounds what it takes to bfloat16; on
+ * tensor cores queries and weights to f16, but for caches of float. */
 static void floats(void **state)
 {
     float *want = malloc(sizeof *want * TOKENS * VOCAB);
     clm_model_file *mf;
     clm_backend *ref;
-    double plain, tensor_cores;
+    double plain, tensor_cores, amx;
+    unsigned long before;
 
     (void)state;
     assert_non_null(want);
@@ -165,9 +166,14 @@ static void floats(void **state)
     run(ref, mf, TOKENS, TOKENS, CLM_KV_F16, want);
     plain = run_cl(mf, CLM_CL_TILES_NONE, TOKENS, TOKENS, CLM_KV_F16, want);
     tensor_cores = run_cl(mf, CLM_CL_TILES_MMA, TOKENS, TOKENS, CLM_KV_F16, want);
+    before = clm_amx_emulated(CLM_AMX_DOT);
+    amx = run_cl(mf, CLM_CL_TILES_AMX, TOKENS, TOKENS, CLM_KV_F16, want);
     ref->ops->destroy(ref);
-    printf("attention over f16: %.1e, on tensor cores %.1e\n", plain, tensor_cores);
+    printf("attention over f16: %.1e, on tensor cores %.1e, by AMX %.1e (%lu products of tiles "
+           "emulated)\n",
+           plain, tensor_cores, amx, clm_amx_emulated(CLM_AMX_DOT) - before);
     assert_true(plain < 1e-4 && tensor_cores < 1e-3 && tensor_cores > 2.0 * plain);
+    assert_true(amx < 1e-2 && amx > tensor_cores);
     clm_model_file_close(mf);
     free(want);
 }
