@@ -35,8 +35,8 @@ static bool valid(const int *params, const clm_shape *shape, const clm_caps *cap
            (params[AXIS_AMX] == 0 || caps->amx);
 }
 
-/* Turning keys and values into tiles costs a third of the work of 128 rows on them; but there should be a few
- * work-items for each core, as some have more keys than others. */
+/* Turning keys and values into tiles costs about a third of the softmax of 128 rows on them; but there should be
+ * a few work-items for each core, as some have more keys than others. */
 static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
 {
     const size_t m = (size_t)shape->v[CLM_ATTENTION_M];
