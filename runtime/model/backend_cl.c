@@ -134,12 +134,13 @@ static clm_status plan_matrices(clm_backend_cl *b, const clm_model_file *mf, siz
     return st;
 }
 
-/* Attention of m rows. What rounds products of a prompt rounds its queries and weights too. */
+/* Attention of m rows. What rounds products of a prompt rounds its queries and weights too; caches of f32 are for those
+ * who want none of it. */
 static const clm_op_desc *attention_of(const clm_backend_cl *b, size_t m)
 {
     const int head_dim = (int)b->kv.head_dim;
 
-    if (b->tiles == CLM_CL_TILES_AMX && m >= CLM_CL_TILE_TOKENS &&
+    if (b->tiles == CLM_CL_TILES_AMX && m >= CLM_CL_TILE_TOKENS && b->kv.type != CLM_KV_F32 &&
         clm_attention_amx_takes(head_dim))
         return &clm_op_attention_amx;
     if (b->tiles == CLM_CL_TILES_MMA && m > 1 &&
