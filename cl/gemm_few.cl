@@ -4,7 +4,8 @@
  * A group makes TILES tiles of 16 rows. FEW_LANES work-items next to each other read one stretch of a tile,
  * 16 bytes each: four rows. The columns are dealt out to FEW_SPLIT slots, one block of 32 after the other, so that
  * the group walks along a tile in one front. Weights stay in registers while all tokens of the panel go past:
- * they are read once, and nothing waits for another work-item until the sums of the slots are put together.
+ * they are read once, and nothing waits for another work-item until the sums of the slots are put together. Groups of the
+ * other panels with the same tiles are next to each other: memory is read for the first of them, caches for the rest.
  */
 #ifndef WG
 #define WG 64
@@ -26,7 +27,7 @@
 /* A work-item's tile. Behind the last one the last is read, and not stored. */
 CLM_INLINE size_t few_tile(const int rows)
 {
-    return (size_t)min((int)get_group_id(0) * TILES + FEW_TILE, (rows + 15) / 16 - 1);
+    return (size_t)min((int)get_group_id(1) * TILES + FEW_TILE, (rows + 15) / 16 - 1);
 }
 
 /* Word `word` of all tokens, of four columns each; d or s of a block. */
@@ -55,7 +56,7 @@ CLM_INLINE void few_load_s(int to[T], __global const int *s, const int block)
 CLM_INLINE void few_finish(__local float *memory, const float4 acc[T], __global float *y,
                            const int rows, const int tokens, const int ldy)
 {
-    const int first = (int)get_group_id(0) * FEW_ROWS;
+    const int first = (int)get_group_id(1) * FEW_ROWS;
 
 #pragma unroll
     for (int t = 0; t < T; t++) {

@@ -152,7 +152,7 @@ void gemm_q4(GEMM_ARGS)
 {
     FEW_LOCAL;
     const int blocks = columns / 32;
-    const size_t tile = few_tile(rows), panel = get_group_id(1);
+    const size_t tile = few_tile(rows), panel = get_group_id(0);
     const size_t group = tile * (size_t)GROUPS(columns);
     __global const uint4 *words = (__global const uint4 *)q + tile * (size_t)blocks * 16 + FEW_LANE;
     __global const uint2 *scales = (__global const uint2 *)scale + group * 4 + FEW_LANE;

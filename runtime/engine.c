@@ -112,9 +112,11 @@ void clm_engine_destroy(clm_engine *e)
     free(e);
 }
 
-/* Tokens of the runs that warm up: products of 32 and more, of one, and of those between, in each size of panel
- * (clm_gemm_panels), have different kernels; so has attention of tokens of several sequences, which comes last. */
-static const size_t warm_tokens[] = {32, 9, 5, 2, 1};
+/* Tokens of the runs that warm up: products of many (from 64 on, of any device's, see backend_cl_impl.h), of one, and of
+ * those between, in each size of panel (clm_gemm_panels), have different kernels; so has attention of tokens of several
+ * sequences, which comes last. */
+enum { WARM_MANY = 64 };
+static const size_t warm_tokens[] = {WARM_MANY, 9, 5, 2, 1};
 enum { N_WARM = sizeof warm_tokens / sizeof *warm_tokens + 1 };
 
 static clm_status warm_rows(clm_engine *e, clm_err *err)
@@ -151,7 +153,7 @@ static void set_warm(clm_engine *e)
 clm_status clm_engine_warm_up(clm_engine *e, const clm_observer *obs, clm_err *err)
 {
     const size_t batch = clm_transformer_batch(e->model), ctx = clm_transformer_ctx(e->model);
-    int ids[32] = {0}, best;
+    int ids[WARM_MANY] = {0}, best;
     const clm_outputs want = {.best = &best};
     clm_status st = CLM_OK;
 

@@ -140,7 +140,7 @@ static const clm_op_desc *attention_of(const clm_backend_cl *b, size_t m)
 {
     const int head_dim = (int)b->kv.head_dim;
 
-    if (b->tiles == CLM_CL_TILES_AMX && m >= CLM_CL_TILE_TOKENS && b->kv.type != CLM_KV_F32 &&
+    if (b->tiles == CLM_CL_TILES_AMX && m >= clm__cl_tile_tokens(b) && b->kv.type != CLM_KV_F32 &&
         clm_attention_amx_takes(head_dim))
         return &clm_op_attention_amx;
     if (b->tiles == CLM_CL_TILES_MMA && m > 1 &&
@@ -154,7 +154,7 @@ static clm_status plan_rest(clm_backend_cl *b, size_t batch, clm_err *err)
     const clm_qkv qkv = clm_qkv_layout(b->hp);
     /* What is left of a prompt may be too few rows for tiles. */
     const size_t few =
-        attention_of(b, batch) == &clm_op_attention_amx ? CLM_CL_TILE_TOKENS - 1 : batch;
+        attention_of(b, batch) == &clm_op_attention_amx ? clm__cl_tile_tokens(b) - 1 : batch;
     const struct {
         const clm_op_desc *op;
         clm_shape shape;
@@ -296,8 +296,7 @@ static clm_status cl_prepare(clm_backend *base, const clm_model_file *mf, const 
     if (st == CLM_OK && b->int8)
         st = clm__cl_act_create(b->dev, (batch + panel - 1) / panel * panel, b->widest, &b->act,
                                 err);
-    if (st == CLM_OK && b->tiles != CLM_CL_TILES_NONE && batch >= CLM_CL_TILE_TOKENS)
-        st = create_tiles(b, err);
+    if (st == CLM_OK && batch >= clm__cl_tile_tokens(b)) st = create_tiles(b, err);
     return st;
 }
 

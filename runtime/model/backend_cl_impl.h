@@ -13,9 +13,10 @@
 
 /* From this many tokens on a float product goes to CLBlast. */
 enum { CLM_CL_BLAST_TOKENS = 32 };
-/* From this many on a product goes through tiles, where there are any: a panel of tiles has room for 32
- * tokens, and expanding the weights costs as much for fewer. */
-enum { CLM_CL_TILE_TOKENS = 32 };
+/* From so many on a product goes through tiles, where there are any. They have room for 32 tokens at a time, and fewer
+ * cost as much, so what takes few tokens is faster for fewer: three panels of 8 at most take as long as tiles of 32 on
+ * matrix units (clm_gemm_panels), and vectors need two panels of tiles to be slower than AMX. */
+enum { CLM_CL_AMX_TOKENS = 64, CLM_CL_MMA_TOKENS = 25 };
 
 struct clm_vec {
     clm_buffer *buf;
@@ -85,6 +86,8 @@ clm_status clm__cl_plan_matmul(clm_backend_cl *b, const clm_weight_layout *l, bo
                                clm_err *err);
 clm_status clm__cl_matmul(clm_backend *base, const clm_weight *w, const clm_vec *x, size_t m,
                           clm_vec *y, size_t ldy, size_t y_off, clm_err *err);
+/* The fewest tokens whose products with quantised weights go through tiles; SIZE_MAX: there are none. */
+size_t clm__cl_tile_tokens(const clm_backend_cl *b);
 /* Whether a product with such weights takes int8 activations. */
 bool clm__cl_takes_int8(const clm_backend_cl *b, const clm_weight_layout *l);
 /* The fused product for weights of a format; `rows` rows of a matrix whose results begin at row0. */

@@ -4,7 +4,7 @@
  *   plain kernels        a GEMV per token; CLBlast on dequantised weights from 32 tokens on
  *   one token            linear_*, with int8 or float activations
  *   several, int8        act_quant, gemm_*
- *   32 and more, tiles   act_bf16, gemm_amx or gemm_mma
+ *   many, tiles          act_bf16, gemm_amx or gemm_mma
  *   several, float       as with plain kernels
  */
 #include "host/gemm.h"
@@ -46,11 +46,16 @@ bool clm__cl_takes_int8(const clm_backend_cl *b, const clm_weight_layout *l)
     return b->int8 && clm_weight_quantised(l->format);
 }
 
+size_t clm__cl_tile_tokens(const clm_backend_cl *b)
+{
+    if (b->tiles == CLM_CL_TILES_NONE) return SIZE_MAX;
+    return b->tiles == CLM_CL_TILES_AMX ? CLM_CL_AMX_TOKENS : CLM_CL_MMA_TOKENS;
+}
+
 /* Whether a product of m tokens with such weights goes through tiles. */
 static bool takes_tiles(const clm_backend_cl *b, const clm_weight_layout *l, size_t m)
 {
-    return b->tiles != CLM_CL_TILES_NONE && clm_weight_quantised(l->format) &&
-           m >= CLM_CL_TILE_TOKENS;
+    return clm_weight_quantised(l->format) && m >= clm__cl_tile_tokens(b);
 }
 
 static clm_shape gemv_shape(const clm_weight_layout *l, size_t m, size_t rows, size_t ldy,
@@ -177,20 +182,22 @@ static size_t panel_of(const clm_backend_cl *b, size_t m)
 
 /* ---- preparation ----------------------------------------------------------------------------- */
 
-/* Products of several tokens with int8 activations, for each size of panel. */
+/* Products of several tokens with int8 activations, for each size of panel that one may have: a panel of few tokens,
+ * many of the largest ones. */
 static clm_status plan_gemm(clm_backend_cl *b, const clm_weight_layout *l, clm_err *err)
 {
-    int panels[CLM_GEMM_PANELS];
+    clm_gemm_panel panels[CLM_GEMM_PANELS];
     const size_t n = clm_gemm_panels(clm_device_caps(b->dev), panels);
+    const size_t tiles = clm__cl_tile_tokens(b), most = tiles <= b->batch ? tiles - 1 : b->batch;
     clm_status st = CLM_OK;
 
     for (size_t i = 0; i < n && st == CLM_OK; i++) {
-        const size_t fewest = i == 0 ? 2 : (size_t)panels[i - 1] + 1;
-        const size_t m = i + 1 < n && (size_t)panels[i] < b->batch ? (size_t)panels[i] : b->batch;
-        const clm_shape act = clm__cl_act_shape(m, l->columns, (size_t)panels[i]);
-        const clm_shape gemm = gemm_shape(l, m, l->rows, l->rows, 0, panels[i]);
+        const size_t fewest = i == 0 ? 2 : (size_t)panels[i - 1].most + 1;
+        const size_t t = (size_t)panels[i].tokens, m = i + 1 < n && t < most ? t : most;
+        const clm_shape act = clm__cl_act_shape(m, l->columns, t);
+        const clm_shape gemm = gemm_shape(l, m, l->rows, l->rows, 0, panels[i].tokens);
 
-        if (fewest > b->batch) break;
+        if (fewest > most) break;
         st = clm_cl_kernels_plan(b->kernels, &clm_op_act_quant, &act, err);
         if (st == CLM_OK) st = clm_cl_kernels_plan(b->kernels, gemm_of(l->format), &gemm, err);
     }

@@ -4,6 +4,7 @@
  */
 #include "runtime/ops/op_gemm.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,12 +45,14 @@ static const char *const k_dims[CLM_GEMM_DIMS] = {
  * sum takes two, hold 2 and 2, and 4 and 4 are faster still, as weights are unpacked for more tokens. Compilers
  * without vector instructions of their own spill in any case. On GPUs a panel is what a group's work-items share: 32
  * make 8 to 16 work-items for each of its rows. For few tokens a panel of theirs wastes less: a step of several answers,
- * the end of a prompt. */
-size_t clm_gemm_panels(const clm_caps *caps, int out[CLM_GEMM_PANELS])
+ * the end of a prompt. Up to three such panels take fewer instructions than one of 32 (a token as many in either), and
+ * groups that read the same weights run side by side. */
+size_t clm_gemm_panels(const clm_caps *caps, clm_gemm_panel out[CLM_GEMM_PANELS])
 {
-    static const int vnni[] = {4, 12}, cpu[] = {2, 4}, gpu[] = {4, MAX_FEW, 32};
+    static const clm_gemm_panel vnni[] = {{4, 4}, {12, INT_MAX}}, cpu[] = {{2, 2}, {4, INT_MAX}},
+                                gpu[] = {{4, 4}, {MAX_FEW, 3 * MAX_FEW}, {32, INT_MAX}};
     const bool wide = caps->dot == CLM_DOT_VNNI, of_cpu = caps->type == CLM_DEVICE_CPU;
-    const int *sizes = wide ? vnni : of_cpu ? cpu : gpu;
+    const clm_gemm_panel *sizes = wide ? vnni : of_cpu ? cpu : gpu;
     const size_t n = wide ? CLM_COUNT(vnni) : of_cpu ? CLM_COUNT(cpu) : CLM_COUNT(gpu);
 
     memcpy(out, sizes, n * sizeof *out);
@@ -58,21 +61,20 @@ size_t clm_gemm_panels(const clm_caps *caps, int out[CLM_GEMM_PANELS])
 
 int clm_gemm_largest_panel(const clm_caps *caps)
 {
-    int sizes[CLM_GEMM_PANELS];
+    clm_gemm_panel sizes[CLM_GEMM_PANELS];
     const size_t n = clm_gemm_panels(caps, sizes);
 
-    return sizes[n - 1];
+    return sizes[n - 1].tokens;
 }
 
-/* The panel of a shape with that many tokens. */
 int clm_gemm_panel_for(const clm_caps *caps, size_t tokens)
 {
-    int sizes[CLM_GEMM_PANELS];
-    const size_t n = clm_gemm_panels(caps, sizes);
+    clm_gemm_panel sizes[CLM_GEMM_PANELS];
+    size_t i = 0;
 
-    for (size_t i = 0; i < n; i++)
-        if (tokens <= (size_t)sizes[i]) return sizes[i];
-    return sizes[n - 1];
+    clm_gemm_panels(caps, sizes);
+    while (tokens > (size_t)sizes[i].most) i++;
+    return sizes[i].tokens;
 }
 
 static void fit(clm_shape *shape, const clm_caps *caps)
@@ -247,7 +249,7 @@ static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *pa
                      rows = CLM_TILE_ROWS * (size_t)params[AXIS_TILES];
 
         *range =
-            (clm_range){2, {clm_op_ceil_div((size_t)v[CLM_GEMM_N], rows) * wg, panels}, {wg, 1}};
+            (clm_range){2, {panels * wg, clm_op_ceil_div((size_t)v[CLM_GEMM_N], rows)}, {wg, 1}};
     } else if (params[AXIS_FAMILY] == FAMILY_GPU) {
         const size_t x = group_x(shape, params), y = group_y(params);
         const size_t rows = (size_t)(CLM_TILE_ROWS * params[AXIS_TILES]);
@@ -286,7 +288,7 @@ static double flops(const clm_shape *shape)
         SHAPE(24, 100, 256, 100, 0, 12, F, 128, 0), SHAPE(7, 48, 96, 48, 0, 4, F, 0, 2),           \
         SHAPE(5, 17, 64, 17, 0, 16, F, 64, 1), SHAPE(37, 130, 128, 131, 1, 32, F, 64, 1),          \
         SHAPE(65, 83, 160, 90, 7, 12, F, 32, 0), SHAPE(13, 33, 4096, 40, 3, 12, F, 0, 1),          \
-        SHAPE(3, 83, 2080, 90, 7, 4, F, 32, 1), SHAPE(13, 100, 2560, 100, 0, 8, F, 128, 2),        \
+        SHAPE(3, 83, 2080, 90, 7, 4, F, 32, 1), SHAPE(21, 100, 2560, 100, 0, 8, F, 128, 2),        \
         SHAPE(2, 33, 96, 40, 3, 2, F, 32, 0), SHAPE(3, 17, 1120, 21, 3, 4, F, 32, 1),              \
         SHAPE(9, 17, 544, 21, 1, 8, F, 32, 2)
 /* Baichuan-13B, a prompt of 512: query, key and value; output; gate and up; down. */

@@ -37,12 +37,17 @@ enum clm_gemm_buffer {
 
 extern const clm_op_desc clm_op_gemm_q4, clm_op_gemm_q8;
 
-/* Tokens per panel that suit the device, ascending; how many sizes there are. The largest is as many as its registers
- * hold sums for. */
+/* A size of panels: `tokens` of them each, for products of up to `most`, and of more than those of the size before. */
+typedef struct clm_gemm_panel {
+    int tokens, most;
+} clm_gemm_panel;
+
+/* The sizes that suit the device, ascending; how many there are. The largest, for any number of tokens, is as many as
+ * its registers hold sums for. */
 enum { CLM_GEMM_PANELS = 3 };
-size_t clm_gemm_panels(const clm_caps *caps, int out[CLM_GEMM_PANELS]);
+size_t clm_gemm_panels(const clm_caps *caps, clm_gemm_panel out[CLM_GEMM_PANELS]);
 int clm_gemm_largest_panel(const clm_caps *caps);
-/* The smallest that holds `tokens`, or the largest. */
+/* The tokens of a panel, for a product of `tokens`. */
 int clm_gemm_panel_for(const clm_caps *caps, size_t tokens);
 
 #endif

@@ -20,7 +20,7 @@
 #include "runtime/ops/op_gemm_amx.h"
 #include "tests/ops/amx_emulator.h"
 
-enum { TOKENS = 70, FEW = CLM_CL_TILE_TOKENS - 1, VOCAB = 203, FFN = CLM_GEMM_AMX_COLUMNS + 96 };
+enum { TOKENS = 70, VOCAB = 203, FFN = CLM_GEMM_AMX_COLUMNS + 96 };
 
 static const clm_hparams hparams = {.arch = "llama",
                                     .name = "tiles",
@@ -73,6 +73,13 @@ static void pretend(clm_backend_cl *b, clm_cl_tiles tiles)
         caps->amx = true;
 }
 
+static size_t fewest(clm_cl_tiles tiles)
+{
+    const clm_backend_cl b = {.tiles = tiles};
+
+    return clm__cl_tile_tokens(&b);
+}
+
 /* Floats everywhere but in products that tiles take. */
 static double run_cl(const clm_model_file *mf, clm_cl_tiles tiles, size_t batch, size_t n,
                      clm_kv_type cache, const float *want)
@@ -92,8 +99,7 @@ static double run_cl(const clm_model_file *mf, clm_cl_tiles tiles, size_t batch,
     assert_int_equal(((clm_backend_cl *)b)->tiles, CLM_CL_TILES_NONE); /* floats were asked for */
     pretend((clm_backend_cl *)b, tiles);
     run(b, mf, batch, n, cache, got);
-    assert_int_equal(((clm_backend_cl *)b)->act_bf16 != NULL,
-                     tiles != CLM_CL_TILES_NONE && batch >= CLM_CL_TILE_TOKENS);
+    assert_int_equal(((clm_backend_cl *)b)->act_bf16 != NULL, batch >= fewest(tiles));
     error = error_of(got, want, n);
     b->ops->destroy(b);
     free(got);
@@ -106,8 +112,9 @@ static void check_type(const char *type, clm_cl_tiles tiles)
     clm_model_file *mf = NULL;
     clm_backend *ref = NULL;
     clm_err err = {""};
+    const size_t least = fewest(tiles), below = least - 1;
     unsigned long before, emulated;
-    double many, few, small;
+    double many, enough, few, small;
 
     assert_non_null(want);
     if (clm_synthetic_create(&hparams, type, &mf, &err) != CLM_OK ||
@@ -117,17 +124,19 @@ static void check_type(const char *type, clm_cl_tiles tiles)
     ref->ops->destroy(ref);
     before = clm_amx_emulated(CLM_AMX_DOT);
     many = run_cl(mf, tiles, TOKENS, TOKENS, CLM_KV_F32, want);
+    enough = run_cl(mf, tiles, TOKENS, least, CLM_KV_F32, want);
     emulated = clm_amx_emulated(CLM_AMX_DOT) - before;
-    few = run_cl(mf, tiles, TOKENS, FEW, CLM_KV_F32, want);
-    small = run_cl(mf, tiles, FEW, FEW, CLM_KV_F32, want);
+    few = run_cl(mf, tiles, TOKENS, below, CLM_KV_F32, want);
+    small = run_cl(mf, tiles, below, below, CLM_KV_F32, want);
     clm_model_file_close(mf);
     free(want);
-    printf("%s: %d tokens %.1e (%lu products of tiles emulated), %d tokens %.1e, in batches of %d "
-           "%.1e\n",
-           type, TOKENS, many, emulated, FEW, few, FEW, small);
+    printf("%s: %d tokens %.1e, %zu %.1e (%lu products of tiles emulated), %zu %.1e, in batches of "
+           "%zu %.1e\n",
+           type, TOKENS, many, least, enough, emulated, below, few, below, small);
     assert_int_equal(clm_amx_emulated(CLM_AMX_DOT), before + emulated); /* none for few tokens */
     /* bf16 keeps 8 bits: it was used, and nothing worse. MMA rounds scales and minima too. */
     assert_true(many < (tiles == CLM_CL_TILES_AMX ? 1e-2 : 2e-2) && many > 1e-4);
+    assert_true(enough < (tiles == CLM_CL_TILES_AMX ? 1e-2 : 2e-2) && enough > 1e-4);
     assert_true(few < 1e-4 && small < 1e-4);
 }
 
