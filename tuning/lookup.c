@@ -16,6 +16,7 @@ typedef struct choice {
     const clm_op_desc *op;
     clm_shape shape;
     int params[CLM_MAX_AXES];
+    int usual[CLM_MAX_AXES]; /* the default at its shape */
     clm_tuning_level level;
 } choice;
 
@@ -28,6 +29,7 @@ struct clm_tuning {
 /* What reading needs to know, and who hears of it. */
 typedef struct reader {
     const clm_op_table *table;
+    const clm_caps *caps;
     clm_tune_device here;
     const clm_observer *damage, *rest;
 } reader;
@@ -101,15 +103,16 @@ static bool add(clm_tuning *t, const choice *c)
     return true;
 }
 
-static clm_status take_entries(clm_tuning *t, const clm_op_table *table, const clm_tune_db *db,
+static clm_status take_entries(clm_tuning *t, const reader *r, const clm_tune_db *db,
                                clm_tuning_level level, ignored *out, clm_err *err)
 {
     for (size_t i = 0; i < db->n; i++) {
         choice c = {.level = level};
         bool stale;
         const char *wrong =
-            clm_tune_entry_check(table, &db->entries[i], &c.op, &c.shape, c.params, &stale);
+            clm_tune_entry_check(r->table, &db->entries[i], &c.op, &c.shape, c.params, &stale);
 
+        if (wrong == NULL) c.op->defaults(&c.shape, r->caps, c.usual);
         if (wrong != NULL) {
             if (stale)
                 out->stale++;
@@ -155,7 +158,7 @@ static clm_status take_file(clm_tuning *t, const reader *r, const char *path, bo
     if (level != CLM_TUNING_NONE) {
         const size_t before = t->n;
 
-        st = take_entries(t, r->table, &db, level, &ig, err);
+        st = take_entries(t, r, &db, level, &ig, err);
         if (level == CLM_TUNING_EXACT) t->known = true;
         say_ignored(path, level, &ig, r->rest);
         clm_log(r->rest, CLM_LOG_DEBUG, "%s: %zu tuned values, of %s", path, t->n - before,
@@ -211,7 +214,7 @@ clm_status clm_tuning_open(const clm_op_table *table, const clm_caps *caps, cons
                            const char *shipped_dir, const clm_observer *obs, clm_tuning **out,
                            clm_err *err)
 {
-    reader r = {.table = table, .damage = obs, .rest = obs};
+    reader r = {.table = table, .caps = caps, .damage = obs, .rest = obs};
 
     clm_tune_device_describe(caps, &r.here);
     return read_dirs(&r, user_dir, shipped_dir, out, err);
@@ -221,7 +224,7 @@ clm_status clm_tuning_look(const clm_op_table *table, const clm_caps *caps, cons
                            const char *shipped_dir, const clm_observer *obs, bool *known,
                            clm_err *err)
 {
-    reader r = {.table = table, .damage = obs};
+    reader r = {.table = table, .caps = caps, .damage = obs};
     clm_tuning *t;
     clm_status st;
 
@@ -244,6 +247,15 @@ bool clm_tuning_known(const clm_tuning *t)
     return t != NULL && t->known;
 }
 
+/* Whether what was found at the entry's shape says anything about `shape`, whose default is `usual`: it is that shape,
+ * or one for which the same is best as far as anybody knew. A default that depends on the shape does so for a
+ * reason, which a winner over another default does not know. */
+static bool comparable(const choice *c, const clm_shape *shape, const int *usual)
+{
+    return memcmp(c->usual, usual, c->op->n_axes * sizeof *usual) == 0 ||
+           memcmp(c->shape.v, shape->v, c->op->n_dims * sizeof shape->v[0]) == 0;
+}
+
 /* Sizes matter by their ratio. */
 static double distance(const clm_op_desc *op, const clm_shape *a, const clm_shape *b)
 {
@@ -261,6 +273,7 @@ clm_tuning_level clm_tuning_params(const clm_tuning *t, const clm_op_desc *op,
     const choice *best = NULL;
     double best_distance = 0.0;
 
+    op->defaults(shape, caps, params);
     for (size_t i = 0; t != NULL && i < t->n; i++) {
         const choice *c = &t->list[i];
         double d;
@@ -268,16 +281,14 @@ clm_tuning_level clm_tuning_params(const clm_tuning *t, const clm_op_desc *op,
         if (c->op != op || (best != NULL && c->level > best->level)) continue;
         d = distance(op, &c->shape, shape);
         if (best != NULL && c->level == best->level && d >= best_distance) continue;
-        if (!clm_op_same_program(op, c->params, &c->shape, shape) ||
+        if (!comparable(c, shape, params) ||
+            !clm_op_same_program(op, c->params, &c->shape, shape) ||
             !op->valid(c->params, shape, caps))
             continue;
         best = c;
         best_distance = d;
     }
-    if (best == NULL) {
-        op->defaults(shape, caps, params);
-        return CLM_TUNING_NONE;
-    }
+    if (best == NULL) return CLM_TUNING_NONE;
     memcpy(params, best->params, CLM_MAX_AXES * sizeof *params);
     return best->level;
 }

@@ -14,6 +14,8 @@
 #include "tuning/lookup.h"
 #include "tuning/user_kernel.h"
 
+enum { MANY_ROWS = 50000 };
+
 static const int k_wg[] = {16, 64, 256};
 static const clm_axis k_axes[] = {{"WG", k_wg, 3}};
 static const char *const k_dims[] = {"M", "N", "TYPE"};
@@ -24,10 +26,11 @@ static bool valid(const int *p, const clm_shape *shape, const clm_caps *caps)
     return (size_t)p[0] <= caps->max_group_size;
 }
 
+/* Another one for many rows. */
 static void defaults(const clm_shape *shape, const clm_caps *caps, int *p)
 {
-    (void)shape, (void)caps;
-    p[0] = 16;
+    (void)caps;
+    p[0] = shape->v[1] >= MANY_ROWS ? 64 : 16;
 }
 
 static size_t defines(const clm_shape *shape, const int *p, clm_define *defs)
@@ -390,6 +393,25 @@ static void nearest_shape_of_the_same_build(void **state)
     assert_int_equal(look_up(&small, &near, CLM_TUNING_EXACT), 64);
 }
 
+/* What won, or did not, against another default is not taken over, however near its shape. */
+static void only_shapes_of_the_same_default(void **state)
+{
+    const clm_caps caps = make_caps();
+    const clm_tune_entry many[] = {make_entry(1, MANY_ROWS, 0, 64)};
+    const clm_tune_entry both[] = {make_entry(1, MANY_ROWS, 0, 256), make_entry(1, 1000, 0, 64)};
+    const clm_shape exact = {.v = {1, MANY_ROWS, 0}}, above = {.v = {1, MANY_ROWS + 9, 0}},
+                    below = {.v = {1, MANY_ROWS - 9, 0}};
+
+    (void)state;
+    write_db("a.yaml", &caps, many, 1);
+    assert_int_equal(look_up(&caps, &exact, CLM_TUNING_EXACT), 64);
+    assert_int_equal(look_up(&caps, &above, CLM_TUNING_EXACT), 64);
+    assert_int_equal(look_up(&caps, &below, CLM_TUNING_NONE), 16);
+    write_db("a.yaml", &caps, both, 2);
+    assert_int_equal(look_up(&caps, &above, CLM_TUNING_EXACT), 256);
+    assert_int_equal(look_up(&caps, &below, CLM_TUNING_EXACT), 64); /* far, and comparable */
+}
+
 static void levels_of_devices(void **state)
 {
     const clm_caps caps = make_caps();
@@ -624,6 +646,7 @@ int main(void)
         cmocka_unit_test(golden_bad_files),
         IN_DIR(description_is_part_of_the_key),
         IN_DIR(nearest_shape_of_the_same_build),
+        IN_DIR(only_shapes_of_the_same_default),
         IN_DIR(levels_of_devices),
         IN_DIR(other_source_is_ignored),
         IN_DIR(damaged_file_is_set_aside),
