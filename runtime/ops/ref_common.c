@@ -55,13 +55,11 @@ float clm_ref_bf16_to_float(uint16_t h)
 
 uint16_t clm_ref_float_to_bf16(float f)
 {
-    uint32_t bits, rest;
-    uint16_t upper;
+    uint32_t bits;
 
     memcpy(&bits, &f, sizeof bits);
-    upper = (uint16_t)(bits >> 16);
-    rest = bits & 0xFFFF;
-    if (isnan(f)) return upper | 0x40; /* a NaN whose upper bits are 0 would become infinity */
-    if (rest > 0x8000 || (rest == 0x8000 && upper % 2 == 1)) upper++; /* the carry is right */
-    return upper;
+    if (isnan(f))
+        return (uint16_t)(bits >> 16) | 0x40; /* one whose upper bits are 0 would become infinity */
+    /* More than half a step carries, and half of one above an odd number; also into the exponent, which is right. */
+    return (uint16_t)((bits + 0x7FFF + (bits >> 16) % 2) >> 16);
 }

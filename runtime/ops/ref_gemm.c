@@ -25,7 +25,7 @@ void clm_ref_gemm(clm_case *c)
     if (row == NULL) abort(); /* a test's memory */
     clm_ref_untouched(&c->bufs[CLM_GEMM_Y]);
     for (size_t n = 0; n < layout.rows; n++) {
-        for (size_t k = 0; k < k_count; k++) row[k] = clm_ref_weight_value(&w, n, k);
+        clm_ref_weight_row(&w, n, row);
         for (size_t m = 0; m < (size_t)v[CLM_GEMM_M]; m++) {
             const size_t p = m / panel, t = m % panel, at = m * ldy + (size_t)v[CLM_GEMM_Y_OFF] + n;
             double sum = 0.0;

@@ -28,11 +28,13 @@ static void read_input(const clm_case *c, double *x)
     }
 }
 
-static double product(const clm_ref_weight *w, const double *x, size_t n)
+/* `row` has room for one. */
+static double product(const clm_ref_weight *w, const double *x, size_t n, double *row)
 {
     double sum = 0.0;
 
-    for (size_t k = 0; k < w->layout.columns; k++) sum += x[k] * clm_ref_weight_value(w, n, k);
+    clm_ref_weight_row(w, n, row);
+    for (size_t k = 0; k < w->layout.columns; k++) sum += x[k] * row[k];
     return sum;
 }
 
@@ -94,11 +96,12 @@ void clm_ref_linear(clm_case *c)
     const clm_ref_weight w = clm_ref_weight_of(c, &layout);
     const size_t rows = layout.rows, row0 = (size_t)v[CLM_LINEAR_ROW0];
     double *x = malloc(layout.columns * sizeof *x), *y = malloc(rows * sizeof *y);
+    double *row = malloc(layout.columns * sizeof *row);
     float *out = c->bufs[CLM_LINEAR_Y].expected;
 
-    if (x == NULL || y == NULL) abort(); /* a test's memory */
+    if (x == NULL || y == NULL || row == NULL) abort(); /* a test's memory */
     read_input(c, x);
-    for (size_t n = 0; n < rows; n++) y[n] = product(&w, x, n);
+    for (size_t n = 0; n < rows; n++) y[n] = product(&w, x, n, row);
     if (v[CLM_LINEAR_EPILOGUE] == CLM_LINEAR_STORE) {
         clm_ref_untouched(&c->bufs[CLM_LINEAR_Y]);
         for (size_t n = 0; n < rows; n++) out[row0 + n] = (float)y[n];
@@ -109,4 +112,5 @@ void clm_ref_linear(clm_case *c)
     }
     free(x);
     free(y);
+    free(row);
 }

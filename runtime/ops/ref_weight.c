@@ -76,3 +76,23 @@ double clm_ref_weight_value(const clm_ref_weight *w, size_t n, size_t k)
     return clm_ref_weight_factor(w, n, k) * clm_ref_weight_level(w, n, k) +
            clm_ref_weight_offset(w, n, k);
 }
+
+size_t clm_ref_weight_alike(const clm_ref_weight *w, size_t k)
+{
+    const size_t group = w->scale != NULL ? clm_weight_group(&w->layout) : w->layout.columns;
+
+    return group - k % group;
+}
+
+void clm_ref_weight_row(const clm_ref_weight *w, size_t n, double *row)
+{
+    size_t end;
+
+    for (size_t k = 0; k < w->layout.columns; k = end) {
+        const double factor = clm_ref_weight_factor(w, n, k),
+                     offset = clm_ref_weight_offset(w, n, k);
+
+        end = k + clm_ref_weight_alike(w, k);
+        for (size_t i = k; i < end; i++) row[i] = factor * clm_ref_weight_level(w, n, i) + offset;
+    }
+}

@@ -28,5 +28,9 @@ double clm_ref_weight_offset(const clm_ref_weight *w, size_t n, size_t k);
 
 /* Element [n][k]. */
 double clm_ref_weight_value(const clm_ref_weight *w, size_t n, size_t k);
+/* Columns from k on that have one factor and offset, as far as there are any, a whole group from its first on. */
+size_t clm_ref_weight_alike(const clm_ref_weight *w, size_t k);
+/* Row n, for references of products: decoding a scale for each element is most of their time. */
+void clm_ref_weight_row(const clm_ref_weight *w, size_t n, double *row);
 
 #endif
