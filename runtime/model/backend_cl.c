@@ -106,31 +106,56 @@ static clm_status plan_embed(clm_backend_cl *b, const clm_model_file *mf, clm_er
     return clm_cl_kernels_plan(b->kernels, &clm_op_embed, &s, err);
 }
 
-static clm_status plan_matrix(clm_backend_cl *b, const clm_tensor *t, size_t *largest, clm_err *err)
-{
-    const clm_weight_layout w = clm_repack_layout(t);
+/* What the plan of all matrices needs, and the most elements of one of them. */
+typedef struct matrices {
+    clm_backend_cl *b;
+    const clm_model_file *mf;
+    size_t largest;
+    clm_err *err;
+} matrices;
 
-    if (t->rows * t->cols > *largest) *largest = t->rows * t->cols;
-    if (t->cols > b->widest) b->widest = t->cols;
-    return clm__cl_plan_matmul(b, &w, t->column_order != NULL, err);
+/* The matrices of `roles` as load_stack() loads them: one, where that is possible. `most` tokens at a time. */
+static clm_status plan_stack(matrices *m, const clm_weight_role *roles, size_t n, bool tiled,
+                             size_t layer, size_t most)
+{
+    clm_backend_cl *b = m->b;
+    clm_stack stack = {.n = n, .tiled = tiled};
+    clm_weight_layout w;
+    clm_status st = CLM_OK;
+
+    for (size_t i = 0; i < n; i++) stack.parts[i] = clm_model_file_weight(m->mf, roles[i], layer);
+    if (n > 1 && (b->plain || !clm_stack_possible(&stack))) {
+        for (size_t i = 0; i < n && st == CLM_OK; i++)
+            st = plan_stack(m, &roles[i], 1, false, layer, most);
+        return st;
+    }
+    w = clm_stack_layout(&stack);
+    if (w.rows * w.columns > m->largest) m->largest = w.rows * w.columns;
+    if (w.columns > b->widest) b->widest = w.columns;
+    return clm__cl_plan_matmul(b, &w, most, stack.parts[0]->column_order != NULL, m->err);
 }
 
 /* Plans the kernels of all matrices; *largest receives the most elements of one of them. */
 static clm_status plan_matrices(clm_backend_cl *b, const clm_model_file *mf, size_t *largest,
                                 clm_err *err)
 {
-    static const clm_weight_role per_layer[] = {CLM_W_Q,    CLM_W_K,  CLM_W_V,   CLM_W_O,
-                                                CLM_W_GATE, CLM_W_UP, CLM_W_DOWN};
-    const size_t n_roles = sizeof per_layer / sizeof *per_layer;
-    const bool has_head = b->part.first + b->part.n == b->hp->n_layers;
+    static const clm_weight_role head[] = {CLM_W_HEAD}, qkv[] = {CLM_W_Q, CLM_W_K, CLM_W_V},
+                                 o[] = {CLM_W_O}, gate_up[] = {CLM_W_GATE, CLM_W_UP},
+                                 down[] = {CLM_W_DOWN};
+    const size_t end = b->part.first + b->part.n;
+    matrices m = {b, mf, 0, err};
     clm_status st = b->part.first == 0 ? plan_embed(b, mf, err) : CLM_OK;
 
-    if (has_head && st == CLM_OK)
-        st = plan_matrix(b, clm_model_file_weight(mf, CLM_W_HEAD, 0), largest, err);
-    for (size_t i = 0; i < b->part.n * n_roles && st == CLM_OK; i++)
-        st = plan_matrix(
-            b, clm_model_file_weight(mf, per_layer[i % n_roles], b->part.first + i / n_roles),
-            largest, err);
+    if (end == b->hp->n_layers && st == CLM_OK)
+        st = plan_stack(&m, head, 1, false, 0,
+                        b->batch < CLM_LOGIT_ROWS ? b->batch : CLM_LOGIT_ROWS);
+    for (size_t i = b->part.first; i < end && st == CLM_OK; i++) {
+        st = plan_stack(&m, qkv, 3, false, i, b->batch);
+        if (st == CLM_OK) st = plan_stack(&m, o, 1, false, i, b->batch);
+        if (st == CLM_OK) st = plan_stack(&m, gate_up, 2, true, i, b->batch);
+        if (st == CLM_OK) st = plan_stack(&m, down, 1, false, i, b->batch);
+    }
+    *largest = m.largest;
     return st;
 }
 

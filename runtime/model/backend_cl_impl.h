@@ -80,10 +80,10 @@ void clm__cl_act_clear(clm_cl_act *act);
 clm_status clm__cl_add_sequence(clm_backend *base, clm_err *err);
 void clm__cl_drop_sequence(clm_backend *base);
 
-/* cl_matmul.c: see clm_backend_ops. plan_matmul notes the kernels that a matrix of the layout needs;
+/* cl_matmul.c: see clm_backend_ops. plan_matmul notes the kernels that a matrix of the layout needs for up to `most` tokens;
  * `ordered`: its columns are not in the order of the inputs. */
-clm_status clm__cl_plan_matmul(clm_backend_cl *b, const clm_weight_layout *l, bool ordered,
-                               clm_err *err);
+clm_status clm__cl_plan_matmul(clm_backend_cl *b, const clm_weight_layout *l, size_t most,
+                               bool ordered, clm_err *err);
 clm_status clm__cl_matmul(clm_backend *base, const clm_weight *w, const clm_vec *x, size_t m,
                           clm_vec *y, size_t ldy, size_t y_off, clm_err *err);
 /* The fewest tokens whose products with quantised weights go through tiles; SIZE_MAX: there are none. */

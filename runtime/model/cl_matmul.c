@@ -184,11 +184,12 @@ static size_t panel_of(const clm_backend_cl *b, size_t m)
 
 /* Products of several tokens with int8 activations, for each size of panel that one may have: a panel of few tokens,
  * many of the largest ones. */
-static clm_status plan_gemm(clm_backend_cl *b, const clm_weight_layout *l, clm_err *err)
+static clm_status plan_gemm(clm_backend_cl *b, const clm_weight_layout *l, size_t batch,
+                            clm_err *err)
 {
     clm_gemm_panel panels[CLM_GEMM_PANELS];
     const size_t n = clm_gemm_panels(clm_device_caps(b->dev), panels);
-    const size_t tiles = clm__cl_tile_tokens(b), most = tiles <= b->batch ? tiles - 1 : b->batch;
+    const size_t tiles = clm__cl_tile_tokens(b), most = tiles <= batch ? tiles - 1 : batch;
     clm_status st = CLM_OK;
 
     for (size_t i = 0; i < n && st == CLM_OK; i++) {
@@ -204,17 +205,17 @@ static clm_status plan_gemm(clm_backend_cl *b, const clm_weight_layout *l, clm_e
     return st;
 }
 
-clm_status clm__cl_plan_matmul(clm_backend_cl *b, const clm_weight_layout *l, bool ordered,
-                               clm_err *err)
+clm_status clm__cl_plan_matmul(clm_backend_cl *b, const clm_weight_layout *l, size_t most,
+                               bool ordered, clm_err *err)
 {
     const bool int8 = clm__cl_takes_int8(b, l);
     const clm_shape gemv = gemv_shape(l, 1, l->rows, l->rows, 0);
     const clm_shape linear = clm__cl_linear_shape(l, l->rows, 0, int8);
     const clm_shape one = clm__cl_act_shape(1, l->columns, 1);
-    const bool tiles = takes_tiles(b, l, b->batch), mma = b->tiles == CLM_CL_TILES_MMA;
-    const clm_shape amx_tiles = gemm_amx_shape(l, b->batch, l->rows, l->rows, 0, 0);
-    const clm_shape mma_tiles = gemm_mma_shape(l, b->batch, l->rows, l->rows, 0);
-    const clm_shape bf16 = act_bf16_shape(b, b->batch, l->columns);
+    const bool tiles = takes_tiles(b, l, most), mma = b->tiles == CLM_CL_TILES_MMA;
+    const clm_shape amx_tiles = gemm_amx_shape(l, most, l->rows, l->rows, 0, 0);
+    const clm_shape mma_tiles = gemm_mma_shape(l, most, l->rows, l->rows, 0);
+    const clm_shape bf16 = act_bf16_shape(b, most, l->columns);
     const clm_shape dequant = dequant_shape(l, 0, l->rows);
     const clm_shape gather = clm_shape_gather(1, l->columns);
     const struct {
@@ -222,7 +223,7 @@ clm_status clm__cl_plan_matmul(clm_backend_cl *b, const clm_weight_layout *l, bo
         const clm_shape *shape;
         bool used;
     } all[] = {
-        {gemv_of(l->format), &gemv, b->plain || (b->batch > 1 && !int8)},
+        {gemv_of(l->format), &gemv, b->plain || (most > 1 && !int8)},
         {clm__cl_linear_of(l->format), &linear, !b->plain},
         {&clm_op_act_quant, &one, int8},
         {&clm_op_act_bf16, &bf16, tiles},
@@ -236,7 +237,7 @@ clm_status clm__cl_plan_matmul(clm_backend_cl *b, const clm_weight_layout *l, bo
     if (ordered && l->columns > b->gather_columns) b->gather_columns = l->columns;
     for (size_t i = 0; i < sizeof all / sizeof *all && st == CLM_OK; i++)
         if (all[i].used) st = clm_cl_kernels_plan(b->kernels, all[i].op, all[i].shape, err);
-    return st == CLM_OK && int8 && b->batch > 1 ? plan_gemm(b, l, err) : st;
+    return st == CLM_OK && int8 && most > 1 ? plan_gemm(b, l, most, err) : st;
 }
 
 /* ---- products -------------------------------------------------------------------------------- */
