@@ -24,6 +24,7 @@
 #define TRY_SECONDS     0.2 /* of timing, for a candidate and the best so far in turn */
 #define GIVE_UP_AT      1.5 /* times the best */
 #define MIN_SLICE       2.0
+#define MIN_TRIES       6 /* a subject's that is begun, if the whole budget lasts */
 
 /* The final race of a subject. */
 enum { FINALISTS = 3, HINTS = 4 };
@@ -111,9 +112,12 @@ static bool race(tuner *t, const int (*params)[CLM_MAX_AXES], size_t n, double s
                         .run_s = run_limit(t),
                         .until = t->deadline};
     clm_err err = {""};
+    const double before = clm_clock_seconds();
     clm_race_end end = r.op->run == NULL ? clm_race_prepare(&r, &err) : CLM_RACE_DONE;
     const double start = clm_clock_seconds();
 
+    /* Large matrices take seconds to be made and multiplied on the host, which are not to be the search's. */
+    if (t->search.n_seen == 0) t->slice_end += start - before;
     if (end == CLM_RACE_DONE) end = clm_race_run(&r, params, n, out, &err);
     *spent = clm_clock_seconds() - start;
     t->broken = end == CLM_RACE_BROKEN;
@@ -228,6 +232,16 @@ static bool try_candidate(tuner *t, clm_candidate *c)
     return true;
 }
 
+/* The default alone says nothing: rather a search for each of those that a token costs most than a default for all. */
+static void promise_tries(tuner *t)
+{
+    double seconds, reserve;
+
+    if (t->subject->op->run != NULL) return;
+    plan_final(t, &seconds, &reserve);
+    t->slice_end = fmax(t->slice_end, clm_clock_seconds() + MIN_TRIES * t->try_s + reserve);
+}
+
 /* clm_search.eval */
 static bool eval(void *user, clm_candidate *c)
 {
@@ -253,6 +267,7 @@ static bool eval(void *user, clm_candidate *c)
         return false;
     }
     t->n_tried++;
+    if (t->search.n_seen == 0) promise_tries(t);
     show_progress(t);
     return t->st == CLM_OK;
 }
