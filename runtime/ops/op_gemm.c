@@ -155,6 +155,16 @@ static bool valid(const int *params, const clm_shape *shape, const clm_caps *cap
     return params[AXIS_DOT] == CLM_DOT_PLAIN || params[AXIS_DOT] == (int)caps->dot;
 }
 
+/* Work-items of a group of family 2: more where so few groups keep the memory busy, as for linear_* (op_linear.c). With 8
+ * tokens registers are too many for that. Predicted, not measured. */
+static int few_items(const clm_shape *shape, const clm_caps *caps)
+{
+    const size_t groups = clm_op_ceil_div((size_t)shape->v[CLM_GEMM_N], CLM_TILE_ROWS);
+    const bool small = caps->dot == CLM_DOT_PTX && groups < 4 * (size_t)caps->compute_units;
+
+    return small && shape->v[CLM_GEMM_T] == 4 ? 256 : 128;
+}
+
 /* GPUs take panels of clm_gemm_panels(); their families do not serve every other panel. More than 16 sums
  * of a work-item stay in registers, except with Intel's compiler, which is one of those with DOT khr. */
 static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
@@ -167,7 +177,7 @@ static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
     params[AXIS_TILES] = gpu && !few ? 8 : k_tiles[0];
     params[AXIS_LANE_T] = k_lane_t[0];
     params[AXIS_LANE_N] = gpu && !few && caps->dot != CLM_DOT_KHR ? 8 : k_lane_n[0];
-    params[AXIS_WG] = few ? 128 : k_wg[0];
+    params[AXIS_WG] = few ? few_items(shape, caps) : k_wg[0];
     params[AXIS_DOT] = gpu && wide ? CLM_DOT_PLAIN : (int)caps->dot;
 }
 
