@@ -17,7 +17,7 @@
  * Buffers    x: [q | k | v] f32 from q_off, k_off, v_off.  cs: [positions][rope_dims/2][2] f32, as for
  *            rope.cl (ROPE only).  k, v, ks, vs, kmax: runtime/ops/kv_layout.h, in and out.
  *            slopes: [n_heads] f32.  pos: int32[1], the new token's position.
- *            part: [n_heads][SPLITS][HEAD_DIM + 2] f32: M, l, acc; out.
+ *            part: [n_heads][SPLITS][HEAD_DIM + 2] f32 from part_off on: M, l, acc; out.
  * Build      HEAD_DIM 1..512;  KV_TYPE as in kv.cl;  ROPE 0, 1;  SPLITS
  * Launch     2-D: local = (WG, 1), global = (n_heads * WG, SPLITS)
  * Tunables   FAMILY  0: one work-item per head and split, for CPUs
@@ -59,8 +59,8 @@
         __global KV_ELEM *restrict v, __global half *restrict ks, __global half *restrict vs,       \
         __global float *restrict kmax, __global const float *restrict slopes,                       \
         __global const int *restrict pos_in, __global float *restrict part, const int q_off,        \
-        const int k_off, const int v_off, const int heads_per_kv, const int padded,                 \
-        const int rope_dims, const float scale
+        const int k_off, const int v_off, const int part_off, const int heads_per_kv,               \
+        const int padded, const int rope_dims, const float scale
 
 /* Element d of a head, turned by the angles `turn` of its position when ROPE. */
 CLM_INLINE float turned(__global const float *head, __global const float *turn, const int d,
@@ -226,7 +226,7 @@ void attention_decode(ARGUMENTS)
     const float slope = slopes[h];
     const float16 iota = (float16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     __global const float *turn = cs + (size_t)pos * (size_t)rope_dims;
-    __global float *to = part + ((size_t)h * SPLITS + (size_t)split) * (HEAD_DIM + 2);
+    __global float *to = part + (size_t)part_off + ((size_t)h * SPLITS + (size_t)split) * (HEAD_DIM + 2);
     float q[HEAD_DIM], key[HEAD_DIM], value[HEAD_DIM];
     float new_key[HEAD_DIM], new_value[HEAD_DIM]; /* as the cache gives them back */
     ushort key_bits[HEAD_DIM], value_bits[HEAD_DIM];
@@ -412,7 +412,7 @@ void attention_decode(ARGUMENTS)
     const int half_of = lid % 2, k_lane = lid / 2 % K_LANES, block = lid / 2 / K_LANES;
     const int lane = lid % V_LANES, team = lid / V_LANES;
     __global const float *turn = cs + (size_t)pos * (size_t)rope_dims;
-    __global float *to = part + ((size_t)h * SPLITS + (size_t)split) * (HEAD_DIM + 2);
+    __global float *to = part + (size_t)part_off + ((size_t)h * SPLITS + (size_t)split) * (HEAD_DIM + 2);
     float k_top = 0.0f, v_top = 0.0f, k_scale = 1.0f, v_scale = 1.0f;
     float square = 0.0f, key_square = 0.0f, own = 0.0f;
     VEC acc[ROUNDS];

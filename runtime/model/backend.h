@@ -52,6 +52,12 @@ typedef struct clm_layer {
     clm_weight *attn_norm, *qkv, *q, *k, *v, *o, *ffn_norm, *gate_up, *gate, *up, *down;
 } clm_layer;
 
+/* A token of a sequence: `id` at `pos`. */
+typedef struct clm_row {
+    size_t seq, pos;
+    int id;
+} clm_row;
+
 typedef struct clm_backend_ops {
     void (*destroy)(clm_backend *b);
     void (*describe)(const clm_backend *b, char *out, size_t room); /* device in words */
@@ -105,10 +111,10 @@ typedef struct clm_backend_ops {
     /* out[m][n_heads * head_dim], over the cache of `layer` up to each row's own position */
     clm_status (*attention)(clm_backend *b, size_t seq, size_t layer, const clm_qkv *qkv, size_t m,
                             size_t pos0, clm_vec *out, clm_err *err);
-    /* The same for one token, in row `row` of qkv and out, that is the newest of its sequence, at `pos`: with
-     * rope and kv_store in one. What it leaves in that row of qkv is not defined. */
-    clm_status (*attention_row)(clm_backend *b, size_t seq, size_t layer, const clm_qkv *qkv,
-                                size_t row, size_t pos, clm_vec *out, clm_err *err);
+    /* The same for one token of each of `n` sequences, rows of qkv and out, each the newest of its own: with rope and
+     * kv_store in one. What it leaves in qkv is not defined. */
+    clm_status (*attention_rows)(clm_backend *b, size_t layer, const clm_qkv *qkv,
+                                 const clm_row *rows, size_t n, clm_vec *out, clm_err *err);
     /* out[m][ffn] = silu(gate) * up; gate and up lie in rows of `gu` one behind the other, or, `tiled`, 16
      * columns of each in turn (then rows have 2 * ffn columns, filled up to a multiple of 32) */
     clm_status (*swiglu)(clm_backend *b, const clm_vec *gu, size_t m, size_t ffn, bool tiled,

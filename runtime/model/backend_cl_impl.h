@@ -102,19 +102,19 @@ clm_status clm__cl_decode(clm_backend *base, size_t seq, const clm_layer *layers
                           const clm_qkv *qkv, size_t pos, bool *done, clm_err *err);
 void clm__cl_plan_destroy(clm_cl_plan *plan);
 /* Attention of one token: into how many parts it is split; its shape for the token in row `row` of qkv, and its
- * buffers; and the shape of what puts the parts together: `quant` as int8, else as floats from `out_off` on. */
+ * buffers; and the shape of what puts the parts of `rows` tokens together: `quant` as int8, else as floats. */
 enum { CLM_CL_DECODE_BUFFERS = 10 };
 size_t clm__cl_splits(const clm_backend_cl *b);
 clm_shape clm__cl_decode_shape(const clm_backend_cl *b, const clm_qkv *qkv, size_t row);
 void clm__cl_decode_buffers(const clm_backend_cl *b, const clm_cl_kv *kv, clm_buffer *x,
                             clm_buffer *pos, clm_buffer *splits,
                             clm_buffer *out[CLM_CL_DECODE_BUFFERS]);
-clm_shape clm__cl_combine_shape(const clm_backend_cl *b, bool quant, size_t out_off);
+clm_shape clm__cl_combine_shape(const clm_backend_cl *b, bool quant, size_t rows);
 
 /* cl_rows.c: see clm_backend_ops. plan_rows notes the kernels. */
 clm_status clm__cl_plan_rows(clm_backend_cl *b, clm_err *err);
-clm_status clm__cl_attention_row(clm_backend *base, size_t seq, size_t layer, const clm_qkv *qkv,
-                                 size_t row, size_t pos, clm_vec *out, clm_err *err);
+clm_status clm__cl_attention_rows(clm_backend *base, size_t layer, const clm_qkv *qkv,
+                                  const clm_row *rows, size_t n, clm_vec *out, clm_err *err);
 void clm__cl_rows_destroy(clm_cl_rows *rows, size_t batch);
 
 /* Keys and values of a layer of a sequence. */

@@ -420,8 +420,8 @@ static clm_status ref_attention(clm_backend *base, size_t seq, size_t layer, con
     return CLM_OK;
 }
 
-static clm_status ref_attention_row(clm_backend *base, size_t seq, size_t layer, const clm_qkv *qkv,
-                                    size_t row, size_t pos, clm_vec *out, clm_err *err)
+static clm_status attention_row(clm_backend *base, size_t seq, size_t layer, const clm_qkv *qkv,
+                                size_t row, size_t pos, clm_vec *out, clm_err *err)
 {
     const backend_ref *b = self(base);
     const size_t at = row * qkv->ld;
@@ -434,6 +434,16 @@ static clm_status ref_attention_row(clm_backend *base, size_t seq, size_t layer,
     }
     st = ref_kv_store(base, seq, layer, &moved, 1, pos, err);
     if (st == CLM_OK) attend(b, seq, layer, qkv, row, 1, pos, out);
+    return st;
+}
+
+static clm_status ref_attention_rows(clm_backend *base, size_t layer, const clm_qkv *qkv,
+                                     const clm_row *rows, size_t n, clm_vec *out, clm_err *err)
+{
+    clm_status st = CLM_OK;
+
+    for (size_t i = 0; i < n && st == CLM_OK; i++)
+        st = attention_row(base, rows[i].seq, layer, qkv, i, rows[i].pos, out, err);
     return st;
 }
 
@@ -497,7 +507,7 @@ static const clm_backend_ops ops = {
     .rope = ref_rope,
     .kv_store = ref_kv_store,
     .attention = ref_attention,
-    .attention_row = ref_attention_row,
+    .attention_rows = ref_attention_rows,
     .swiglu = ref_swiglu,
     .add = ref_add,
     .argmax = ref_argmax,

@@ -206,9 +206,12 @@ clm_shape clm__cl_decode_shape(const clm_backend_cl *b, const clm_qkv *qkv, size
     const size_t dims = b->hp->position == CLM_POSITION_ROPE ? b->hp->rope_dims : 0;
     const size_t at = row * qkv->ld;
     const clm_qkv moved = {qkv->x, qkv->ld, at + qkv->k_off, at + qkv->v_off};
-    clm_shape s = clm_shape_attention_decode(&b->kv, dims, &moved, clm__cl_splits(b));
+    const size_t splits = clm__cl_splits(b);
+    clm_shape s = clm_shape_attention_decode(&b->kv, dims, &moved, splits);
 
     s.v[CLM_ATTENTION_DECODE_Q_OFF] = (int)at;
+    s.v[CLM_ATTENTION_DECODE_PART_OFF] =
+        (int)(row * clm_attention_part_floats(b->kv.n_heads, b->kv.head_dim, splits));
     return s;
 }
 
@@ -230,13 +233,12 @@ void clm__cl_decode_buffers(const clm_backend_cl *b, const clm_cl_kv *kv, clm_bu
     memcpy(out, all, sizeof all);
 }
 
-clm_shape clm__cl_combine_shape(const clm_backend_cl *b, bool quant, size_t out_off)
+clm_shape clm__cl_combine_shape(const clm_backend_cl *b, bool quant, size_t rows)
 {
-    return (clm_shape){.v = {[CLM_ATTENTION_COMBINE_N_HEADS] = (int)b->kv.n_heads,
+    return (clm_shape){.v = {[CLM_ATTENTION_COMBINE_N_HEADS] = (int)(rows * b->kv.n_heads),
                              [CLM_ATTENTION_COMBINE_HEAD_DIM] = (int)b->kv.head_dim,
                              [CLM_ATTENTION_COMBINE_SPLITS] = (int)clm__cl_splits(b),
-                             [CLM_ATTENTION_COMBINE_QUANT_OUT] = quant,
-                             [CLM_ATTENTION_COMBINE_OUT_OFF] = (int)out_off}};
+                             [CLM_ATTENTION_COMBINE_QUANT_OUT] = quant}};
 }
 
 /* Attention of layer `i` into plan->attended, as int8 or floats. */
@@ -248,7 +250,7 @@ static clm_status add_attention(maker *m, size_t i, bool int8)
     const size_t dim = b->kv.head_dim;
     const bool quantise = int8 && dim % CLM_ACT_GROUP == 0; /* else groups span heads */
     const clm_shape decode = clm__cl_decode_shape(b, m->qkv, 0);
-    const clm_shape combine = clm__cl_combine_shape(b, quantise, 0);
+    const clm_shape combine = clm__cl_combine_shape(b, quantise, 1);
     clm_buffer *in[CLM_CL_DECODE_BUFFERS];
     clm_buffer *out[] = {plan->splits, quantise ? b->unused : plan->attended.x,
                          quantise ? plan->attended.act.q : b->unused,

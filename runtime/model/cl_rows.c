@@ -1,5 +1,6 @@
 /* runtime/model/cl_rows.c: attention of tokens that belong to different sequences, on an OpenCL device: the
- * kernels of a single token's plan, launched for each row. See backend.h, attention_row.
+ * kernels of a single token's plan, the first launched for each row, the second once for all. See backend.h,
+ * attention_rows.
  */
 #include <stdlib.h>
 
@@ -15,8 +16,9 @@ typedef struct row_pos {
 } row_pos;
 
 struct clm_cl_rows {
-    clm_buffer *splits; /* partial results; launches are in order, so one is enough */
-    row_pos *pos;       /* [batch] */
+    clm_buffer *splits; /* [n_splits] partial results of each row */
+    size_t n_splits;
+    row_pos *pos; /* [batch] */
 };
 
 void clm__cl_rows_destroy(clm_cl_rows *rows, size_t batch)
@@ -30,20 +32,34 @@ void clm__cl_rows_destroy(clm_cl_rows *rows, size_t batch)
 
 static clm_status create(clm_backend_cl *b, clm_err *err)
 {
-    const size_t floats =
-        clm_attention_part_floats(b->kv.n_heads, b->kv.head_dim, clm__cl_splits(b));
     clm_cl_rows *rows = calloc(1, sizeof *rows);
     clm_status st = CLM_OK;
 
     if (rows != NULL) rows->pos = calloc(b->batch, sizeof *rows->pos);
     if (rows == NULL || rows->pos == NULL)
         st = clm_fail(err, CLM_E_NOMEM, "rows of several sequences: no memory");
-    if (st == CLM_OK) st = clm_buffer_create(b->dev, CLM_ELEM_F32, floats, &rows->splits, err);
     if (st == CLM_OK)
         b->rows = rows;
     else
         clm__cl_rows_destroy(rows, b->batch);
     return st;
+}
+
+/* Room for the partial results of `n` rows. */
+static clm_status make_room(clm_backend_cl *b, size_t n, clm_err *err)
+{
+    const size_t floats =
+        clm_attention_part_floats(b->kv.n_heads, b->kv.head_dim, clm__cl_splits(b));
+    clm_buffer *more = NULL;
+    clm_status st;
+
+    if (n <= b->rows->n_splits) return CLM_OK;
+    st = clm_buffer_create(b->dev, CLM_ELEM_F32, n * floats, &more, err);
+    if (st != CLM_OK) return st;
+    clm_buffer_destroy(b->rows->splits);
+    b->rows->splits = more;
+    b->rows->n_splits = n;
+    return CLM_OK;
 }
 
 /* The buffer that holds `pos` for a row: written once for all layers. */
@@ -69,30 +85,37 @@ clm_status clm__cl_plan_rows(clm_backend_cl *b, clm_err *err)
 {
     const clm_qkv qkv = clm_qkv_layout(b->hp);
     const clm_shape decode = clm__cl_decode_shape(b, &qkv, 0);
-    const clm_shape combine = clm__cl_combine_shape(b, false, 0);
+    const clm_shape combine = clm__cl_combine_shape(b, false, 1);
     clm_status st = clm_cl_kernels_plan(b->kernels, &clm_op_attention_decode, &decode, err);
 
     return st != CLM_OK ? st
                         : clm_cl_kernels_plan(b->kernels, &clm_op_attention_combine, &combine, err);
 }
 
-clm_status clm__cl_attention_row(clm_backend *base, size_t seq, size_t layer, const clm_qkv *qkv,
-                                 size_t row, size_t pos, clm_vec *out, clm_err *err)
+/* The partial results of row `i`. */
+static clm_status attend(clm_backend_cl *b, size_t layer, const clm_qkv *qkv, const clm_row *row,
+                         size_t i, clm_err *err)
+{
+    const clm_shape decode = clm__cl_decode_shape(b, qkv, i);
+    clm_buffer *in[CLM_CL_DECODE_BUFFERS], *pos = NULL;
+    clm_status st = position(b, i, row->pos, &pos, err);
+
+    if (st != CLM_OK) return st;
+    clm__cl_decode_buffers(b, clm__cl_kv_of(b, row->seq, layer), qkv->x->buf, pos, b->rows->splits,
+                           in);
+    return clm_cl_kernels_launch(b->kernels, &clm_op_attention_decode, &decode, in, err);
+}
+
+clm_status clm__cl_attention_rows(clm_backend *base, size_t layer, const clm_qkv *qkv,
+                                  const clm_row *rows, size_t n, clm_vec *out, clm_err *err)
 {
     clm_backend_cl *b = (clm_backend_cl *)base;
-    const size_t width = b->kv.n_heads * b->kv.head_dim;
-    const clm_shape decode = clm__cl_decode_shape(b, qkv, row);
-    const clm_shape combine = clm__cl_combine_shape(b, false, row * width);
-    clm_buffer *in[CLM_CL_DECODE_BUFFERS], *pos_buf = NULL;
+    const clm_shape combine = clm__cl_combine_shape(b, false, n);
     clm_status st = b->rows == NULL ? create(b, err) : CLM_OK;
 
-    if (st == CLM_OK) st = position(b, row, pos, &pos_buf, err);
+    if (st == CLM_OK) st = make_room(b, n, err);
+    for (size_t i = 0; i < n && st == CLM_OK; i++) st = attend(b, layer, qkv, &rows[i], i, err);
     if (st != CLM_OK) return st;
     clm_buffer *put[] = {b->rows->splits, out->buf, b->unused, b->unused, b->unused};
-    clm__cl_decode_buffers(b, clm__cl_kv_of(b, seq, layer), qkv->x->buf, pos_buf, b->rows->splits,
-                           in);
-    st = clm_cl_kernels_launch(b->kernels, &clm_op_attention_decode, &decode, in, err);
-    return st != CLM_OK
-               ? st
-               : clm_cl_kernels_launch(b->kernels, &clm_op_attention_combine, &combine, put, err);
+    return clm_cl_kernels_launch(b->kernels, &clm_op_attention_combine, &combine, put, err);
 }

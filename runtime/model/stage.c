@@ -232,10 +232,8 @@ static clm_status run_attend(clm_stage *s, size_t layer, const clm_tokens *of, c
     const clm_qkv *qkv = &s->qkv;
     clm_status st = CLM_OK;
 
-    for (size_t i = 0; i < of->n && of->rows != NULL; i++)
-        STEP(
-            ops->attention_row(s->b, of->rows[i].seq, layer, qkv, i, of->rows[i].pos, s->att, err));
-    if (of->rows != NULL) return st;
+    if (of->rows != NULL)
+        return ops->attention_rows(s->b, layer, qkv, of->rows, of->n, s->att, err);
     if (s->hp->position == CLM_POSITION_ROPE) STEP(ops->rope(s->b, qkv, of->n, of->pos0, err));
     STEP(ops->kv_store(s->b, of->seq, layer, qkv, of->n, of->pos0, err));
     STEP(ops->attention(s->b, of->seq, layer, qkv, of->n, of->pos0, s->att, err));

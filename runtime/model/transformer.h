@@ -47,12 +47,6 @@ clm_status clm_transformer_run(clm_transformer *t, size_t seq, const int *ids, s
  * CLM_E_INTERRUPTED when it is not 0: the batch counts as not processed then. NULL: never. */
 void clm_transformer_watch(clm_transformer *t, const atomic_int *stop);
 
-/* A token of a sequence: `id` at `pos`. */
-typedef struct clm_row {
-    size_t seq, pos;
-    int id;
-} clm_row;
-
 /* Processes one token of each of `n` different sequences (at most CLM_LOGIT_ROWS, and batch) as
  * clm_transformer_run does: weights are read once for all. `logits` is [n][vocab]. */
 clm_status clm_transformer_run_rows(clm_transformer *t, const clm_row *rows, size_t n,

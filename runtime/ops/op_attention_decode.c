@@ -14,7 +14,7 @@
 
 static const char *const k_dims[] = {"Q_OFF",      "K_OFF",    "V_OFF", "N_HEADS",
                                      "N_KV_HEADS", "HEAD_DIM", "CTX",   "KV_TYPE",
-                                     "ROPE_DIMS",  "SPLITS",   "POS"};
+                                     "ROPE_DIMS",  "SPLITS",   "POS",   "PART_OFF"};
 enum { AXIS_FAMILY, AXIS_WG, AXIS_WINDOW };
 enum { FAMILY_CPU, FAMILY_GPU };
 static const int k_family[] = {FAMILY_CPU, FAMILY_GPU}, k_wg[] = {1, 64, 128};
@@ -128,17 +128,19 @@ static clm_status fill(clm_case *c, uint32_t seed, clm_err *err)
     float *x = clm_case_add(c, "x", CLM_ELEM_F32, end, CLM_CASE_IN);
     float *cs =
         clm_case_add(c, "cs", CLM_ELEM_F32, rope_dims > 0 ? dims.ctx * rope_dims : 1, CLM_CASE_IN);
-    float *slopes;
+    const size_t front = (size_t)v[CLM_ATTENTION_DECODE_PART_OFF];
+    const size_t floats =
+        clm_attention_part_floats(heads, dims.head_dim, (size_t)v[CLM_ATTENTION_DECODE_SPLITS]);
+    float *slopes, *part;
     int32_t *at;
 
     if (x == NULL || cs == NULL || !clm_kv_case_add(c, &r, &dims, pos, CLM_CASE_INOUT) ||
         (slopes = clm_case_add(c, "slopes", CLM_ELEM_F32, heads, CLM_CASE_IN)) == NULL ||
         (at = clm_case_add(c, "pos", CLM_ELEM_I32, 1, CLM_CASE_IN)) == NULL ||
-        clm_case_add(
-            c, "part", CLM_ELEM_F32,
-            clm_attention_part_floats(heads, dims.head_dim, (size_t)v[CLM_ATTENTION_DECODE_SPLITS]),
-            CLM_CASE_OUT) == NULL)
+        (part = clm_case_add(c, "part", CLM_ELEM_F32, front + floats,
+                             front > 0 ? CLM_CASE_INOUT : CLM_CASE_OUT)) == NULL)
         return clm_op_fill_nomem("attention_decode", err);
+    clm_random_fill(&r, part, front, -1.0f, 1.0f); /* what stands there must stay */
     *at = (int32_t)pos;
     if (rope_dims > 0) clm_rope_table(cs, dims.ctx, rope_dims, 10000.0);
     if (c->shape.f[0] > 0.0f) clm_alibi_slopes(slopes, heads);
@@ -175,6 +177,7 @@ static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *pa
         CLM_I32(v[CLM_ATTENTION_DECODE_Q_OFF]),
         CLM_I32(v[CLM_ATTENTION_DECODE_K_OFF]),
         CLM_I32(v[CLM_ATTENTION_DECODE_V_OFF]),
+        CLM_I32(v[CLM_ATTENTION_DECODE_PART_OFF]),
         CLM_I32(heads / kv_heads),
         CLM_I32(clm_kv_padded((size_t)v[CLM_ATTENTION_DECODE_CTX])),
         CLM_I32(rope_dims),
@@ -203,8 +206,9 @@ static double flops(const clm_shape *shape)
            (4.0 * v[CLM_ATTENTION_DECODE_HEAD_DIM] + 5.0);
 }
 
-/* Packed q, k, v with `gap` columns in front. */
-#define SHAPE(gap, heads, kv, n, ctx, pos, type, rope, splits, alibi)                              \
+/* Packed q, k, v with `gap` columns in front, results with `front` floats. */
+#define SHAPE(...) SHAPE_BEHIND(0, __VA_ARGS__)
+#define SHAPE_BEHIND(front, gap, heads, kv, n, ctx, pos, type, rope, splits, alibi)                \
     {                                                                                              \
         .v = {gap,                                                                                 \
               (gap) + (heads) * (n),                                                               \
@@ -216,14 +220,15 @@ static double flops(const clm_shape *shape)
               type,                                                                                \
               rope,                                                                                \
               splits,                                                                              \
-              pos},                                                                                \
+              pos,                                                                                 \
+              front},                                                                              \
         .f = {alibi},                                                                              \
     }
 static const clm_shape k_test[] = {
     /* gap, heads, kv heads, head dim, ctx, pos, type, rope, splits, alibi; few pairs of head dim, type
      * and splits, for each is a build */
     SHAPE(0, 6, 6, 16, 70, 66, CLM_CACHE_F16, 0, 2, 1),
-    SHAPE(3, 6, 3, 16, 70, 69, CLM_CACHE_F16, 0, 2, 1),
+    SHAPE_BEHIND(11, 3, 6, 3, 16, 70, 69, CLM_CACHE_F16, 0, 2, 1),
     SHAPE(0, 1, 1, 16, 1, 0, CLM_CACHE_F16, 0, 2, 1),
     SHAPE(0, 8, 8, 16, 530, 512, CLM_CACHE_F16, 0, 2, 1),
     SHAPE(0, 8, 2, 16, 257, 256, CLM_CACHE_F16, 0, 2, 0),

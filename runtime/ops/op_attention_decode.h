@@ -26,6 +26,7 @@ enum clm_attention_decode_dim {
     CLM_ATTENTION_DECODE_ROPE_DIMS, /* 0: no rotation */
     CLM_ATTENTION_DECODE_SPLITS,    /* 1 .. CLM_DECODE_MAX_SPLITS */
     CLM_ATTENTION_DECODE_POS,
+    CLM_ATTENTION_DECODE_PART_OFF, /* of the results in part */
     CLM_ATTENTION_DECODE_DIMS
 };
 
@@ -35,7 +36,7 @@ extern const clm_op_desc clm_op_attention_decode;
  * for each of its units. One where heads suffice: it reads each head's memory in one ascending run. */
 int clm_attention_splits(const clm_caps *caps, size_t n_heads, size_t ctx);
 
-/* Floats of `part`: [n_heads][splits][head_dim + 2]. */
+/* Floats of `part` of one token: [n_heads][splits][head_dim + 2]. */
 size_t clm_attention_part_floats(size_t n_heads, size_t head_dim, size_t splits);
 
 #endif

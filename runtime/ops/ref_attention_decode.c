@@ -73,9 +73,12 @@ void clm_ref_attention_decode(clm_case *c)
     const float *x = c->bufs[X].data, *slopes = c->bufs[SLOPES].data;
     const size_t pos = (size_t)((const int32_t *)c->bufs[POS].data)[0];
     const float *cs = (const float *)c->bufs[CS].data + pos * rope_dims;
+    const size_t front = (size_t)v[CLM_ATTENTION_DECODE_PART_OFF];
+    float *part = c->bufs[PART].expected;
     clm_case_buffer cache[5];
     float turned[512];
 
+    memcpy(part, c->bufs[PART].data, front * sizeof *part);
     for (size_t i = 0; i < 5; i++) {
         clm_case_buffer *b = &c->bufs[CACHE + i];
 
@@ -93,6 +96,6 @@ void clm_ref_attention_decode(clm_case *c)
         turn(x + v[CLM_ATTENTION_DECODE_Q_OFF] + h * n, cs, n, rope_dims, turned);
         for (size_t s = 0; s < splits; s++)
             attend(cache, &dims, turned, (double)slopes[h], h / (heads / dims.kv_heads), pos, s,
-                   splits, (float *)c->bufs[PART].expected + (h * splits + s) * (n + 2));
+                   splits, part + front + (h * splits + s) * (n + 2));
     }
 }
