@@ -237,9 +237,10 @@ static void promise_tries(tuner *t)
 {
     double seconds, reserve;
 
-    if (t->subject->op->run != NULL) return;
+    if (t->subject->op->run != NULL || t->n_tried >= MIN_TRIES) return;
     plan_final(t, &seconds, &reserve);
-    t->slice_end = fmax(t->slice_end, clm_clock_seconds() + MIN_TRIES * t->try_s + reserve);
+    t->slice_end = fmax(t->slice_end, clm_clock_seconds() + reserve +
+                                          (double)(MIN_TRIES - t->n_tried) * t->try_s);
 }
 
 /* clm_search.eval */
@@ -267,7 +268,7 @@ static bool eval(void *user, clm_candidate *c)
         return false;
     }
     t->n_tried++;
-    if (t->search.n_seen == 0) promise_tries(t);
+    promise_tries(t);
     show_progress(t);
     return t->st == CLM_OK;
 }

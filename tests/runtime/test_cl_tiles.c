@@ -3,7 +3,7 @@
  *
  * The backend is told that the device has tiles (AMX) or tensor cores (MMA); where it has none, the former
  * are emulated, and, where that is not possible, the kernels are built without the instructions. The columns
- * of the last product of a layer are more than one launch of AMX takes.
+ * of the last product of a layer are more than one launch of AMX takes. Which kernels are planned is looked at too.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -12,11 +12,13 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <cmocka.h>
 
 #include "runtime/formats/synthetic.h"
 #include "runtime/model/backend_cl_impl.h"
 #include "runtime/model/transformer.h"
+#include "runtime/ops/op_gemm.h"
 #include "runtime/ops/op_gemm_amx.h"
 #include "tests/ops/amx_emulator.h"
 
@@ -187,9 +189,57 @@ static void floats(void **state)
     free(want);
 }
 
+/* Products that were planned: of tiles, of panels, and those of the head and of query, key and value as one. */
+typedef struct planned {
+    size_t least, tiles, panels, head, stacked;
+} planned;
+
+static void look(void *user, const clm_op_desc *op, const clm_shape *shape)
+{
+    const bool tiles = strcmp(op->name, "gemm_mma") == 0 || strcmp(op->name, "gemm_amx") == 0;
+    const bool panels = strcmp(op->name, "gemm_q4") == 0;
+    const size_t m = (size_t)shape->v[CLM_GEMM_M], n = (size_t)shape->v[CLM_GEMM_N];
+    planned *p = user;
+
+    if (!tiles && !panels) return;
+    p->tiles += tiles;
+    p->panels += panels;
+    p->head += n == VOCAB;
+    p->stacked += n == 3 * 192;
+    assert_true(n != VOCAB || m <= CLM_LOGIT_ROWS); /* nobody wants more of its rows */
+    assert_true(tiles ? m >= p->least : m < p->least);
+}
+
+/* What goes through tiles has no kernel of large panels, and matrices are planned as they are stacked. */
+static void plans(void **state)
+{
+    const clm_part part = {.first = 0, .n = 2};
+    const clm_kv_shape kv = {
+        .n_heads = 2, .n_kv_heads = 2, .head_dim = 96, .ctx = 128, .type = CLM_KV_F16};
+
+    (void)state;
+    for (int tiles = CLM_CL_TILES_AMX; tiles <= CLM_CL_TILES_MMA; tiles++) {
+        planned p = {.least = fewest((clm_cl_tiles)tiles)};
+        clm_device_info device;
+        const clm_cl_options options = {
+            .device = &device, .activations = CLM_ACT_INT8, .tuning = CLM_TUNING_OFF};
+        clm_model_file *mf;
+        clm_backend *b;
+
+        assert_int_equal(clm_device_find("auto", &device, NULL), CLM_OK);
+        assert_int_equal(clm_synthetic_create(&hparams, "q4_0", &mf, NULL), CLM_OK);
+        assert_int_equal(clm_backend_cl_create(&options, NULL, &b, NULL), CLM_OK);
+        ((clm_backend_cl *)b)->tiles = (clm_cl_tiles)tiles;
+        assert_int_equal(clm_backend_cl_plans(b, mf, &part, &kv, TOKENS, look, &p, NULL), CLM_OK);
+        assert_true(p.tiles > 0 && p.panels > 0 && p.head > 0 && p.stacked > 0);
+        b->ops->destroy(b);
+        clm_model_file_close(mf);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(four_bits), cmocka_unit_test(eight_bits),
-                                       cmocka_unit_test(floats)};
+                                       cmocka_unit_test(floats), cmocka_unit_test(plans)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
