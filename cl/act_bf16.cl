@@ -10,7 +10,7 @@
  *            read side by side with 8, an item reads whole cache lines with 32
  * Limits     columns a multiple of 32.
  */
-#include "bf16.cl"
+#include "panel.cl"
 
 #ifndef WG
 #define WG 1
@@ -21,42 +21,23 @@
 #if WG < 1 || (COLS != 8 && COLS != 32)
 #error "act_bf16: WG must be at least 1, COLS 8 or 32"
 #endif
-#ifndef SHUFFLED
-#define SHUFFLED 0
-#endif
-#if SHUFFLED
-#define ORDER8  s02461357
-#define ORDER16 s024613578ace9bdf
-#else
-#define ORDER8  s01234567
-#define ORDER16 s0123456789abcdef
-#endif
-#define PANEL 32
 
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1)))
 void act_bf16(__global const float *restrict x, __global ushort *restrict z, const int tokens,
               const int columns, const int ld, const int off)
 {
-    const int lid = (int)get_local_id(0), m = (int)get_group_id(0), blocks = columns / 32;
-    __global const float *restrict row = x + (size_t)m * (size_t)ld + (size_t)off;
-    __global ushort *restrict to =
-        z + ((size_t)(m / PANEL) * (size_t)blocks * PANEL + (size_t)(m % PANEL)) * 32;
+    const int lid = (int)get_local_id(0);
+    const size_t m = get_group_id(0);
+    __global const float *restrict row = x + m * (size_t)ld + (size_t)off;
 
     for (int k = lid * COLS; k < columns; k += WG * COLS) {
-        __global ushort *restrict at = to + (size_t)(k / 32) * PANEL * 32 + (size_t)(k % 32);
+        __global ushort *restrict at = panel_at(z, columns, m, (size_t)k);
 
 #if COLS == 8
-        uint8 bits = (uint8)(0u);
-
-        if (m < tokens) bits = clm_bf16_round8(vload8(k / 8, row)) >> 16u;
-        vstore8(convert_ushort8(bits).ORDER8, 0, at);
+        panel_store8(m < (size_t)tokens ? vload8(k / 8, row) : (float8)(0.0f), at);
 #else
-        for (int i = 0; i < 2; i++) {
-            uint16 bits = (uint16)(0u);
-
-            if (m < tokens) bits = clm_bf16_round(vload16(k / 16 + i, row)) >> 16u;
-            vstore16(convert_ushort16(bits).ORDER16, i, at);
-        }
+        for (int i = 0; i < 2; i++)
+            panel_store16(m < (size_t)tokens ? vload16(k / 16 + i, row) : (float16)(0.0f), at + i * 16);
 #endif
     }
 }

@@ -39,9 +39,9 @@ typedef struct clm_case_buffer {
     clm_elem type;
     size_t count; /* elements */
     clm_case_role role;
-    void *data;     /* malloc'd; inputs filled by fill(), outputs undefined */
-    void *expected; /* malloc'd; roles OUT and INOUT: written by reference() */
-    float atol;     /* bound of its own, in place of the operator's; 0: the operator's */
+    void *data;       /* malloc'd; inputs filled by fill(), outputs undefined */
+    void *expected;   /* malloc'd; roles OUT and INOUT: written by reference() */
+    float atol, rtol; /* bounds of its own, in place of the operator's; both 0: the operator's */
 } clm_case_buffer;
 
 /* A problem with its data. `bufs` are in the order in which bind() takes them. */

@@ -216,6 +216,9 @@ static clm_status compare(const clm_op_desc *op, const clm_case_buffer *b, const
 {
     const size_t bytes = clm_elem_bytes(b->type);
     const unsigned char *g = got, *e = b->expected;
+    const bool own = b->atol > 0.0f || b->rtol > 0.0f;
+    const double atol = (double)(own ? b->atol : op->atol),
+                 rtol = (double)(own ? b->rtol : op->rtol);
     size_t bad = b->count, n_bad = 0;
 
     for (size_t i = 0; i < b->count; i++) {
@@ -225,7 +228,7 @@ static clm_status compare(const clm_op_desc *op, const clm_case_buffer *b, const
         x = element_value(b->type, g, i);
         want = element_value(b->type, e, i);
         if (x == want || (isnan(x) && isnan(want))) continue;
-        limit = b->atol > 0.0f ? (double)b->atol : (double)op->atol + (double)op->rtol * fabs(want);
+        limit = atol + rtol * fabs(want);
         ratio = fabs(x - want) / limit;
         if (!(ratio <= (double)INFINITY)) ratio = (double)INFINITY;
         if (ratio > *worst) *worst = ratio;

@@ -58,6 +58,11 @@ typedef struct clm_row {
     int id;
 } clm_row;
 
+/* The matrices that a result will be multiplied with: all of them, in places that are not NULL. */
+typedef struct clm_readers {
+    const clm_weight *w[4];
+} clm_readers;
+
 typedef struct clm_backend_ops {
     void (*destroy)(clm_backend *b);
     void (*describe)(const clm_backend *b, char *out, size_t room); /* device in words */
@@ -97,9 +102,12 @@ typedef struct clm_backend_ops {
     /* out[m][cols] = row ids[m] of the table */
     clm_status (*embed)(clm_backend *b, const clm_weight *table, const clm_vec *ids, size_t m,
                         clm_vec *out, clm_err *err);
-    /* y[m][dim] = rmsnorm(x[x_row0 + m][dim]) * w */
+    /* y[m][dim] = rmsnorm(x[x_row0 + m][dim]) * w. It is for products of m rows with `readers` alone, which come
+     * before any other product, rmsnorm or swiglu: the backend may keep it elsewhere than in y, in a form
+     * that they take. */
     clm_status (*rmsnorm)(clm_backend *b, const clm_vec *x, size_t x_row0, size_t m, size_t dim,
-                          const clm_weight *w, float eps, clm_vec *y, clm_err *err);
+                          const clm_weight *w, float eps, clm_vec *y, const clm_readers *readers,
+                          clm_err *err);
     /* y[m][y_off + n] = sum_k x[m][k] w[n][k], leading dimension of y ldy */
     clm_status (*matmul)(clm_backend *b, const clm_weight *w, const clm_vec *x, size_t m,
                          clm_vec *y, size_t ldy, size_t y_off, clm_err *err);
@@ -116,9 +124,10 @@ typedef struct clm_backend_ops {
     clm_status (*attention_rows)(clm_backend *b, size_t layer, const clm_qkv *qkv,
                                  const clm_row *rows, size_t n, clm_vec *out, clm_err *err);
     /* out[m][ffn] = silu(gate) * up; gate and up lie in rows of `gu` one behind the other, or, `tiled`, 16
-     * columns of each in turn (then rows have 2 * ffn columns, filled up to a multiple of 32) */
+     * columns of each in turn (then rows have 2 * ffn columns, filled up to a multiple of 32). Like
+     * that of rmsnorm, the result is for `readers` alone. */
     clm_status (*swiglu)(clm_backend *b, const clm_vec *gu, size_t m, size_t ffn, bool tiled,
-                         clm_vec *out, clm_err *err);
+                         clm_vec *out, const clm_readers *readers, clm_err *err);
     /* x[i] += y[i] */
     clm_status (*add)(clm_backend *b, clm_vec *x, const clm_vec *y, size_t count, clm_err *err);
     /* out[0] = index of the largest of logits[first .. first + n) */

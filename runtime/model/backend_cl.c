@@ -180,26 +180,34 @@ static clm_status plan_rest(clm_backend_cl *b, size_t batch, clm_err *err)
     /* What is left of a prompt may be too few rows for tiles. */
     const size_t few =
         attention_of(b, batch) == &clm_op_attention_amx ? clm__cl_tile_tokens(b) - 1 : batch;
+    const enum clm_act_out panels = clm__cl_tiles_out(b, batch);
+    const bool tiles = panels != CLM_ACT_OUT_F32;
+    const size_t width = b->hp->width;
+    const float eps = b->hp->rms_eps;
     const struct {
         const clm_op_desc *op;
         clm_shape shape;
+        bool used;
     } all[] = {
-        {&clm_op_rmsnorm, clm_shape_rmsnorm(1, b->hp->width, 0, b->hp->rms_eps)},
-        {&clm_op_kv_store, clm_shape_kv_store(&b->kv, &qkv, 1, 0)},
-        {&clm_op_attention, clm_shape_attention(&b->kv, &qkv, 1, clm_shape_usual_pos(&b->kv))},
-        {attention_of(b, few), clm_shape_attention(&b->kv, &qkv, few, 0)},
-        {attention_of(b, batch), clm_shape_attention(&b->kv, &qkv, batch, 0)},
-        {&clm_op_swiglu, clm_shape_swiglu(1, b->hp->ffn, false)},
-        {&clm_op_swiglu, clm_shape_swiglu(1, b->hp->ffn, true)},
-        {&clm_op_add, clm_shape_add(b->hp->width)},
-        {&clm_op_argmax, clm_shape_argmax(0, b->hp->vocab)},
-        {&clm_op_rope, clm_shape_rope(&b->kv, b->hp->rope_dims, &qkv, 1, 0, b->kv.n_heads, 0)},
+        {&clm_op_rmsnorm, clm_shape_rmsnorm(1, width, 0, eps, CLM_ACT_OUT_F32), true},
+        {&clm_op_rmsnorm, clm_shape_rmsnorm(batch, width, 0, eps, panels), tiles},
+        {&clm_op_kv_store, clm_shape_kv_store(&b->kv, &qkv, 1, 0), true},
+        {&clm_op_attention, clm_shape_attention(&b->kv, &qkv, 1, clm_shape_usual_pos(&b->kv)),
+         true},
+        {attention_of(b, few), clm_shape_attention(&b->kv, &qkv, few, 0), true},
+        {attention_of(b, batch), clm_shape_attention(&b->kv, &qkv, batch, 0), true},
+        {&clm_op_swiglu, clm_shape_swiglu(1, b->hp->ffn, false, CLM_ACT_OUT_F32), true},
+        {&clm_op_swiglu, clm_shape_swiglu(1, b->hp->ffn, true, CLM_ACT_OUT_F32), true},
+        {&clm_op_swiglu, clm_shape_swiglu(batch, b->hp->ffn, true, panels), tiles},
+        {&clm_op_add, clm_shape_add(width), true},
+        {&clm_op_argmax, clm_shape_argmax(0, b->hp->vocab), true},
+        {&clm_op_rope, clm_shape_rope(&b->kv, b->hp->rope_dims, &qkv, 1, 0, b->kv.n_heads, 0),
+         b->hp->position == CLM_POSITION_ROPE},
     };
-    size_t n = sizeof all / sizeof *all - (b->hp->position == CLM_POSITION_ROPE ? 0 : 1);
     clm_status st = CLM_OK;
 
-    for (size_t i = 0; i < n && st == CLM_OK; i++)
-        st = clm_cl_kernels_plan(b->kernels, all[i].op, &all[i].shape, err);
+    for (size_t i = 0; i < sizeof all / sizeof *all && st == CLM_OK; i++)
+        if (all[i].used) st = clm_cl_kernels_plan(b->kernels, all[i].op, &all[i].shape, err);
     return st == CLM_OK && !b->plain ? clm__cl_plan_rows(b, err) : st;
 }
 
@@ -473,13 +481,27 @@ static clm_status cl_embed(clm_backend *base, const clm_weight *table, const clm
     return st;
 }
 
-static clm_status cl_rmsnorm(clm_backend *base, const clm_vec *x, size_t x_row0, size_t m,
-                             size_t dim, const clm_weight *w, float eps, clm_vec *y, clm_err *err)
+/* Where rmsnorm or swiglu writes the rows of y. */
+static clm_buffer *place_of(clm_backend_cl *b, const clm_vec *y, enum clm_act_out out)
 {
-    const clm_shape s = clm_shape_rmsnorm(m, dim, x_row0, eps);
-    clm_buffer *bufs[] = {x->buf, w->vector, y->buf};
+    if (out != CLM_ACT_OUT_F32) {
+        b->panels = y;
+        return b->act_bf16;
+    }
+    if (b->panels == y) b->panels = NULL;
+    return y->buf;
+}
 
-    return clm_cl_kernels_launch(self(base)->kernels, &clm_op_rmsnorm, &s, bufs, err);
+static clm_status cl_rmsnorm(clm_backend *base, const clm_vec *x, size_t x_row0, size_t m,
+                             size_t dim, const clm_weight *w, float eps, clm_vec *y,
+                             const clm_readers *readers, clm_err *err)
+{
+    clm_backend_cl *b = self(base);
+    const enum clm_act_out out = clm__cl_out_for(b, readers, m);
+    const clm_shape s = clm_shape_rmsnorm(m, dim, x_row0, eps, out);
+    clm_buffer *bufs[] = {x->buf, w->vector, place_of(b, y, out)};
+
+    return clm_cl_kernels_launch(b->kernels, &clm_op_rmsnorm, &s, bufs, err);
 }
 
 static clm_status cl_rope(clm_backend *base, const clm_qkv *qkv, size_t m, size_t pos0,
@@ -527,12 +549,14 @@ static clm_status cl_attention(clm_backend *base, size_t seq, size_t layer, cons
 }
 
 static clm_status cl_swiglu(clm_backend *base, const clm_vec *gu, size_t m, size_t ffn, bool tiled,
-                            clm_vec *out, clm_err *err)
+                            clm_vec *out, const clm_readers *readers, clm_err *err)
 {
-    const clm_shape s = clm_shape_swiglu(m, ffn, tiled);
-    clm_buffer *bufs[] = {gu->buf, out->buf};
+    clm_backend_cl *b = self(base);
+    const enum clm_act_out form = clm__cl_out_for(b, readers, m);
+    const clm_shape s = clm_shape_swiglu(m, ffn, tiled, form);
+    clm_buffer *bufs[] = {gu->buf, place_of(b, out, form)};
 
-    return clm_cl_kernels_launch(self(base)->kernels, &clm_op_swiglu, &s, bufs, err);
+    return clm_cl_kernels_launch(b->kernels, &clm_op_swiglu, &s, bufs, err);
 }
 
 static clm_status cl_add(clm_backend *base, clm_vec *x, const clm_vec *y, size_t count,

@@ -10,6 +10,7 @@
 #include "runtime/model/backend.h"
 #include "runtime/model/cl_kernels.h"
 #include "runtime/model/cl_weight.h"
+#include "runtime/ops/act.h"
 
 /* From this many tokens on a float product goes to CLBlast. */
 enum { CLM_CL_BLAST_TOKENS = 32 };
@@ -58,6 +59,8 @@ typedef struct clm_backend_cl {
     clm_cl_act act;        /* a batch of rows of the widest matrix's input, when `int8` */
     clm_buffer *act_bf16;  /* the same in bfloat16, with `tiles`, when a batch is large enough */
     clm_buffer *sums;      /* f32: of a product in tiles of AMX (op_gemm_amx.h) */
+    const clm_vec
+        *panels; /* whose rows lie there, and only there, since rmsnorm or swiglu; or NULL */
     clm_cl_plan **plans; /* [n_seqs], of a token of each, made when the first one comes; or NULL */
     clm_cl_rows *rows;   /* what rows of several sequences need, made when the first ones come */
     size_t batch, widest;
@@ -88,6 +91,10 @@ clm_status clm__cl_matmul(clm_backend *base, const clm_weight *w, const clm_vec 
                           clm_vec *y, size_t ldy, size_t y_off, clm_err *err);
 /* The fewest tokens whose products with quantised weights go through tiles; SIZE_MAX: there are none. */
 size_t clm__cl_tile_tokens(const clm_backend_cl *b);
+/* What rmsnorm and swiglu of m rows write for products that go through tiles, and what for `readers`: floats unless
+ * all of them do, in the order of the columns. */
+enum clm_act_out clm__cl_tiles_out(const clm_backend_cl *b, size_t m);
+enum clm_act_out clm__cl_out_for(const clm_backend_cl *b, const clm_readers *readers, size_t m);
 /* Whether a product with such weights takes int8 activations. */
 bool clm__cl_takes_int8(const clm_backend_cl *b, const clm_weight_layout *l);
 /* The fused product for weights of a format; `rows` rows of a matrix whose results begin at row0. */

@@ -336,11 +336,12 @@ static clm_status ref_matmul(clm_backend *base, const clm_weight *w, const clm_v
 }
 
 static clm_status ref_rmsnorm(clm_backend *base, const clm_vec *x, size_t x_row0, size_t m,
-                              size_t dim, const clm_weight *w, float eps, clm_vec *y, clm_err *err)
+                              size_t dim, const clm_weight *w, float eps, clm_vec *y,
+                              const clm_readers *readers, clm_err *err)
 {
-    clm_case c = {.shape = clm_shape_rmsnorm(m, dim, x_row0, eps)};
+    clm_case c = {.shape = clm_shape_rmsnorm(m, dim, x_row0, eps, CLM_ACT_OUT_F32)};
 
-    (void)base, (void)err;
+    (void)base, (void)readers, (void)err;
     c.bufs[0] = floats(x, x->count);
     c.bufs[1] = in_place(CLM_ELEM_F32, w->vector, dim);
     c.bufs[2] = floats(y, m * dim);
@@ -448,11 +449,11 @@ static clm_status ref_attention_rows(clm_backend *base, size_t layer, const clm_
 }
 
 static clm_status ref_swiglu(clm_backend *base, const clm_vec *gu, size_t m, size_t ffn, bool tiled,
-                             clm_vec *out, clm_err *err)
+                             clm_vec *out, const clm_readers *readers, clm_err *err)
 {
-    clm_case c = {.shape = clm_shape_swiglu(m, ffn, tiled)};
+    clm_case c = {.shape = clm_shape_swiglu(m, ffn, tiled, CLM_ACT_OUT_F32)};
 
-    (void)base, (void)err;
+    (void)base, (void)readers, (void)err;
     c.bufs[0] = floats(gu, m * (size_t)c.shape.v[CLM_SWIGLU_LD]);
     c.bufs[1] = floats(out, m * ffn);
     clm_ref_swiglu(&c);

@@ -168,7 +168,8 @@ static clm_status add_quantise(maker *m, const operand *s, size_t columns)
 /* The first layer's input comes from the embedding, with no product before it. */
 static clm_status add_first_norm(maker *m, const clm_layer *layer, bool int8)
 {
-    const clm_shape s = clm_shape_rmsnorm(1, m->b->hp->width, 0, m->b->hp->rms_eps);
+    const clm_shape s =
+        clm_shape_rmsnorm(1, m->b->hp->width, 0, m->b->hp->rms_eps, CLM_ACT_OUT_F32);
     clm_buffer *bufs[] = {m->x->buf, layer->attn_norm->vector, m->plan->normed.x};
     clm_status st = add(m, &clm_op_rmsnorm, &s, bufs);
 
@@ -271,7 +272,7 @@ static clm_status add_gate_up(maker *m, const clm_layer *layer, bool int8)
 {
     const size_t ffn = m->b->hp->ffn;
     product p = {.from = &m->plan->normed, .norm = true};
-    const clm_shape swiglu = clm_shape_swiglu(1, ffn, false);
+    const clm_shape swiglu = clm_shape_swiglu(1, ffn, false, CLM_ACT_OUT_F32);
     clm_buffer *bufs[] = {m->plan->gate_up, m->plan->hidden.x};
     clm_status st;
 

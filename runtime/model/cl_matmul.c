@@ -4,7 +4,7 @@
  *   plain kernels        a GEMV per token; CLBlast on dequantised weights from 32 tokens on
  *   one token            linear_*, with int8 or float activations
  *   several, int8        act_quant, gemm_*
- *   many, tiles          act_bf16, gemm_amx or gemm_mma
+ *   many, tiles          act_bf16 unless rmsnorm or swiglu wrote its panels, gemm_amx or gemm_mma
  *   several, float       as with plain kernels
  */
 #include "host/gemm.h"
@@ -52,10 +52,27 @@ size_t clm__cl_tile_tokens(const clm_backend_cl *b)
     return b->tiles == CLM_CL_TILES_AMX ? CLM_CL_AMX_TOKENS : CLM_CL_MMA_TOKENS;
 }
 
+enum clm_act_out clm__cl_tiles_out(const clm_backend_cl *b, size_t m)
+{
+    if (m < clm__cl_tile_tokens(b)) return CLM_ACT_OUT_F32;
+    return b->tiles == CLM_CL_TILES_MMA ? CLM_ACT_OUT_SHUFFLED : CLM_ACT_OUT_BF16;
+}
+
 /* Whether a product of m tokens with such weights goes through tiles. */
 static bool takes_tiles(const clm_backend_cl *b, const clm_weight_layout *l, size_t m)
 {
     return clm_weight_quantised(l->format) && m >= clm__cl_tile_tokens(b);
+}
+
+enum clm_act_out clm__cl_out_for(const clm_backend_cl *b, const clm_readers *readers, size_t m)
+{
+    for (size_t i = 0; i < sizeof readers->w / sizeof *readers->w; i++) {
+        const clm_weight *w = readers->w[i];
+
+        if (w != NULL && (w->column_order != NULL || !takes_tiles(b, &w->layout, m)))
+            return CLM_ACT_OUT_F32;
+    }
+    return clm__cl_tiles_out(b, m);
 }
 
 static clm_shape gemv_shape(const clm_weight_layout *l, size_t m, size_t rows, size_t ldy,
@@ -363,6 +380,7 @@ static clm_status round_bf16(clm_backend_cl *b, clm_buffer *x, size_t m, size_t 
     const clm_shape s = act_bf16_shape(b, m, columns);
     clm_buffer *bufs[] = {x, b->act_bf16};
 
+    b->panels = NULL;
     return clm_cl_kernels_launch(b->kernels, &clm_op_act_bf16, &s, bufs, err);
 }
 
@@ -387,7 +405,8 @@ clm_status clm__cl_matmul(clm_backend *base, const clm_weight *w, const clm_vec 
     clm_status st = CLM_OK;
 
     if (w->column_order != NULL) st = gather_inputs(b, w, m, &x, err);
-    if (st == CLM_OK && tiles) st = round_bf16(b, x->buf, m, w->layout.columns, err);
+    if (st == CLM_OK && tiles && x != b->panels)
+        st = round_bf16(b, x->buf, m, w->layout.columns, err);
     if (st == CLM_OK && int8) st = quantise(b, x->buf, m, w->layout.columns, panel_of(b, m), err);
     for (size_t i = 0; i < w->n_parts && st == CLM_OK; i++) {
         const clm_cl_part *p = &w->parts[i];

@@ -40,13 +40,14 @@ uint64_t clm_kv_layer_bytes(const clm_kv_shape *kv)
            clm_kv_blocks(kv->n_kv_heads, kv->ctx) * sizeof(float);
 }
 
-clm_shape clm_shape_rmsnorm(size_t m, size_t dim, size_t x_row0, float eps)
+clm_shape clm_shape_rmsnorm(size_t m, size_t dim, size_t x_row0, float eps, enum clm_act_out out)
 {
     clm_shape s = {.f = {eps}};
 
     s.v[CLM_RMSNORM_ROWS] = (int)m;
     s.v[CLM_RMSNORM_DIM] = (int)dim;
     s.v[CLM_RMSNORM_X_ROW0] = (int)x_row0;
+    s.v[CLM_RMSNORM_OUT] = (int)out;
     return s;
 }
 
@@ -122,7 +123,7 @@ clm_shape clm_shape_attention_decode(const clm_kv_shape *kv, size_t rope_dims, c
     return s;
 }
 
-clm_shape clm_shape_swiglu(size_t m, size_t ffn, bool tiled)
+clm_shape clm_shape_swiglu(size_t m, size_t ffn, bool tiled, enum clm_act_out out)
 {
     clm_shape s = {.v = {0}};
 
@@ -132,6 +133,7 @@ clm_shape clm_shape_swiglu(size_t m, size_t ffn, bool tiled)
     s.v[CLM_SWIGLU_UP_OFF] = (int)(tiled ? CLM_TILE_ROWS : ffn);
     s.v[CLM_SWIGLU_FFN] = (int)ffn;
     s.v[CLM_SWIGLU_TILED] = tiled;
+    s.v[CLM_SWIGLU_OUT] = (int)out;
     return s;
 }
 

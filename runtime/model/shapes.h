@@ -7,6 +7,7 @@
 #define CLM_RUNTIME_MODEL_SHAPES_H
 
 #include "runtime/model/backend.h"
+#include "runtime/ops/act.h"
 #include "tuning/op_desc.h"
 
 /* How query, key and value rows are packed: one behind the other, each filled up to whole tiles of
@@ -18,7 +19,7 @@ clm_kv_shape clm_kv_shape_of(const clm_hparams *hp, size_t ctx, clm_kv_type type
 uint64_t clm_kv_layer_bytes(const clm_kv_shape *kv);
 
 /* Row r of the result comes from row x_row0 + r. */
-clm_shape clm_shape_rmsnorm(size_t m, size_t dim, size_t x_row0, float eps);
+clm_shape clm_shape_rmsnorm(size_t m, size_t dim, size_t x_row0, float eps, enum clm_act_out out);
 /* The `n_heads` heads from column `off` of packed rows on, at positions pos0.. */
 clm_shape clm_shape_rope(const clm_kv_shape *kv, size_t rope_dims, const clm_qkv *qkv, size_t m,
                          size_t off, size_t n_heads, size_t pos0);
@@ -30,7 +31,7 @@ size_t clm_shape_usual_pos(const clm_kv_shape *kv);
 clm_shape clm_shape_attention_decode(const clm_kv_shape *kv, size_t rope_dims, const clm_qkv *qkv,
                                      size_t splits);
 /* As clm_backend_ops.swiglu has its input. */
-clm_shape clm_shape_swiglu(size_t m, size_t ffn, bool tiled);
+clm_shape clm_shape_swiglu(size_t m, size_t ffn, bool tiled, enum clm_act_out out);
 clm_shape clm_shape_add(size_t count);
 clm_shape clm_shape_gather(size_t m, size_t columns);
 clm_shape clm_shape_argmax(size_t first, size_t n);

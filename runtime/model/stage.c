@@ -226,6 +226,14 @@ clm_status clm_stage_embed(clm_stage *s, const int *ids, size_t n, clm_err *err)
     return st;
 }
 
+/* h = the m rows of the stream from row0 on, normalised by `w`, for products with `readers`. */
+static clm_status normalise(clm_stage *s, size_t row0, size_t m, const clm_weight *w,
+                            const clm_readers *readers, clm_err *err)
+{
+    return s->b->ops->rmsnorm(s->b, s->x, row0, m, s->hp->width, w, s->hp->rms_eps, s->h, readers,
+                              err);
+}
+
 static clm_status run_attend(clm_stage *s, size_t layer, const clm_tokens *of, clm_err *err)
 {
     const clm_backend_ops *ops = s->b->ops;
@@ -244,11 +252,12 @@ static clm_status run_attention(clm_stage *s, size_t layer, const clm_tokens *of
 {
     const clm_backend_ops *ops = s->b->ops;
     const clm_layer *w = &s->layers[layer];
+    const clm_readers readers = {{w->qkv, w->q, w->k, w->v}};
     const clm_qkv *qkv = &s->qkv;
     const size_t m = of->n;
     clm_status st = CLM_OK;
 
-    STEP(ops->rmsnorm(s->b, s->x, 0, m, s->hp->width, w->attn_norm, s->hp->rms_eps, s->h, err));
+    STEP(normalise(s, 0, m, w->attn_norm, &readers, err));
     if (w->qkv != NULL) {
         STEP(ops->matmul(s->b, w->qkv, s->h, m, qkv->x, qkv->ld, 0, err));
     } else {
@@ -266,10 +275,11 @@ static clm_status run_ffn(clm_stage *s, size_t layer, size_t m, clm_err *err)
 {
     const clm_backend_ops *ops = s->b->ops;
     const clm_layer *w = &s->layers[layer];
+    const clm_readers normalised = {{w->gate_up, w->gate, w->up}}, act = {{w->down}};
     size_t ffn = s->hp->ffn;
     clm_status st = CLM_OK;
 
-    STEP(ops->rmsnorm(s->b, s->x, 0, m, s->hp->width, w->ffn_norm, s->hp->rms_eps, s->h, err));
+    STEP(normalise(s, 0, m, w->ffn_norm, &normalised, err));
     if (w->gate_up != NULL) {
         STEP(
             ops->matmul(s->b, w->gate_up, s->h, m, s->gate_up, 2 * clm_weight_padded(ffn), 0, err));
@@ -277,7 +287,7 @@ static clm_status run_ffn(clm_stage *s, size_t layer, size_t m, clm_err *err)
         STEP(ops->matmul(s->b, w->gate, s->h, m, s->gate_up, 2 * ffn, 0, err));
         STEP(ops->matmul(s->b, w->up, s->h, m, s->gate_up, 2 * ffn, ffn, err));
     }
-    STEP(ops->swiglu(s->b, s->gate_up, m, ffn, w->gate_up != NULL, s->act, err));
+    STEP(ops->swiglu(s->b, s->gate_up, m, ffn, w->gate_up != NULL, s->act, &act, err));
     STEP(ops->matmul(s->b, w->down, s->act, m, s->y, s->hp->width, 0, err));
     STEP(ops->add(s->b, s->x, s->y, m * s->hp->width, err));
     return st;
@@ -344,9 +354,10 @@ clm_status clm_stage_hand_over(clm_stage *from, clm_stage *to, size_t n, float *
 clm_status clm_stage_head(clm_stage *s, size_t row0, size_t n, clm_err *err)
 {
     const clm_backend_ops *ops = s->b->ops;
+    const clm_readers readers = {{s->head}};
     clm_status st = CLM_OK;
 
-    STEP(ops->rmsnorm(s->b, s->x, row0, n, s->hp->width, s->out_norm, s->hp->rms_eps, s->h, err));
+    STEP(normalise(s, row0, n, s->out_norm, &readers, err));
     STEP(ops->matmul(s->b, s->head, s->h, n, s->logits, s->hp->vocab, 0, err));
     return st;
 }

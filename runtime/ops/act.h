@@ -28,4 +28,8 @@
 
 enum { CLM_ACT_GROUP = 32, CLM_ACT_BF16_PANEL = 32 };
 
+/* What an operator in front of products writes (size and -D OUT): rows of floats, or bfloat16 in panels, in
+ * order or shuffled. */
+enum clm_act_out { CLM_ACT_OUT_F32, CLM_ACT_OUT_BF16, CLM_ACT_OUT_SHUFFLED };
+
 #endif

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "runtime/ops/act.h"
+#include "runtime/ops/act_out.h"
 #include "runtime/ops/fill.h"
 #include "runtime/ops/op_util.h"
 #include "runtime/ops/ref.h"
@@ -51,8 +51,7 @@ static size_t defines(const clm_shape *shape, const int *params, clm_define *def
 /* Tokens of the panels, those that fill up the last one included. */
 static size_t panel_rows(const clm_shape *shape)
 {
-    return clm_op_ceil_div((size_t)shape->v[CLM_ACT_BF16_M], CLM_ACT_BF16_PANEL) *
-           CLM_ACT_BF16_PANEL;
+    return clm_act_out_rows((size_t)shape->v[CLM_ACT_BF16_M], CLM_ACT_OUT_BF16);
 }
 
 /* Numbers of any size, and the first few what rounding could get wrong: halves between two steps, to an

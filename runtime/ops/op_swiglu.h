@@ -9,7 +9,7 @@
 #include "tuning/op_desc.h"
 
 /* shape.v; LD is the row stride of x, out has rows of FFN. TILED 1: gate and up in turn, 16 columns
- * each, in x. */
+ * each, in x. OUT: enum clm_act_out (act.h). */
 enum clm_swiglu_dim {
     CLM_SWIGLU_M,
     CLM_SWIGLU_LD,
@@ -17,6 +17,7 @@ enum clm_swiglu_dim {
     CLM_SWIGLU_UP_OFF,
     CLM_SWIGLU_FFN,
     CLM_SWIGLU_TILED,
+    CLM_SWIGLU_OUT,
     CLM_SWIGLU_DIMS
 };
 

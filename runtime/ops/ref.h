@@ -30,6 +30,10 @@ void clm_ref_act_store(const double *x, size_t groups, int8_t *q, float *d, int3
 
 /* Where column k of token m is in panels of bfloat16 (act.h) of rows of `columns`. */
 size_t clm_ref_act_bf16_at(size_t columns, size_t m, size_t k, bool shuffled);
+/* Stores column k of token m of an operator's result `out` (enum clm_act_out), and zeros in the rows that fill up
+ * the last panel. */
+void clm_ref_act_out(clm_case_buffer *y, int out, size_t columns, size_t m, size_t k, double value);
+void clm_ref_act_out_fill(clm_case_buffer *y, int out, size_t columns, size_t tokens);
 
 void clm_ref_act_bf16(clm_case *c);
 void clm_ref_act_quant(clm_case *c);

@@ -12,7 +12,6 @@ void clm_ref_swiglu(clm_case *c)
     const int *v = c->shape.v;
     const size_t ffn = (size_t)v[CLM_SWIGLU_FFN];
     const float *x = c->bufs[0].data;
-    float *out = c->bufs[1].expected;
 
     for (size_t m = 0; m < (size_t)v[CLM_SWIGLU_M]; m++) {
         const float *row = x + m * (size_t)v[CLM_SWIGLU_LD];
@@ -22,7 +21,9 @@ void clm_ref_swiglu(clm_case *c)
             const double gate = (double)row[(size_t)v[CLM_SWIGLU_GATE_OFF] + j];
             const double up = (double)row[(size_t)v[CLM_SWIGLU_UP_OFF] + j];
 
-            out[m * ffn + i] = (float)(gate / (1.0 + exp(-gate)) * up);
+            clm_ref_act_out(&c->bufs[1], v[CLM_SWIGLU_OUT], ffn, m, i,
+                            gate / (1.0 + exp(-gate)) * up);
         }
     }
+    clm_ref_act_out_fill(&c->bufs[1], v[CLM_SWIGLU_OUT], ffn, (size_t)v[CLM_SWIGLU_M]);
 }

@@ -382,13 +382,13 @@ static clm_session *pressed;
 static size_t n_layers_run;
 
 static clm_status slow_swiglu(clm_backend *b, const clm_vec *gu, size_t m, size_t ffn, bool tiled,
-                              clm_vec *out, clm_err *err)
+                              clm_vec *out, const clm_readers *readers, clm_err *err)
 {
     const struct timespec pause = {.tv_nsec = n_layers_run < 2 ? 300000000 : 0};
 
     nanosleep(&pause, NULL);
     if (++n_layers_run == 2) clm_session_interrupt(pressed);
-    return plain_ops->swiglu(b, gu, m, ffn, tiled, out, err);
+    return plain_ops->swiglu(b, gu, m, ffn, tiled, out, readers, err);
 }
 
 static void an_interrupt_ends_a_long_prompt_between_layers(void **state)

@@ -291,13 +291,13 @@ static size_t n_layers_run;
 enum { STOP_AT = 2 };
 
 static clm_status slow_swiglu(clm_backend *b, const clm_vec *gu, size_t m, size_t ffn, bool tiled,
-                              clm_vec *out, clm_err *err)
+                              clm_vec *out, const clm_readers *readers, clm_err *err)
 {
     const struct timespec pause = {.tv_nsec = 300000000};
 
     nanosleep(&pause, NULL);
     if (++n_layers_run == STOP_AT) stopped = 1;
-    return plain_ops->swiglu(b, gu, m, ffn, tiled, out, err);
+    return plain_ops->swiglu(b, gu, m, ffn, tiled, out, readers, err);
 }
 
 static void a_slow_run_stops_behind_the_layer_at_hand(void **state)
@@ -341,12 +341,12 @@ static double *device(const clm_backend *b)
 }
 
 static clm_status timed_swiglu(clm_backend *b, const clm_vec *gu, size_t m, size_t ffn, bool tiled,
-                               clm_vec *out, clm_err *err)
+                               clm_vec *out, const clm_readers *readers, clm_err *err)
 {
     double *busy_until = device(b);
 
     *busy_until = fmax(*busy_until, host_time) + LAYER_SECONDS;
-    return plain_ops->swiglu(b, gu, m, ffn, tiled, out, err);
+    return plain_ops->swiglu(b, gu, m, ffn, tiled, out, readers, err);
 }
 
 static clm_status timed_finish(clm_backend *b, clm_err *err)
