@@ -16,7 +16,7 @@
 #endif
 #define PANEL 32
 
-/* Where column k of token m is, k a multiple of 8, in panels of rows of `columns`. */
+/* Where column k of token m is, k a multiple of 8 (16), in panels of rows of `columns`. */
 CLM_INLINE __global ushort *panel_at(__global ushort *z, const int columns, const size_t m, const size_t k)
 {
     const size_t block = m / PANEL * (size_t)(columns / 32) + k / 32;
@@ -24,13 +24,14 @@ CLM_INLINE __global ushort *panel_at(__global ushort *z, const int columns, cons
     return z + (block * PANEL + m % PANEL) * 32 + k % 32;
 }
 
-/* Rounds 8 or 16 columns into such a place. */
+/* Rounds 8 or 16 columns into such a place, whose address is a multiple of their size: vstore16 of ushorts is 16
+ * stores on PoCL. */
 CLM_INLINE void panel_store8(const float8 v, __global ushort *at)
 {
-    vstore8(convert_ushort8(clm_bf16_round8(v) >> 16u).ORDER8, 0, at);
+    *(__global ushort8 *)at = convert_ushort8(clm_bf16_round8(v) >> 16u).ORDER8;
 }
 
 CLM_INLINE void panel_store16(const float16 v, __global ushort *at)
 {
-    vstore16(convert_ushort16(clm_bf16_round(v) >> 16u).ORDER16, 0, at);
+    *(__global ushort16 *)at = convert_ushort16(clm_bf16_round(v) >> 16u).ORDER16;
 }
