@@ -94,24 +94,38 @@ CLM_INLINE void kv_store1(const float v, const float scale, const size_t i, __gl
 #endif
 }
 
-/* Both for 16 elements side by side, each with its scale. */
-CLM_INLINE float16 kv_store16(const float16 v, const float16 scale, __global KV_ELEM *p)
+/* 16 elements as they are stored, each with its scale, and as they come back. */
+#if KV_TYPE == 0
+#define KV_STORED16 float16
+#elif KV_TYPE == 1
+#define KV_STORED16 ushort16
+#else
+#define KV_STORED16 char16
+#endif
+
+CLM_INLINE KV_STORED16 kv_stored16(const float16 v, const float16 scale)
 {
 #if KV_TYPE == 0
     (void)scale;
-    vstore16(v, 0, p);
     return v;
 #elif KV_TYPE == 1
-    const ushort16 bits = clm_half_bits16(v);
-
     (void)scale;
-    vstore16(bits, 0, (__global ushort *)p);
-    return vload_half16(0, (const half *)&bits);
+    return clm_half_bits16(v);
 #else
-    const float16 level = kv_int8_16(v, scale);
+    return convert_char16(convert_int16(kv_int8_16(v, scale)));
+#endif
+}
 
-    vstore16(convert_char16_sat(level), 0, p);
-    return level * scale;
+CLM_INLINE float16 kv_value16(const KV_STORED16 stored, const float16 scale)
+{
+#if KV_TYPE == 0
+    (void)scale;
+    return stored;
+#elif KV_TYPE == 1
+    (void)scale;
+    return vload_half16(0, (const half *)&stored);
+#else
+    return convert_float16(stored) * scale;
 #endif
 }
 

@@ -85,25 +85,42 @@ CLM_INLINE float16 block_scales(__global const float *x, const int ld, const int
 #endif
 }
 
-/* A whole block of 16 keys from the rows of x on: 16 by 16 elements are transposed at a time. Returns the
- * largest length. */
+/* One of four steps that transpose 16 by 16 elements: components of vectors i and i + 8 in turn. With the numbers of
+ * vector and component as one of eight bits, a step turns it by one bit. */
+#define IN_TURN(a, b, c0, c1, c2, c3, c4, c5, c6, c7)                                              \
+    (KV_STORED16)(a.c0, b.c0, a.c1, b.c1, a.c2, b.c2, a.c3, b.c3, a.c4, b.c4, a.c5, b.c5, a.c6,    \
+                  b.c6, a.c7, b.c7)
+#define TURN(from, to)                                                                             \
+    for (int i = 0; i < 8; i++) {                                                                  \
+        to[2 * i] = IN_TURN(from[i], from[i + 8], s0, s1, s2, s3, s4, s5, s6, s7);                 \
+        to[2 * i + 1] = IN_TURN(from[i], from[i + 8], s8, s9, sa, sb, sc, sd, se, sf);             \
+    }
+
+/* A whole block of 16 keys from the rows of x on: 16 by 16 elements are transposed at a time. Stored vectors
+ * lie at multiples of their size (vstore16 of whole numbers is 16 stores on PoCL). Returns the largest
+ * length. */
 CLM_INLINE float store_keys(__global const float *x, const int ld, const int head_dim,
                             __global KV_ELEM *k, __global half *ks)
 {
     const float16 scale = block_scales(x, ld, head_dim, ks);
-    float tile[256], squares[16], top = 0.0f;
+    float scales[16], squares[16], top = 0.0f;
     float16 square = 0.0f;
 
+    vstore16(scale, 0, scales);
     for (int d = 0; d < head_dim; d += 16) {
-        for (int m = 0; m < 16; m++) {
-            __global const float *row = x + (size_t)m * (size_t)ld + d;
+        __global KV_STORED16 *to = (__global KV_STORED16 *)(k + d * 16);
+        KV_STORED16 tile[16], turned[16];
 
-#pragma unroll
-            for (int i = 0; i < 16; i++) tile[i * 16 + m] = row[i];
-        }
+        for (int m = 0; m < 16; m++)
+            tile[m] = kv_stored16(vload16(0, x + (size_t)m * (size_t)ld + d), scales[m]);
+        TURN(tile, turned);
+        TURN(turned, tile);
+        TURN(tile, turned);
+        TURN(turned, tile);
         for (int i = 0; i < 16; i++) {
-            const float16 key = kv_store16(vload16((size_t)i, tile), scale, k + (d + i) * 16);
+            const float16 key = kv_value16(tile[i], scale);
 
+            to[i] = tile[i];
             square += key * key;
         }
     }
@@ -119,8 +136,10 @@ CLM_INLINE void store_values(__global const float *x, const int ld, const int he
 
     vstore16(block_scales(x, ld, head_dim, vs), 0, scales);
     for (int m = 0; m < 16; m++) {
+        __global KV_STORED16 *to = (__global KV_STORED16 *)(v + m * head_dim);
+
         for (int d = 0; d < head_dim; d += 16)
-            kv_store16(vload16(0, x + (size_t)m * (size_t)ld + d), scales[m], v + m * head_dim + d);
+            to[d / 16] = kv_stored16(vload16(0, x + (size_t)m * (size_t)ld + d), scales[m]);
     }
 }
 #endif

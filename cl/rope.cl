@@ -5,15 +5,24 @@
  * Reference  clm_ref_rope() in runtime/ops/ref_rope.c
  * Buffers    x: [rows][ld] f32, in and out.  cs: [positions][rope_dims/2][2] f32, cosine and sine
  *            (clm_rope_table() in runtime/ops/op_rope.c), at least pos0 + rows positions.
- * Launch     2-D: local = (WG, 1), global = (n_heads * rope_dims/2 rounded up to WG, rows).
+ * Launch     2-D: local = (WG, 1), global = (items rounded up to WG, rows): n_heads * rope_dims/2 items with VW 1,
+ *            n_heads with VW 8.
  * Tunables   WG  work-items per group
- * Limits     rope_dims even, at most head_dim; elements from rope_dims on stay as they are.
+ *            VW  pairs an item takes at once: 1, and no others, or 8, and all of a head
+ * Limits     rope_dims even, with VW 8 a multiple of 16, at most head_dim; elements from rope_dims on stay as
+ *            they are.
  */
 #ifndef WG
 #define WG 32
 #endif
+#ifndef VW
+#define VW 1
+#endif
 #if WG < 1
 #error "rope: WG must be at least 1"
+#endif
+#if VW != 1 && VW != 8
+#error "rope: VW must be 1 or 8"
 #endif
 
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1)))
@@ -23,13 +32,27 @@ void rope(__global float *restrict x, __global const float *restrict cs, const i
     const int pairs = rope_dims / 2;
     const int id = (int)get_global_id(0);
     const size_t m = get_global_id(1);
+    __global const float *restrict t = cs + ((size_t)pos0 + m) * (size_t)rope_dims;
+    __global float *restrict row = x + m * (size_t)ld + (size_t)off;
 
+#if VW == 1
     if (id >= n_heads * pairs) return;
     const int h = id / pairs;
     const int i = id - h * pairs;
-    __global float *p = x + m * (size_t)ld + (size_t)off + (size_t)h * (size_t)head_dim + 2 * (size_t)i;
-    const float2 t = vload2(((size_t)pos0 + m) * (size_t)pairs + (size_t)i, cs);
-    const float2 v = vload2(0, p);
+    __global float *p = row + (size_t)h * (size_t)head_dim + 2 * (size_t)i;
+    const float2 a = vload2((size_t)i, t), v = vload2(0, p);
 
-    vstore2((float2)(v.s0 * t.s0 - v.s1 * t.s1, v.s0 * t.s1 + v.s1 * t.s0), 0, p);
+    vstore2((float2)(v.s0 * a.s0 - v.s1 * a.s1, v.s0 * a.s1 + v.s1 * a.s0), 0, p);
+#else
+    if (id >= n_heads) return;
+    for (int i = 0; i < pairs / VW; i++) {
+        __global float *p = row + (size_t)id * (size_t)head_dim;
+        const float16 a = vload16((size_t)i, t), v = vload16((size_t)i, p);
+        float16 turned;
+
+        turned.even = v.even * a.even - v.odd * a.odd;
+        turned.odd = v.even * a.odd + v.odd * a.even;
+        vstore16(turned, (size_t)i, p);
+    }
+#endif
 }

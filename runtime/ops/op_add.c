@@ -27,9 +27,8 @@ static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
     const bool gpu = caps->type == CLM_DEVICE_GPU;
 
     (void)shape;
-    /* CPUs' compilers make vectors of the work-items by themselves. */
-    params[AXIS_WG] = clm_op_group_choose(&k_axes[AXIS_WG], caps, gpu ? 64 : 256);
-    params[AXIS_VW] = gpu ? 4 : 1;
+    params[AXIS_WG] = clm_op_group_choose(&k_axes[AXIS_WG], caps, 64);
+    params[AXIS_VW] = gpu ? 4 : 16;
 }
 
 static size_t defines(const clm_shape *shape, const int *params, clm_define *defs)

@@ -10,9 +10,13 @@
 #include "runtime/ops/ref.h"
 
 static const char *const k_dims[] = {"M", "LD", "OFF", "N_HEADS", "HEAD_DIM", "ROPE_DIMS", "POS0"};
-enum { AXIS_WG };
-static const int k_wg[] = {1, 16, 64, 256};
-static const clm_axis k_axes[] = {{"WG", k_wg, CLM_COUNT(k_wg)}};
+enum { AXIS_WG, AXIS_VW };
+enum { VECTOR_PAIRS = 8 };
+static const int k_wg[] = {1, 8, 64, 256}, k_vw[] = {1, VECTOR_PAIRS};
+static const clm_axis k_axes[] = {
+    {"WG", k_wg, CLM_COUNT(k_wg)},
+    {"VW", k_vw, CLM_COUNT(k_vw)},
+};
 
 void clm_rope_table(float *cs, size_t n_pos, size_t rope_dims, double base)
 {
@@ -30,21 +34,25 @@ void clm_rope_table(float *cs, size_t n_pos, size_t rope_dims, double base)
 
 static bool valid(const int *params, const clm_shape *shape, const clm_caps *caps)
 {
-    (void)shape;
-    return clm_op_group_fits(caps, params[AXIS_WG]);
+    return clm_op_group_fits(caps, params[AXIS_WG]) &&
+           (params[AXIS_VW] == 1 || shape->v[CLM_ROPE_ROPE_DIMS] % (2 * params[AXIS_VW]) == 0);
 }
 
 static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
 {
-    (void)shape;
-    params[AXIS_WG] = clm_op_group_choose(&k_axes[AXIS_WG], caps, 64);
+    const bool vectors =
+        caps->type != CLM_DEVICE_GPU && shape->v[CLM_ROPE_ROPE_DIMS] % (2 * VECTOR_PAIRS) == 0;
+
+    params[AXIS_WG] = clm_op_group_choose(&k_axes[AXIS_WG], caps, vectors ? 8 : 64);
+    params[AXIS_VW] = vectors ? VECTOR_PAIRS : 1;
 }
 
 static size_t defines(const clm_shape *shape, const int *params, clm_define *defs)
 {
     (void)shape;
     defs[0] = (clm_define){"WG", params[AXIS_WG]};
-    return 1;
+    defs[1] = (clm_define){"VW", params[AXIS_VW]};
+    return 2;
 }
 
 static clm_status fill(clm_case *c, uint32_t seed, clm_err *err)
@@ -74,7 +82,8 @@ static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *pa
                             CLM_I32(v[CLM_ROPE_HEAD_DIM]),
                             CLM_I32(v[CLM_ROPE_ROPE_DIMS]),
                             CLM_I32(v[CLM_ROPE_POS0])};
-    const size_t items = (size_t)v[CLM_ROPE_N_HEADS] * ((size_t)v[CLM_ROPE_ROPE_DIMS] / 2);
+    const size_t per_head = params[AXIS_VW] == 1 ? (size_t)v[CLM_ROPE_ROPE_DIMS] / 2 : 1;
+    const size_t items = (size_t)v[CLM_ROPE_N_HEADS] * per_head;
     *range = (clm_range){2, {items, (size_t)v[CLM_ROPE_M]}, {(size_t)params[AXIS_WG], 1}};
     clm_status st;
 
