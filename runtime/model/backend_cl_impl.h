@@ -16,8 +16,8 @@
 enum { CLM_CL_BLAST_TOKENS = 32 };
 /* From so many on a product goes through tiles, where there are any. They have room for 32 tokens at a time, and fewer
  * cost as much, so what takes few tokens is faster for fewer: three panels of 8 at most take as long as tiles of 32 on
- * matrix units (clm_gemm_panels), and vectors need two panels of tiles to be slower than AMX. */
-enum { CLM_CL_AMX_TOKENS = 64, CLM_CL_MMA_TOKENS = 25 };
+ * matrix units (clm_gemm_panels). */
+enum { CLM_CL_AMX_TOKENS = 32, CLM_CL_MMA_TOKENS = 25 };
 
 struct clm_vec {
     clm_buffer *buf;
