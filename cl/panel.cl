@@ -7,12 +7,16 @@
 #ifndef SHUFFLED
 #define SHUFFLED 0
 #endif
+/* Component by component, as Oclgrind takes .s02461357 for uninitialised; compilers make one shuffle of it. */
 #if SHUFFLED
-#define ORDER8  s02461357
-#define ORDER16 s024613578ace9bdf
+#define EIGHT(v, c0, c1, c2, c3, c4, c5, c6, c7)                                                   \
+    v.c0, v.c2, v.c4, v.c6, v.c1, v.c3, v.c5, v.c7
+#define IN_ORDER8(v) (ushort8)(EIGHT(v, s0, s1, s2, s3, s4, s5, s6, s7))
+#define IN_ORDER16(v)                                                                              \
+    (ushort16)(EIGHT(v, s0, s1, s2, s3, s4, s5, s6, s7), EIGHT(v, s8, s9, sa, sb, sc, sd, se, sf))
 #else
-#define ORDER8  s01234567
-#define ORDER16 s0123456789abcdef
+#define IN_ORDER8(v)  (v)
+#define IN_ORDER16(v) (v)
 #endif
 #define PANEL 32
 
@@ -28,10 +32,14 @@ CLM_INLINE __global ushort *panel_at(__global ushort *z, const int columns, cons
  * stores on PoCL. */
 CLM_INLINE void panel_store8(const float8 v, __global ushort *at)
 {
-    *(__global ushort8 *)at = convert_ushort8(clm_bf16_round8(v) >> 16u).ORDER8;
+    const ushort8 upper = convert_ushort8(clm_bf16_round8(v) >> 16u);
+
+    *(__global ushort8 *)at = IN_ORDER8(upper);
 }
 
 CLM_INLINE void panel_store16(const float16 v, __global ushort *at)
 {
-    *(__global ushort16 *)at = convert_ushort16(clm_bf16_round(v) >> 16u).ORDER16;
+    const ushort16 upper = convert_ushort16(clm_bf16_round(v) >> 16u);
+
+    *(__global ushort16 *)at = IN_ORDER16(upper);
 }

@@ -62,10 +62,12 @@ void rmsnorm(__global const float *restrict x, __global const float *restrict w,
     const float scale = 1.0f / sqrt(sum / (float)dim + eps);
 #if OUT
     for (int i = lid; i < dim / VW; i += WG) {
-        CLM_CAT(float, VW) v = 0.0f;
+        __global ushort *at = panel_at(y, dim, row, (size_t)i * VW);
 
-        if (here != 0) v = CLM_CAT(vload, VW)(i, xr) * scale * CLM_CAT(vload, VW)(i, w);
-        CLM_CAT(panel_store, VW)(v, panel_at(y, dim, row, (size_t)i * VW));
+        CLM_CAT(panel_store, VW)
+        (here != 0 ? CLM_CAT(vload, VW)(i, xr) * scale * CLM_CAT(vload, VW)(i, w)
+                   : (CLM_CAT(float, VW))(0.0f),
+         at);
     }
 #else
     __global float *restrict yr = y + row * (size_t)dim;

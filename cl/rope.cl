@@ -25,6 +25,10 @@
 #error "rope: VW must be 1 or 8"
 #endif
 
+/* Component by component, as Oclgrind takes .even and .odd for uninitialised; compilers make one shuffle of it. */
+#define EVEN(v) (float8)(v.s0, v.s2, v.s4, v.s6, v.s8, v.sa, v.sc, v.se)
+#define ODD(v)  (float8)(v.s1, v.s3, v.s5, v.s7, v.s9, v.sb, v.sd, v.sf)
+
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1)))
 void rope(__global float *restrict x, __global const float *restrict cs, const int ld, const int off,
           const int n_heads, const int head_dim, const int rope_dims, const int pos0)
@@ -47,12 +51,14 @@ void rope(__global float *restrict x, __global const float *restrict cs, const i
     if (id >= n_heads) return;
     for (int i = 0; i < pairs / VW; i++) {
         __global float *p = row + (size_t)id * (size_t)head_dim;
-        const float16 a = vload16((size_t)i, t), v = vload16((size_t)i, p);
-        float16 turned;
+        const float16 a = vload16((size_t)i, t);
+        const float16 v = vload16((size_t)i, p);
+        const float8 c = EVEN(a), s = ODD(a), first = EVEN(v), second = ODD(v);
+        const float8 re = first * c - second * s, im = first * s + second * c;
 
-        turned.even = v.even * a.even - v.odd * a.odd;
-        turned.odd = v.even * a.odd + v.odd * a.even;
-        vstore16(turned, (size_t)i, p);
+        vstore16((float16)(re.s0, im.s0, re.s1, im.s1, re.s2, im.s2, re.s3, im.s3, re.s4, im.s4,
+                           re.s5, im.s5, re.s6, im.s6, re.s7, im.s7),
+                 (size_t)i, p);
     }
 #endif
 }

@@ -69,10 +69,10 @@ void swiglu(__global const float *restrict x, __global ELEM *restrict out, const
 
     if (first >= end) return;
 #if OUT
-    CLM_CAT(float, VW) v = 0.0f;
+    __global ushort *at = panel_at(out, ffn, m, first);
 
-    if (m < (size_t)rows) v = swiglu_of(gate, up, first);
-    CLM_CAT(panel_store, VW)(v, panel_at(out, ffn, m, first));
+    CLM_CAT(panel_store, VW)
+    (m < (size_t)rows ? swiglu_of(gate, up, first) : (CLM_CAT(float, VW))(0.0f), at);
 #else
     __global float *restrict to = out + m * end;
 
