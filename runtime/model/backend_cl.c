@@ -414,8 +414,10 @@ static clm_status cl_vec_create(clm_backend *base, size_t count, bool ids, clm_v
 
 static void cl_vec_destroy(clm_backend *base, clm_vec *v)
 {
-    (void)base;
+    clm_backend_cl *b = self(base);
+
     if (v == NULL) return;
+    if (b->panels == v) b->panels = NULL;
     clm_buffer_destroy(v->buf);
     free(v);
 }
