@@ -316,8 +316,9 @@ static clm_status run_gemm(clm_backend_cl *b, const clm_weight *w, const clm_cl_
 static clm_status run_amx(clm_backend_cl *b, const clm_weight *w, const clm_cl_part *p,
                           const target *to, clm_err *err)
 {
-    clm_buffer *bufs[] = {p->q, clm__cl_or_unused(b, p->scale), clm__cl_or_unused(b, p->min),
-                          b->act_bf16, to->y, b->sums};
+    clm_buffer *bufs[] = {
+        p->q,   clm__cl_or_unused(b, p->scale), clm__cl_or_unused(b, p->min), b->act_bf16, to->y,
+        b->sums};
     clm_status st = CLM_OK;
 
     for (size_t k = 0; k < w->layout.columns && st == CLM_OK; k += CLM_GEMM_AMX_COLUMNS) {
