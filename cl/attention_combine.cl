@@ -4,7 +4,7 @@
  *
  * Reference  clm_ref_attention_combine() in runtime/ops/ref_attention_combine.c
  * Buffers    part: [n_heads][SPLITS][HEAD_DIM + 2] f32: M, l, acc.
- *            out: [n_heads * HEAD_DIM] f32 from out_off, or with QUANT_OUT q, d, s of runtime/ops/act.h, one token.
+ *            out: [n_heads * HEAD_DIM] f32, or with QUANT_OUT q, d, s of runtime/ops/act.h, one token.
  * Build      HEAD_DIM; SPLITS; QUANT_OUT 0: out; 1: q, d, s
  * Launch     1-D, local = WG; family 0: global = n_heads; family 1: global = n_heads * HEAD_DIM rounded
  *            up to WG, an item per element.
@@ -66,7 +66,7 @@ CLM_INLINE VEC combined(__global const float *splits, const float *w, const int 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void attention_combine(__global const float *restrict part, __global float *restrict out,
                        __global uchar *restrict q, __global float *restrict scales,
-                       __global int *restrict sums, const int count, const int out_off)
+                       __global int *restrict sums, const int count)
 {
     const int h = (int)get_global_id(0);
     __global const float *splits = part + (size_t)h * SPLITS * (HEAD_DIM + 2);
@@ -82,13 +82,12 @@ void attention_combine(__global const float *restrict part, __global float *rest
     }
     (void)out;
 #else
-    for (int n = 0; n < N_VEC; n++) STORE(combined(splits, w, n), n, out + out_off + h * HEAD_DIM);
+    for (int n = 0; n < N_VEC; n++) STORE(combined(splits, w, n), n, out + h * HEAD_DIM);
     (void)q;
     (void)scales;
     (void)sums;
 #endif
     (void)count;
-    (void)out_off;
 }
 
 #else /* FAMILY == 1 */
@@ -113,7 +112,7 @@ CLM_INLINE float combined(__global const float *splits, const int d)
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1)))
 void attention_combine(__global const float *restrict part, __global float *restrict out,
                        __global uchar *restrict q, __global float *restrict scales,
-                       __global int *restrict sums, const int count, const int out_off)
+                       __global int *restrict sums, const int count)
 {
     const int i = (int)get_global_id(0);
 #if QUANT_OUT
@@ -137,9 +136,8 @@ void attention_combine(__global const float *restrict part, __global float *rest
         sums[i / 32] = sum;
     }
     (void)out;
-    (void)out_off;
 #else
-    if (i < count) out[out_off + i] = combined(part + (size_t)(i / HEAD_DIM) * SPLITS * (HEAD_DIM + 2), i % HEAD_DIM);
+    if (i < count) out[i] = combined(part + (size_t)(i / HEAD_DIM) * SPLITS * (HEAD_DIM + 2), i % HEAD_DIM);
     (void)q;
     (void)scales;
     (void)sums;

@@ -112,10 +112,10 @@ void clm_engine_destroy(clm_engine *e)
     free(e);
 }
 
-/* Tokens of the runs that warm up: products of many (from 64 on, of any device's, see backend_cl_impl.h), of one, and of
- * those between, in each size of panel (clm_gemm_panels), have different kernels; so has attention of tokens of several
+/* Tokens of the runs that warm up: products of many (backend_cl_impl.h says from how many on), of one, and of those
+ * between, in each size of panel (clm_gemm_panels), have different kernels; so has attention of tokens of several
  * sequences, which comes last. */
-enum { WARM_MANY = 64 };
+enum { WARM_MANY = 32 };
 static const size_t warm_tokens[] = {WARM_MANY, 9, 5, 2, 1};
 enum { N_WARM = sizeof warm_tokens / sizeof *warm_tokens + 1 };
 

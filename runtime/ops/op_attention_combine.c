@@ -11,7 +11,7 @@
 #include "runtime/ops/op_util.h"
 #include "runtime/ops/ref.h"
 
-static const char *const k_dims[] = {"N_HEADS", "HEAD_DIM", "SPLITS", "QUANT_OUT", "OUT_OFF"};
+static const char *const k_dims[] = {"N_HEADS", "HEAD_DIM", "SPLITS", "QUANT_OUT"};
 enum { AXIS_FAMILY, AXIS_WG };
 enum { FAMILY_CPU, FAMILY_GPU };
 static const int k_family[] = {FAMILY_CPU, FAMILY_GPU}, k_wg[] = {1, 32, 64, 128};
@@ -87,25 +87,19 @@ static clm_status fill(clm_case *c, uint32_t seed, clm_err *err)
     const size_t heads = (size_t)v[CLM_ATTENTION_COMBINE_N_HEADS];
     const size_t n = (size_t)v[CLM_ATTENTION_COMBINE_HEAD_DIM];
     const size_t splits = (size_t)v[CLM_ATTENTION_COMBINE_SPLITS], count = heads * n;
-    const size_t out_off = (size_t)v[CLM_ATTENTION_COMBINE_OUT_OFF];
     const bool quant = v[CLM_ATTENTION_COMBINE_QUANT_OUT] != 0;
-    /* What stands in front of the results must stay. */
-    const clm_case_role written = out_off > 0 ? CLM_CASE_INOUT : CLM_CASE_OUT;
-    const clm_case_role out = quant ? CLM_CASE_IN : written;
+    const clm_case_role out = quant ? CLM_CASE_IN : CLM_CASE_OUT;
     const clm_case_role act = quant ? CLM_CASE_OUT : CLM_CASE_IN;
     const size_t groups = quant ? count / CLM_ACT_GROUP : 1;
     clm_random r = clm_random_init(seed);
     float *part = clm_case_add(c, "part", CLM_ELEM_F32, clm_attention_part_floats(heads, n, splits),
                                CLM_CASE_IN);
-    float *before = NULL;
 
-    if (part == NULL ||
-        (before = clm_case_add(c, "out", CLM_ELEM_F32, quant ? 1 : out_off + count, out)) == NULL ||
+    if (part == NULL || clm_case_add(c, "out", CLM_ELEM_F32, quant ? 1 : count, out) == NULL ||
         clm_case_add(c, "q", CLM_ELEM_I8, quant ? count : 1, act) == NULL ||
         clm_case_add(c, "d", CLM_ELEM_F32, groups, act) == NULL ||
         clm_case_add(c, "s", CLM_ELEM_I32, groups, act) == NULL)
         return clm_op_fill_nomem("attention_combine", err);
-    if (!quant) clm_random_fill(&r, before, out_off, -1.0f, 1.0f);
     for (size_t h = 0; h < heads; h++) fill_head(&r, part + h * splits * (n + 2), splits, n);
     return CLM_OK;
 }
@@ -116,13 +110,8 @@ static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *pa
     const int *v = shape->v;
     const size_t wg = (size_t)params[AXIS_WG], heads = (size_t)v[CLM_ATTENTION_COMBINE_N_HEADS];
     const size_t count = heads * (size_t)v[CLM_ATTENTION_COMBINE_HEAD_DIM];
-    const clm_arg args[] = {CLM_BUF(bufs[0]),
-                            CLM_BUF(bufs[1]),
-                            CLM_BUF(bufs[2]),
-                            CLM_BUF(bufs[3]),
-                            CLM_BUF(bufs[4]),
-                            CLM_I32(count),
-                            CLM_I32(v[CLM_ATTENTION_COMBINE_OUT_OFF])};
+    const clm_arg args[] = {CLM_BUF(bufs[0]), CLM_BUF(bufs[1]), CLM_BUF(bufs[2]),
+                            CLM_BUF(bufs[3]), CLM_BUF(bufs[4]), CLM_I32(count)};
 
     if (v[CLM_ATTENTION_COMBINE_QUANT_OUT] != 0 &&
         v[CLM_ATTENTION_COMBINE_HEAD_DIM] % CLM_ACT_GROUP != 0)
@@ -145,19 +134,17 @@ static double flops(const clm_shape *shape)
     return bytes_moved(shape) / 2.0;
 }
 
-#define SHAPE(heads, n, splits, quant, off)                                                        \
+#define SHAPE(...)                                                                                 \
     {                                                                                              \
-        .v = { heads, n, splits, quant, off }                                                      \
+        .v = {__VA_ARGS__},                                                                        \
     }
 static const clm_shape k_test[] = {
-    SHAPE(3, 16, 2, 0, 0),   SHAPE(1, 1, 1, 0, 0),    SHAPE(5, 7, 2, 0, 0),
-    SHAPE(40, 128, 2, 0, 0), SHAPE(3, 80, 16, 0, 0),  SHAPE(3, 80, 16, 0, 240),
-    SHAPE(5, 7, 2, 0, 11),   SHAPE(40, 128, 2, 1, 0), SHAPE(5, 32, 16, 1, 0),
-    SHAPE(3, 96, 1, 1, 0),
+    SHAPE(3, 16, 2, 0),  SHAPE(1, 1, 1, 0),    SHAPE(5, 7, 2, 0),   SHAPE(40, 128, 2, 0),
+    SHAPE(3, 80, 16, 0), SHAPE(40, 128, 2, 1), SHAPE(5, 32, 16, 1), SHAPE(3, 96, 1, 1),
 };
 static const clm_shape k_tune[] = {
-    SHAPE(40, 128, 1, 1, 0),
-    SHAPE(40, 128, 16, 1, 0),
+    SHAPE(40, 128, 1, 1),
+    SHAPE(40, 128, 16, 1),
 };
 
 /* Quotients of sums of at most 32 products; the int8 levels of the test data are decided clearly. */

@@ -15,7 +15,6 @@ enum clm_attention_combine_dim {
     CLM_ATTENTION_COMBINE_HEAD_DIM,
     CLM_ATTENTION_COMBINE_SPLITS,
     CLM_ATTENTION_COMBINE_QUANT_OUT, /* 1: HEAD_DIM a multiple of 32 */
-    CLM_ATTENTION_COMBINE_OUT_OFF,   /* where results begin in out; QUANT_OUT 0 only */
     CLM_ATTENTION_COMBINE_DIMS
 };
 

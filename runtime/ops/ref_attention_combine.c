@@ -29,19 +29,17 @@ void clm_ref_attention_combine(clm_case *c)
     const size_t n = (size_t)v[CLM_ATTENTION_COMBINE_HEAD_DIM];
     const size_t splits = (size_t)v[CLM_ATTENTION_COMBINE_SPLITS];
     const size_t count = (size_t)v[CLM_ATTENTION_COMBINE_N_HEADS] * n;
-    const size_t out_off = (size_t)v[CLM_ATTENTION_COMBINE_OUT_OFF];
-    const float *part = c->bufs[0].data, *before = c->bufs[1].data;
+    const float *part = c->bufs[0].data;
     float *out = c->bufs[1].expected;
     double group[CLM_ACT_GROUP];
 
-    for (size_t i = 0; i < out_off; i++) out[i] = before[i];
     for (size_t i = 0; i < count; i++) {
         const double x =
             clm_ref_attention_combined(part + i / n * splits * (n + 2), splits, n, i % n);
         const size_t g = i / CLM_ACT_GROUP;
 
         if (v[CLM_ATTENTION_COMBINE_QUANT_OUT] == 0) {
-            out[out_off + i] = (float)x;
+            out[i] = (float)x;
             continue;
         }
         group[i % CLM_ACT_GROUP] = x;
