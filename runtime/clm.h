@@ -90,6 +90,11 @@ clm_status clm_config_load(clm_config *c, const char *path, clm_err *err);
  * variable counts as not set. On failure the configuration keeps its old values. */
 clm_status clm_config_load_env(clm_config *c, clm_err *err);
 
+/* A variable of the environment that looks like a misspelled one of clm's, with the one that may have been meant: true
+ * and both names, or false when there is no other. `*next` is 0 at first and belongs to the function between calls. */
+enum { CLM_ENV_NAME = 160 };
+bool clm_config_env_stray(size_t *next, char name[CLM_ENV_NAME], char near[CLM_ENV_NAME]);
+
 /* Sets one key ("ctx_size", "server.port") from text; `origin` names the source in messages
  * ("--ctx-size", "CLM_CTX_SIZE"). Lists (`device`, `stop`) are one YAML flow value that begins with
  * '['; other text is the only item, as it stands, but for indices of devices ("0,1"). A key that does not exist: CLM_E_CONFIG. */

@@ -12,9 +12,8 @@
 #include "host/file.h"
 #include "runtime/config_schema.h"
 
-#define FILE_MAX     (4u << 20)
-#define NAME_MAX_LEN 160
-#define KEYS_MAX     64
+#define FILE_MAX (4u << 20)
+#define KEYS_MAX 64
 
 struct clm_config {
     clm_settings s;
@@ -166,7 +165,7 @@ static clm_status read_section(clm_config_reader *r, const char *section, const 
     for (const clm_yaml_node *v = clm_yaml_first(map); v != NULL && st == CLM_OK;
          v = clm_yaml_next(v)) {
         const clm_yaml_node *key = clm_yaml_key(v);
-        char name[NAME_MAX_LEN];
+        char name[CLM_ENV_NAME];
         int len = snprintf(name, sizeof name, "%s.%s", section, clm_yaml_text(key, NULL));
 
         if (len < 0 || (size_t)len >= sizeof name)
@@ -230,6 +229,12 @@ out:
 
 /* ---- Environment and single keys --------------------------------------------------------------- */
 
+static void env_name(const clm_key *key, char out[CLM_ENV_NAME])
+{
+    snprintf(out, CLM_ENV_NAME, "CLM_%s", key->name);
+    for (char *p = out; *p != 0; p++) *p = *p == '.' ? '_' : (char)toupper((unsigned char)*p);
+}
+
 clm_status clm_config_load_env(clm_config *c, clm_err *err)
 {
     size_t n;
@@ -238,11 +243,10 @@ clm_status clm_config_load_env(clm_config *c, clm_err *err)
     clm_status st = settings_copy(&c->s, &copy, err);
 
     for (size_t i = 0; i < n && st == CLM_OK; i++) {
-        char name[NAME_MAX_LEN];
+        char name[CLM_ENV_NAME];
         const char *value;
 
-        snprintf(name, sizeof name, "CLM_%s", keys[i].name);
-        for (char *p = name; *p != 0; p++) *p = *p == '.' ? '_' : (char)toupper((unsigned char)*p);
+        env_name(&keys[i], name);
         value = getenv(name);
         if (value != NULL && *value != 0) st = set_text(&copy, &keys[i], value, name, err);
     }
@@ -253,6 +257,51 @@ clm_status clm_config_load_env(clm_config *c, clm_err *err)
     }
     settings_clear(&copy);
     return st;
+}
+
+/* The variables that are no keys: those of README.md, and CLM_DOT, which tests set. */
+static const char *const others[] = {
+    "CLM_MODELS", "CLM_SERVER_API_KEY", "CLM_KERNEL_CACHE", "CLM_AMX",
+    "CLM_MMA",    "CLM_DEBUG",          "CLM_DOT"};
+
+enum { PREFIX = sizeof "CLM_" - 1 };
+
+/* What `name` may have been meant to be, or NULL: it is a variable of clm, or like none. */
+static bool meant(const char *name, char near[CLM_ENV_NAME])
+{
+    const size_t n_others = sizeof others / sizeof *others;
+    size_t n;
+    const clm_key *keys = clm__keys(&n);
+    char(*names)[CLM_ENV_NAME] = malloc(n * sizeof *names);
+    const char **all = malloc((n + n_others) * sizeof *all), *found = NULL;
+
+    if (names != NULL && all != NULL) {
+        for (size_t i = 0; i < n; i++) {
+            env_name(&keys[i], names[i]);
+            all[i] = names[i] + PREFIX;
+        }
+        for (size_t i = 0; i < n_others; i++) all[n + i] = others[i] + PREFIX;
+        found = clm_word_nearest(name + PREFIX, all, n + n_others);
+        if (found != NULL && strcmp(found, name + PREFIX) == 0) found = NULL;
+        if (found != NULL) snprintf(near, CLM_ENV_NAME, "CLM_%s", found);
+    }
+    free(names);
+    free(all);
+    return found != NULL;
+}
+
+bool clm_config_env_stray(size_t *next, char name[CLM_ENV_NAME], char near[CLM_ENV_NAME])
+{
+    while (environ[*next] != NULL) {
+        const char *setting = environ[(*next)++];
+        const size_t n = strcspn(setting, "=");
+
+        if (strncmp(setting, "CLM_", PREFIX) != 0 || n >= CLM_ENV_NAME) continue;
+        memcpy(name, setting, n);
+        name[n] = 0;
+        if (meant(name, near)) return true;
+    }
+    return false;
 }
 
 clm_status clm_config_set(clm_config *c, const char *key, const char *value, const char *origin,

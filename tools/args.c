@@ -315,6 +315,15 @@ clm_status clm_args_config(const clm_args *args, clm_config **out, clm_err *err)
     return clm_args_config_from(args, NULL, out, err);
 }
 
+/* Those that hold no setting would otherwise pass in silence. */
+static void warn_of_strays(void)
+{
+    char name[CLM_ENV_NAME], near[CLM_ENV_NAME];
+
+    for (size_t next = 0; clm_config_env_stray(&next, name, near);)
+        fprintf(stderr, "clm: warning: clm reads no variable %s; did you mean %s?\n", name, near);
+}
+
 clm_status clm_args_config_from(const clm_args *args, const char *path, clm_config **out,
                                 clm_err *err)
 {
@@ -329,6 +338,7 @@ clm_status clm_args_config_from(const clm_args *args, const char *path, clm_conf
     if (st == CLM_OK && path != NULL) st = clm_config_load(config, path, err);
     if (st == CLM_OK) st = clm_config_load_env(config, err);
     if (st == CLM_OK) st = apply_flags(args, config, err);
+    if (st == CLM_OK) warn_of_strays();
     if (st == CLM_OK) {
         *out = config;
         config = NULL;

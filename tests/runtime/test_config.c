@@ -413,6 +413,28 @@ static void test_set(void **state)
     clm_config_destroy(c);
 }
 
+static void test_misspelled_environment(void **state)
+{
+    char name[CLM_ENV_NAME], near[CLM_ENV_NAME];
+    size_t next = 0;
+
+    (void)state;
+    setenv("CLM_CTX_SZIE", "1", 1);
+    setenv("CLM_CTX_SIZE", "1", 1);
+    setenv("CLM_AMX", "1", 1);
+    setenv("CLM_SOMETHING_ELSE", "1", 1);
+    setenv("CLX_CTX_SIZE", "1", 1);
+    assert_true(clm_config_env_stray(&next, name, near));
+    assert_string_equal(name, "CLM_CTX_SZIE");
+    assert_string_equal(near, "CLM_CTX_SIZE");
+    assert_false(clm_config_env_stray(&next, name, near));
+    unsetenv("CLM_CTX_SZIE");
+    unsetenv("CLM_CTX_SIZE");
+    unsetenv("CLM_AMX");
+    unsetenv("CLM_SOMETHING_ELSE");
+    unsetenv("CLX_CTX_SIZE");
+}
+
 static void test_environment(void **state)
 {
     clm_config *c = create();
@@ -690,6 +712,7 @@ int main(void)
         cmocka_unit_test(test_aliases),
         cmocka_unit_test(test_set),
         cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_misspelled_environment),
         cmocka_unit_test(test_paths),
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_templates),
