@@ -49,7 +49,8 @@ static clm_status put_devices(FILE *f, const clm_settings *s, clm_err *err)
         fputs(i > 0 ? ", {select: " : "{select: ", f);
         st = put_text(f, s->devices[i].select, err);
         clm_yaml_format_f64(share, s->devices[i].share);
-        fprintf(f, ", share: %s}", share);
+        if (s->devices[i].share > 0.0) fprintf(f, ", share: %s", share);
+        fputc('}', f);
     }
     fputc(']', f);
     return st;

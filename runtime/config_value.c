@@ -237,7 +237,7 @@ static clm_status read_device(const clm_key *key, const clm_yaml_node *item, clm
                               clm_err *err)
 {
     static const char *const names[] = {"select", "share"};
-    const clm_yaml_range range = {0, SHARE_MAX, false};
+    const clm_yaml_range range = {0, SHARE_MAX, true}; /* without one, speed decides */
     const clm_yaml_node *select = item;
     clm_status st = CLM_OK;
 
