@@ -314,7 +314,8 @@ static void test_unknown(void **state)
     refuse("device: []\n", "1:9: device: the list of devices is empty");
     refuse("device: \"\"\n", "1:9: device: an empty device name");
     refuse("device: [{select: 0, share: 0}]\n", "1:29: share: 0 is out of range (above 0 to 1000)");
-    refuse("device: [{select: 0, share: -1}]\n", "1:29: share: -1 is out of range (above 0 to 1000)");
+    refuse("device: [{select: 0, share: -1}]\n",
+           "1:29: share: -1 is out of range (above 0 to 1000)");
 }
 
 static void test_types_and_ranges(void **state)
