@@ -12,6 +12,7 @@
  *
  * Build  AMX  1: inline assembly, on an x86-64 processor with AMX-TILE and AMX-BF16 in a process with
  *                the kernel's permission (host/amx_probe.c);  0: plain OpenCL C, for tests
+ *        CVT  with AMX: 1: pairs are rounded, and numbers looked up, by AVX-512 instructions too (AVX512-BF16)
  * Source     Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, TDPBF16PS.
  */
 #include "bf16.cl"
@@ -19,8 +20,43 @@
 #ifndef AMX
 #define AMX 0
 #endif
+#ifndef CVT
+#define CVT 0
+#endif
 #if AMX < 0 || AMX > 1
 #error "amx: AMX must be 0 or 1"
+#endif
+#if CVT < 0 || CVT > AMX
+#error "amx: CVT must be 0, or 1 with AMX"
+#endif
+
+#if CVT
+/* As clm_bf16_pair() of bf16.cl, but numbers below the normal range become 0. */
+CLM_INLINE uint16 clm_tile_pair(const float16 first, const float16 second)
+{
+    const uint16 in_turn = (uint16)(0x100000u, 0x110001u, 0x120002u, 0x130003u, 0x140004u, 0x150005u,
+                                    0x160006u, 0x170007u, 0x180008u, 0x190009u, 0x1a000au, 0x1b000bu,
+                                    0x1c000cu, 0x1d000du, 0x1e000eu, 0x1f000fu);
+    uint16 halves, pairs;
+
+    __asm__("vcvtne2ps2bf16 %1, %2, %0" : "=v"(halves) : "v"(first), "v"(second));
+    __asm__("vpermw %1, %2, %0" : "=v"(pairs) : "v"(halves), "v"(in_turn));
+    return pairs;
+}
+
+/* Components of `from` that the lower four bits of `at` number. */
+CLM_INLINE float16 clm_tile_look_up(const float16 from, const uint16 at)
+{
+    float16 found;
+
+    __asm__("vpermps %1, %2, %0" : "=v"(found) : "v"(from), "v"(at));
+    return found;
+}
+#else
+CLM_INLINE uint16 clm_tile_pair(const float16 first, const float16 second)
+{
+    return clm_bf16_pair(first, second);
+}
 #endif
 
 #if AMX

@@ -12,8 +12,8 @@
  *            FAMILY 1 (GPU): 2-D, local (T / LANE_T, 16 * TILES / LANE_N), a group per panel
  *            (dimension 0) and per TILES tiles of rows (dimension 1); each work-item makes LANE_T
  *            tokens x LANE_N rows.
- *            FAMILY 2 (GPU, few tokens): 2-D, local (WG, 1), a group per TILES tiles of rows (dimension 0)
- *            and per panel (dimension 1): gemm_few.cl.
+ *            FAMILY 2 (GPU, few tokens): 2-D, local (WG, 1), a group per panel (dimension 0) and per
+ *            TILES tiles of rows (dimension 1): gemm_few.cl.
  * Build      T tokens per panel;  DOT: dot.cl;  GROUP, HAS_MIN: the weights'
  * Tunables   FAMILY;  TILES of FAMILY 1 and 2;  LANE_T, LANE_N (multiples of 4) of FAMILY 1;  WG of FAMILY 2
  * Limits     rows and tokens: any number.  columns a multiple of 32 and of GROUP.  FAMILY 1: T a

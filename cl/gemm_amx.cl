@@ -20,7 +20,7 @@
  * Launch     1-D: a work-item per 32 rows, local 1.
  * Build      AMX: amx.cl;  FORMAT (4, 8), GROUP, HAS_MIN: the weights';  CHUNK columns of a launch
  * Tunables   PART  columns expanded at once: 32 x PART x 2 bytes of private memory
- *            CVT   with AMX: 1: weights are rounded, and small ones looked up, by AVX-512 instructions (AVX512-BF16)
+ *            CVT   amx.cl
  * Limits     rows and tokens: any number.  columns, first, CHUNK, PART multiples of 32, columns of GROUP.
  */
 #include "amx.cl"
@@ -35,9 +35,6 @@
 #ifndef PART
 #define PART 32
 #endif
-#ifndef CVT
-#define CVT 0
-#endif
 #if FORMAT != 4 && FORMAT != 8
 #error "gemm_amx: FORMAT must be 4 or 8"
 #endif
@@ -46,9 +43,6 @@
 #endif
 #if CHUNK < 32 || CHUNK % 32 != 0 || PART < 32 || PART % 32 != 0
 #error "gemm_amx: CHUNK and PART must be multiples of 32"
-#endif
-#if CVT < 0 || CVT > AMX
-#error "gemm_amx: CVT must be 0, or 1 with AMX"
 #endif
 
 #define BLOCKS      (CHUNK / 32)
@@ -65,10 +59,8 @@ CLM_INLINE float16 level_of(__global const uint *words, const uint k)
     const float16 levels = (float16)(-8.0f, -7.0f, -6.0f, -5.0f, -4.0f, -3.0f, -2.0f, -1.0f, 0.0f,
                                      1.0f, 2.0f, 3.0f, 4.0f, 5.0f, 6.0f, 7.0f);
     const uint16 at = vload16(k / 8, words) >> (8u * (k % 4) + (k & 4u));
-    float16 level; /* the lower four bits of `at` choose it */
 
-    __asm__("vpermps %1, %2, %0" : "=v"(level) : "v"(levels), "v"(at));
-    return level;
+    return clm_tile_look_up(levels, at);
 #elif FORMAT == 4
     const uint16 v = vload16(k / 8, words) ^ 0x88888888u; /* q - 8 in four bits, signed */
 
@@ -87,22 +79,6 @@ CLM_INLINE float16 weight_of(const float16 level, const float16 scale, const flo
     return fma(scale, level, minimum);
 #else
     return scale * (level + minimum);
-#endif
-}
-
-CLM_INLINE uint16 pair_of(const float16 first, const float16 second)
-{
-#if CVT
-    const uint16 in_turn = (uint16)(0x100000u, 0x110001u, 0x120002u, 0x130003u, 0x140004u, 0x150005u,
-                                    0x160006u, 0x170007u, 0x180008u, 0x190009u, 0x1a000au, 0x1b000bu,
-                                    0x1c000cu, 0x1d000du, 0x1e000eu, 0x1f000fu);
-    uint16 halves, pairs;
-
-    __asm__("vcvtne2ps2bf16 %1, %2, %0" : "=v"(halves) : "v"(first), "v"(second));
-    __asm__("vpermw %1, %2, %0" : "=v"(pairs) : "v"(halves), "v"(in_turn));
-    return pairs;
-#else
-    return clm_bf16_pair(first, second);
 #endif
 }
 
@@ -125,8 +101,8 @@ CLM_INLINE void expand(__global const uint *words, __global const half *scale,
         for (uint i = 0; i < 16 / PARTS; i++) {
             const uint p = (uint)part * (16 / PARTS) + i;
 
-            w[p] = pair_of(weight_of(level_of(words, 2 * p), s, low),
-                           weight_of(level_of(words, 2 * p + 1), s, low));
+            w[p] = clm_tile_pair(weight_of(level_of(words, 2 * p), s, low),
+                                 weight_of(level_of(words, 2 * p + 1), s, low));
         }
     }
 }

@@ -36,7 +36,7 @@ static bool host_has(void)
     return (edx & bf16) != 0 && (edx & tile) != 0 && permitted();
 }
 
-bool clm__amx_has_avx512_bf16(void)
+static bool host_has_avx512_bf16(void)
 {
     const unsigned f = 1u << 16, bw = 1u << 30,
                    bf16 = 1u << 5; /* leaf 7, ebx; its second part, eax */
@@ -54,28 +54,43 @@ static bool host_has(void)
     return false;
 }
 
-bool clm__amx_has_avx512_bf16(void)
+static bool host_has_avx512_bf16(void)
 {
     return false;
 }
 
 #endif
 
-static bool right(const float *c)
+/* To eight bits of mantissa. */
+static float rounded(float v)
 {
-    for (int i = 0; i < COUNT; i++)
-        if (c[i] != clm__tile_sum(i / SIDE, i % SIDE, 2 * SIDE)) return false;
-    return true;
+    uint32_t bits;
+
+    memcpy(&bits, &v, sizeof bits);
+    bits = (bits + 0x7fffu + (bits >> 16 & 1u)) & 0xffff0000u;
+    memcpy(&v, &bits, sizeof v);
+    return v;
 }
 
-static clm_status multiply(clm_device *dev, const uint32_t *a, const uint32_t *b, float *c)
+/* What cl/amx_probe.cl makes of element i of C. */
+static float wanted(int i, bool cvt)
 {
-    const clm_define def = {"AMX", 1};
+    const int row = i / SIDE, column = i % SIDE;
+    const float sum = clm__tile_sum(row, column, 2 * SIDE);
+
+    if (!cvt || row != 0) return sum;
+    return rounded(clm__tile_sum(0, SIDE - 1 - column, 2 * SIDE)) - 2.0f * rounded(sum);
+}
+
+static clm_status multiply(clm_device *dev, bool cvt, const uint32_t *a, const uint32_t *b,
+                           float *c)
+{
+    const clm_define defs[] = {{"AMX", 1}, {"CVT", cvt}};
     const clm_range range = {1, {1}, {1}};
     clm_program *prog = NULL;
     clm_kernel *kernel = NULL;
     clm_buffer *bufs[3] = {NULL};
-    clm_status st = clm_program_create(dev, "amx_probe", &def, 1, &prog, NULL);
+    clm_status st = clm_program_create(dev, "amx_probe", defs, 2, &prog, NULL);
 
     if (st == CLM_OK) st = clm_kernel_create(prog, "amx_probe", &kernel, NULL);
     if (st == CLM_OK) st = clm_buffer_create(dev, CLM_ELEM_I32, COUNT, &bufs[0], NULL);
@@ -96,7 +111,7 @@ static clm_status multiply(clm_device *dev, const uint32_t *a, const uint32_t *b
     return st;
 }
 
-bool clm__amx_runs(clm_device *dev)
+static bool runs(clm_device *dev, bool cvt)
 {
     uint32_t a[COUNT], b[COUNT];
     float c[COUNT];
@@ -108,7 +123,20 @@ bool clm__amx_runs(clm_device *dev)
         b[i] = clm__tile_pair(clm__tile_b(2 * row, at), clm__tile_b(2 * row + 1, at));
         c[i] = (float)clm__tile_c(row, at);
     }
-    return multiply(dev, a, b, c) == CLM_OK && right(c);
+    if (multiply(dev, cvt, a, b, c) != CLM_OK) return false;
+    for (int i = 0; i < COUNT; i++)
+        if (c[i] != wanted(i, cvt)) return false;
+    return true;
+}
+
+bool clm__amx_runs(clm_device *dev)
+{
+    return runs(dev, false);
+}
+
+bool clm__amx_cvt_probe(clm_device *dev)
+{
+    return clm_device_caps(dev)->amx && host_has_avx512_bf16() && runs(dev, true);
 }
 
 bool clm__amx_probe(clm_device *dev)

@@ -12,9 +12,9 @@
  * system lets this process use them (it is asked, once) and clm__amx_runs(). $CLM_AMX=0: false. */
 bool clm__amx_probe(clm_device *dev);
 
-/* True when this machine's processor has AVX-512F, BW and BF16 as well, which all with AMX had so far. The operating
- * system has granted their registers with those of tiles. */
-bool clm__amx_has_avx512_bf16(void);
+/* Of a device with AMX: true when the processor has AVX-512F, BW and BF16 as well, as all with AMX had so far, and
+ * cl/amx_probe.cl with CVT is right. A driver that compiles for a lesser processor may refuse it. */
+bool clm__amx_cvt_probe(clm_device *dev);
 
 /* Builds and runs cl/amx_probe.cl in assembly and compares the result; a driver that refuses the
  * assembly is no error. On a processor without AMX this ends the process, unless someone emulates it. */

@@ -60,7 +60,7 @@ clm_status clm_device_open(const clm_device_info *info, const clm_observer *obs,
     }
     dev->caps.dot = clm__dot_probe(dev);
     dev->caps.amx = clm__amx_probe(dev);
-    dev->caps.avx512_bf16 = dev->caps.amx && clm__amx_has_avx512_bf16();
+    dev->caps.amx_cvt = clm__amx_cvt_probe(dev);
     dev->caps.mma = clm__mma_probe(dev);
     *out = dev;
     dev = NULL;

@@ -38,8 +38,8 @@ typedef struct clm_caps {
     uint32_t intel_matrix_lanes; /* the sub-groups of Intel's matrix functions; 0: it has none */
     /* Found when the device is opened; CLM_DOT_PLAIN, false and CLM_MMA_NONE before. */
     clm_dot dot;
-    bool amx;         /* tile instructions in kernels: cl/amx.cl */
-    bool avx512_bf16; /* with `amx`: the processor's AVX-512 instructions for bfloat16, too */
+    bool amx;     /* tile instructions in kernels: cl/amx.cl */
+    bool amx_cvt; /* and AVX-512 ones for bfloat16: CVT there */
     clm_mma mma;
 } clm_caps;
 

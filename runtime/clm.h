@@ -90,9 +90,11 @@ clm_status clm_config_load(clm_config *c, const char *path, clm_err *err);
  * variable counts as not set. On failure the configuration keeps its old values. */
 clm_status clm_config_load_env(clm_config *c, clm_err *err);
 
+enum { CLM_ENV_NAME = 160 }; /* most bytes of such a name, with its end */
+
 /* A variable of the environment that looks like a misspelled one of clm's, with the one that may have been meant: true
- * and both names, or false when there is no other. `*next` is 0 at first and belongs to the function between calls. */
-enum { CLM_ENV_NAME = 160 };
+ * and both names, or false when there is no other. `*next` is 0 at first and belongs to the function between calls,
+ * while which the environment must not change. */
 bool clm_config_env_stray(size_t *next, char name[CLM_ENV_NAME], char near[CLM_ENV_NAME]);
 
 /* Sets one key ("ctx_size", "server.port") from text; `origin` names the source in messages

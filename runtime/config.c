@@ -259,14 +259,14 @@ clm_status clm_config_load_env(clm_config *c, clm_err *err)
     return st;
 }
 
-/* The variables that are no keys: those of README.md, and CLM_DOT, which tests set. */
+/* The variables that are no keys: those of README.md, and CLM_DOT (host/dot_probe.c). */
 static const char *const others[] = {
     "CLM_MODELS", "CLM_SERVER_API_KEY", "CLM_KERNEL_CACHE", "CLM_AMX",
     "CLM_MMA",    "CLM_DEBUG",          "CLM_DOT"};
 
 enum { PREFIX = sizeof "CLM_" - 1 };
 
-/* What `name` may have been meant to be, or NULL: it is a variable of clm, or like none. */
+/* Whether `name` is no variable of clm but like one, which goes to `near`. */
 static bool meant(const char *name, char near[CLM_ENV_NAME])
 {
     const size_t n_others = sizeof others / sizeof *others;

@@ -45,11 +45,14 @@ static clm_status put_devices(FILE *f, const clm_settings *s, clm_err *err)
         return put_text(f, s->devices[0].select, err);
     fputc('[', f);
     for (size_t i = 0; i < s->n_devices && st == CLM_OK; i++) {
-        char share[32];
         fputs(i > 0 ? ", {select: " : "{select: ", f);
         st = put_text(f, s->devices[i].select, err);
-        clm_yaml_format_f64(share, s->devices[i].share);
-        if (s->devices[i].share > 0.0) fprintf(f, ", share: %s", share);
+        if (s->devices[i].share > 0.0) {
+            char share[32];
+
+            clm_yaml_format_f64(share, s->devices[i].share);
+            fprintf(f, ", share: %s", share);
+        }
         fputc('}', f);
     }
     fputc(']', f);

@@ -6,8 +6,8 @@
  *
  * Order: the user's file before those shipped with the program; device and driver, device,
  * architecture, vendor, type. Of the entries on the best level, the nearest shape among those that
- * need the same build apart from tunables and have the same built-in default: what beat, or did not beat,
- * another default says nothing. What is taken from another device counts as a default.
+ * need the same build apart from tunables and are that shape or have its built-in default: what beat, or did not
+ * beat, another default says nothing. What is taken from another device counts as a default.
  */
 #ifndef CLM_TUNING_LOOKUP_H
 #define CLM_TUNING_LOOKUP_H

@@ -39,9 +39,10 @@ typedef struct clm_case_buffer {
     clm_elem type;
     size_t count; /* elements */
     clm_case_role role;
-    void *data;       /* malloc'd; inputs filled by fill(), outputs undefined */
-    void *expected;   /* malloc'd; roles OUT and INOUT: written by reference() */
-    float atol, rtol; /* bounds of its own, in place of the operator's; both 0: the operator's */
+    void *data;     /* malloc'd; inputs filled by fill(), outputs undefined */
+    void *expected; /* malloc'd; roles OUT and INOUT: written by reference() */
+    float atol,
+        rtol; /* bounds of its own in place of the operator's; 0: the operator's, but with atol alone no rtol */
 } clm_case_buffer;
 
 /* A problem with its data. `bufs` are in the order in which bind() takes them. */
@@ -66,7 +67,8 @@ typedef struct clm_op_desc {
     bool (*used)(const clm_caps *caps);
     /* Whether `params` (one value per axis) is legal for the shape on the device. */
     bool (*valid)(const int *params, const clm_shape *shape, const clm_caps *caps);
-    /* Parameters that run anywhere and are a good first choice for the kind of device. */
+    /* Parameters that run anywhere and are a good first choice for the kind of device. Of a shape that a file of
+     * tuned values has, numbers may be any. */
     void (*defaults)(const clm_shape *shape, const clm_caps *caps, int *params);
     /* All -D values of a build: shape constants and tunables. Returns how many were written to
      * `defs`, at most CLM_MAX_DEFINES. */

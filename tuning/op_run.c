@@ -216,9 +216,9 @@ static clm_status compare(const clm_op_desc *op, const clm_case_buffer *b, const
 {
     const size_t bytes = clm_elem_bytes(b->type);
     const unsigned char *g = got, *e = b->expected;
-    const bool own = b->atol > 0.0f || b->rtol > 0.0f;
-    const double atol = (double)(own ? b->atol : op->atol),
-                 rtol = (double)(own ? b->rtol : op->rtol);
+    const bool alone = b->atol > 0.0f && b->rtol == 0.0f;
+    const double atol = (double)(b->atol > 0.0f ? b->atol : op->atol),
+                 rtol = alone ? 0.0 : (double)(b->rtol > 0.0f ? b->rtol : op->rtol);
     size_t bad = b->count, n_bad = 0;
 
     for (size_t i = 0; i < b->count; i++) {

@@ -117,7 +117,7 @@ static bool race(tuner *t, const int (*params)[CLM_MAX_AXES], size_t n, double s
     const double start = clm_clock_seconds();
 
     /* Large matrices take seconds to be made and multiplied on the host, which are not to be the search's. */
-    if (t->search.n_seen == 0) t->slice_end += start - before;
+    t->slice_end += start - before;
     if (end == CLM_RACE_DONE) end = clm_race_run(&r, params, n, out, &err);
     *spent = clm_clock_seconds() - start;
     t->broken = end == CLM_RACE_BROKEN;
@@ -232,15 +232,13 @@ static bool try_candidate(tuner *t, clm_candidate *c)
     return true;
 }
 
-/* The default alone says nothing: rather a search for each of those that a token costs most than a default for all. */
-static void promise_tries(tuner *t)
+/* When the search of the subject ends. The default alone says nothing: rather six candidates for each of those that a
+ * token costs most than a default for all. */
+static double search_end(const tuner *t)
 {
-    double seconds, reserve;
+    const bool promised = t->subject->op->run == NULL && t->n_tried < MIN_TRIES;
 
-    if (t->subject->op->run != NULL || t->n_tried >= MIN_TRIES) return;
-    plan_final(t, &seconds, &reserve);
-    t->slice_end = fmax(t->slice_end, clm_clock_seconds() + reserve +
-                                          (double)(MIN_TRIES - t->n_tried) * t->try_s);
+    return promised ? t->deadline : fmin(t->slice_end, t->deadline);
 }
 
 /* clm_search.eval */
@@ -257,8 +255,7 @@ static bool eval(void *user, clm_candidate *c)
         return true;
     }
     plan_final(t, &seconds, &reserve);
-    if (t->search.n_seen > 0 &&
-        clm_clock_seconds() + t->try_s + reserve > fmin(t->slice_end, t->deadline))
+    if (t->search.n_seen > 0 && clm_clock_seconds() + t->try_s + reserve > search_end(t))
         return false;
     line = make_try(t, c->params);
     t->st = clm_tune_log_begin(t->log, &line, t->err);
@@ -268,7 +265,6 @@ static bool eval(void *user, clm_candidate *c)
         return false;
     }
     t->n_tried++;
-    promise_tries(t);
     show_progress(t);
     return t->st == CLM_OK;
 }

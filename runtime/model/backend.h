@@ -133,8 +133,8 @@ typedef struct clm_backend_ops {
     /* out[0] = index of the largest of logits[first .. first + n) */
     clm_status (*argmax)(clm_backend *b, const clm_vec *logits, size_t first, size_t n,
                          clm_vec *out, clm_err *err);
-    /* Optional (NULL). All layers of the part for one token at position `pos` of sequence `seq`: `x` is the residual stream before the
-     * first layer and after the last, `qkv` scratch. *done false: not possible for this model, go
+    /* Optional (NULL). All layers of the part for one token at position `pos` of sequence `seq`: `x` is the residual
+     * stream before the first layer and after the last, `qkv` scratch. *done false: not possible for this model, go
      * through the operations above. The backend keeps `layers`, which must not change. */
     clm_status (*decode)(clm_backend *b, size_t seq, const clm_layer *layers, clm_vec *x,
                          const clm_qkv *qkv, size_t pos, bool *done, clm_err *err);

@@ -125,6 +125,7 @@ static clm_status plan_stack(matrices *m, const clm_weight_role *roles, size_t n
 
     for (size_t i = 0; i < n; i++) stack.parts[i] = clm_model_file_weight(m->mf, roles[i], layer);
     if (n > 1 && (b->plain || !clm_stack_possible(&stack))) {
+        b->apart = b->apart || tiled;
         for (size_t i = 0; i < n && st == CLM_OK; i++)
             st = plan_stack(m, &roles[i], 1, false, layer, most);
         return st;
@@ -159,14 +160,14 @@ static clm_status plan_matrices(clm_backend_cl *b, const clm_model_file *mf, siz
     return st;
 }
 
-/* Attention of m rows. What rounds products of a prompt rounds its queries and weights too; caches of f32 are for those
- * who want none of it. */
+/* Attention of m rows. Where products of a prompt round their inputs, it rounds queries and weights too; caches of f32
+ * are for those who want none of it. */
 static const clm_op_desc *attention_of(const clm_backend_cl *b, size_t m)
 {
     const int head_dim = (int)b->kv.head_dim;
 
-    if (b->tiles == CLM_CL_TILES_AMX && m >= clm__cl_tile_tokens(b) && b->kv.type != CLM_KV_F32 &&
-        clm_attention_amx_takes(head_dim))
+    if (b->tiled && b->tiles == CLM_CL_TILES_AMX && m >= clm__cl_tile_tokens(b) &&
+        b->kv.type != CLM_KV_F32 && clm_attention_amx_takes(head_dim))
         return &clm_op_attention_amx;
     if (b->tiles == CLM_CL_TILES_MMA && m > 1 &&
         clm_attention_mma_takes(clm_device_caps(b->dev), head_dim, (int)b->kv.type))
@@ -181,7 +182,6 @@ static clm_status plan_rest(clm_backend_cl *b, size_t batch, clm_err *err)
     const size_t few =
         attention_of(b, batch) == &clm_op_attention_amx ? clm__cl_tile_tokens(b) - 1 : batch;
     const enum clm_act_out panels = clm__cl_tiles_out(b, batch);
-    const bool tiles = panels != CLM_ACT_OUT_F32;
     const size_t width = b->hp->width;
     const float eps = b->hp->rms_eps;
     const struct {
@@ -190,7 +190,7 @@ static clm_status plan_rest(clm_backend_cl *b, size_t batch, clm_err *err)
         bool used;
     } all[] = {
         {&clm_op_rmsnorm, clm_shape_rmsnorm(1, width, 0, eps, CLM_ACT_OUT_F32), true},
-        {&clm_op_rmsnorm, clm_shape_rmsnorm(batch, width, 0, eps, panels), tiles},
+        {&clm_op_rmsnorm, clm_shape_rmsnorm(batch, width, 0, eps, panels), b->tiled},
         {&clm_op_kv_store, clm_shape_kv_store(&b->kv, &qkv, 1, 0), true},
         {&clm_op_attention, clm_shape_attention(&b->kv, &qkv, 1, clm_shape_usual_pos(&b->kv)),
          true},
@@ -198,7 +198,8 @@ static clm_status plan_rest(clm_backend_cl *b, size_t batch, clm_err *err)
         {attention_of(b, batch), clm_shape_attention(&b->kv, &qkv, batch, 0), true},
         {&clm_op_swiglu, clm_shape_swiglu(1, b->hp->ffn, false, CLM_ACT_OUT_F32), true},
         {&clm_op_swiglu, clm_shape_swiglu(1, b->hp->ffn, true, CLM_ACT_OUT_F32), true},
-        {&clm_op_swiglu, clm_shape_swiglu(batch, b->hp->ffn, true, panels), tiles},
+        {&clm_op_swiglu, clm_shape_swiglu(batch, b->hp->ffn, true, panels), b->tiled},
+        {&clm_op_swiglu, clm_shape_swiglu(batch, b->hp->ffn, false, panels), b->tiled && b->apart},
         {&clm_op_add, clm_shape_add(width), true},
         {&clm_op_argmax, clm_shape_argmax(0, b->hp->vocab), true},
         {&clm_op_rope, clm_shape_rope(&b->kv, b->hp->rope_dims, &qkv, 1, 0, b->kv.n_heads, 0),
@@ -266,6 +267,7 @@ static clm_status plan_all(clm_backend_cl *b, const clm_model_file *mf, const cl
     b->part = *part;
     b->kv = *kv;
     b->batch = batch;
+    b->tiled = b->apart = false;
     b->blast = clm_gemm_available() && batch >= CLM_CL_BLAST_TOKENS;
     st = plan_matrices(b, mf, largest, err);
     if (st == CLM_OK) st = clm__cl_plan_decode(b, mf, err);
@@ -329,7 +331,7 @@ static clm_status cl_prepare(clm_backend *base, const clm_model_file *mf, const 
     if (st == CLM_OK && b->int8)
         st = clm__cl_act_create(b->dev, (batch + panel - 1) / panel * panel, b->widest, &b->act,
                                 err);
-    if (st == CLM_OK && batch >= clm__cl_tile_tokens(b)) st = create_tiles(b, err);
+    if (st == CLM_OK && b->tiled) st = create_tiles(b, err);
     return st;
 }
 

@@ -15,8 +15,8 @@
 /* From this many tokens on a float product goes to CLBlast. */
 enum { CLM_CL_BLAST_TOKENS = 32 };
 /* From so many on a product goes through tiles, where there are any. They have room for 32 tokens at a time, and fewer
- * cost as much, so what takes few tokens is faster for fewer: three panels of 8 at most take as long as tiles of 32 on
- * matrix units (clm_gemm_panels). */
+ * cost as much. On matrix units three panels of 8 take no longer than that (clm_gemm_panels). With AMX, 32 tokens were
+ * about as fast in panels of 12 (0.93, docs/performance.md); less is expanded since, and that is not measured. */
 enum { CLM_CL_AMX_TOKENS = 32, CLM_CL_MMA_TOKENS = 25 };
 
 struct clm_vec {
@@ -59,8 +59,9 @@ typedef struct clm_backend_cl {
     clm_cl_act act;        /* a batch of rows of the widest matrix's input, when `int8` */
     clm_buffer *act_bf16;  /* the same in bfloat16, with `tiles`, when a batch is large enough */
     clm_buffer *sums;      /* f32: of a product in tiles of AMX (op_gemm_amx.h) */
-    const clm_vec
-        *panels; /* whose rows lie there, and only there, since rmsnorm or swiglu; or NULL */
+    const clm_vec *panels; /* whose rows lie in act_bf16, and only there; or NULL */
+    bool tiled;            /* a product of a batch goes through tiles: act_bf16 exists */
+    bool apart;            /* gate and up of some layer are two matrices */
     clm_cl_plan **plans; /* [n_seqs], of a token of each, made when the first one comes; or NULL */
     clm_cl_rows *rows;   /* what rows of several sequences need, made when the first ones come */
     size_t batch, widest;

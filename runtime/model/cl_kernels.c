@@ -26,7 +26,7 @@ struct clm_cl_kernels {
     clm_device *dev;
     const clm_tuning *tuning;
     entry *entries;
-    size_t n, room;
+    size_t n, room, n_in_time; /* of them built by clm_cl_kernels_build() */
     plan *plans;
     size_t n_plans, plan_room;
 };
@@ -162,7 +162,13 @@ clm_status clm_cl_kernels_build(clm_cl_kernels *k, clm_err *err)
         return clm_fail(err, CLM_E_NOMEM, "kernels: no memory");
     st = clm_parallel_for(k->n, build_one, &b, err);
     pthread_mutex_destroy(&b.mutex);
+    if (st == CLM_OK) k->n_in_time = k->n;
     return st;
+}
+
+size_t clm_cl_kernels_late(const clm_cl_kernels *k)
+{
+    return k->n - k->n_in_time;
 }
 
 bool clm_cl_kernels_warm(const clm_cl_kernels *k)

@@ -26,6 +26,9 @@ bool clm_cl_kernels_planned(const clm_cl_kernels *k, size_t index, const clm_op_
 /* Builds all that is planned and not built, several at once, with progress. */
 clm_status clm_cl_kernels_build(clm_cl_kernels *k, clm_err *err);
 
+/* How many were built after that, when something was launched that nobody had planned: while a user waits. */
+size_t clm_cl_kernels_late(const clm_cl_kernels *k);
+
 /* Whether all that are built had run before (clm_program_warm), and saying that they have now. */
 bool clm_cl_kernels_warm(const clm_cl_kernels *k);
 void clm_cl_kernels_set_warm(clm_cl_kernels *k);

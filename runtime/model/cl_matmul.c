@@ -232,6 +232,7 @@ clm_status clm__cl_plan_matmul(clm_backend_cl *b, const clm_weight_layout *l, si
     const bool tiles = takes_tiles(b, l, most), mma = b->tiles == CLM_CL_TILES_MMA;
     const clm_shape amx_tiles = gemm_amx_shape(l, most, l->rows, l->rows, 0, 0);
     const clm_shape mma_tiles = gemm_mma_shape(l, most, l->rows, l->rows, 0);
+    const clm_shape mma_few = gemm_mma_shape(l, CLM_CL_MMA_TOKENS, l->rows, l->rows, 0);
     const clm_shape bf16 = act_bf16_shape(b, most, l->columns);
     const clm_shape dequant = dequant_shape(l, 0, l->rows);
     const clm_shape gather = clm_shape_gather(1, l->columns);
@@ -246,12 +247,14 @@ clm_status clm__cl_plan_matmul(clm_backend_cl *b, const clm_weight_layout *l, si
         {&clm_op_act_bf16, &bf16, tiles},
         {&clm_op_gemm_amx, &amx_tiles, tiles && !mma},
         {&clm_op_gemm_mma, &mma_tiles, tiles && mma},
+        {&clm_op_gemm_mma, &mma_few, tiles && mma}, /* short prompts take other tiles */
         {&clm_op_dequant, &dequant, b->blast && !int8},
         {&clm_op_gather, &gather, ordered},
     };
     clm_status st = CLM_OK;
 
     if (ordered && l->columns > b->gather_columns) b->gather_columns = l->columns;
+    b->tiled = b->tiled || tiles;
     for (size_t i = 0; i < sizeof all / sizeof *all && st == CLM_OK; i++)
         if (all[i].used) st = clm_cl_kernels_plan(b->kernels, all[i].op, all[i].shape, err);
     return st == CLM_OK && int8 && most > 1 ? plan_gemm(b, l, most, err) : st;

@@ -18,7 +18,7 @@
  * zeros as well, in which each block of 32 columns lies as two tiles of 16 tokens, a token's 32 numbers
  * one after the other:
  *     z   bf16   [P][K/32][32 tokens][32]
- * For tensor cores (cl/gemm_mma.cl) each eight of the 32 are shuffled, as 4-bit weights come out of a word:
+ * For matrix units (cl/gemm_mma.cl) each eight of the 32 are shuffled, as 4-bit weights come out of a word:
  * k % 8 = 0 2 4 6 1 3 5 7.
  *
  * Layer    runtime.

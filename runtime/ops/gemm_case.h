@@ -17,8 +17,8 @@ enum { CLM_GEMM_CASE_M, CLM_GEMM_CASE_N, CLM_GEMM_CASE_K, CLM_GEMM_CASE_LDY, CLM
  * kernels take. `group` is the shape's number, which the layout does not have when it is negative. */
 bool clm_gemm_case_legal(const int *v, const clm_weight_layout *w, int group);
 
-/* Adds the weights, activations in bfloat16 panels (act.h) and y, an output. Tokens that fill up the last panel hold numbers too: they must not reach y. `op` names the
- * operator in errors. Returns CLM_OK, CLM_E_NOMEM or CLM_E_INTERNAL. */
+/* Adds the weights, activations in bfloat16 panels (act.h) and y, an output. Tokens that fill up the last
+ * panel hold numbers too: they must not reach y. `op` names the operator in errors. Returns CLM_OK, CLM_E_NOMEM or CLM_E_INTERNAL. */
 clm_status clm_gemm_case_bf16(clm_case *c, const char *op, const clm_weight_layout *w,
                               uint32_t seed, clm_err *err);
 

@@ -35,17 +35,15 @@ static bool valid(const int *params, const clm_shape *shape, const clm_caps *cap
            (params[AXIS_AMX] == 0 || caps->amx);
 }
 
-/* Turning keys and values into tiles costs about a third of the softmax of 128 rows on them; but there should be
- * a few work-items for each core, as some have more keys than others. */
+/* Turning keys and values into tiles costs a third of the work of 128 rows on them; but there should be a few
+ * work-items for each core, as some have more keys than others. The same for any number of rows, so that one kernel
+ * serves prompts of every length. */
 static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
 {
-    const size_t m = (size_t)shape->v[CLM_ATTENTION_M];
-    const size_t heads = (size_t)shape->v[CLM_ATTENTION_N_HEADS];
+    const size_t prompt = 512, heads = (size_t)shape->v[CLM_ATTENTION_N_HEADS];
     int queries = 128;
 
-    while (queries > STEP &&
-           ((size_t)queries / 2 >= m ||
-            clm_op_ceil_div(m, (size_t)queries) * heads < 4 * (size_t)caps->compute_units))
+    while (queries > STEP && prompt / (size_t)queries * heads < 4 * (size_t)caps->compute_units)
         queries /= 2;
     params[AXIS_AMX] = caps->amx;
     params[AXIS_QUERIES] = queries;

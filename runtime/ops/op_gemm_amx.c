@@ -50,7 +50,7 @@ static bool shape_legal(const clm_shape *shape)
 static bool valid(const int *params, const clm_shape *shape, const clm_caps *caps)
 {
     if (params[AXIS_AMX] != 0 && !caps->amx) return false;
-    if (params[AXIS_CVT] != 0 && (params[AXIS_AMX] == 0 || !caps->avx512_bf16)) return false;
+    if (params[AXIS_CVT] != 0 && (params[AXIS_AMX] == 0 || !caps->amx_cvt)) return false;
     return shape_legal(shape);
 }
 
@@ -64,7 +64,7 @@ static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
     (void)shape;
     params[AXIS_AMX] = caps->amx;
     params[AXIS_PART] = 320;
-    params[AXIS_CVT] = caps->amx && caps->avx512_bf16;
+    params[AXIS_CVT] = caps->amx_cvt;
 }
 
 static size_t defines(const clm_shape *shape, const int *params, clm_define *defs)

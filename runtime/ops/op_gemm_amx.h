@@ -10,8 +10,8 @@
 #include "tuning/op_desc.h"
 
 /* shape.v of one launch, which takes the columns FIRST .. FIRST + CHUNK - 1 of K, as far as they exist: sums
- * come from `sums` unless FIRST is 0, and go to y behind the last column, else to `sums`. FORMAT (clm_weight_format: Q4, Q8), GROUP and HAS_MIN as
- * for gemm_*. */
+ * come from `sums` unless FIRST is 0, and go to y behind the last column, else to `sums`. FORMAT
+ * (clm_weight_format: Q4, Q8), GROUP and HAS_MIN as for gemm_*. */
 enum clm_gemm_amx_dim {
     CLM_GEMM_AMX_M,
     CLM_GEMM_AMX_N,
