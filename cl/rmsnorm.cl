@@ -11,14 +11,13 @@
  * Limits     dim >= 1, any value: what WG * VW does not divide is done element by element. For panels a
  *            multiple of 32.
  */
+#include "act_out.cl"
+
 #ifndef WG
 #define WG 32
 #endif
 #ifndef VW
 #define VW 8
-#endif
-#ifndef OUT
-#define OUT 0
 #endif
 #if WG < 1 || (WG & (WG - 1))
 #error "rmsnorm: WG must be a power of two"
@@ -26,17 +25,10 @@
 #if VW != 1 && VW != 4 && VW != 8 && VW != 16
 #error "rmsnorm: VW must be 1, 4, 8 or 16"
 #endif
-#if OUT
-#define SHUFFLED (OUT == 2)
-#include "panel.cl"
-#define ELEM ushort
-#else
-#define ELEM float
-#endif
 
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1)))
 void rmsnorm(__global const float *restrict x, __global const float *restrict w,
-             __global ELEM *restrict y, const int dim, const int x_row0, const int rows,
+             __global ACT_OUT *restrict y, const int dim, const int x_row0, const int rows,
              const float eps)
 {
     __local float part[WG];

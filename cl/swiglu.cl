@@ -13,6 +13,8 @@
  * Tunables   WG  work-items per group;  VW  values per work-item: 1, 4, 8, 16; for panels 8 or 16
  * Limits     any ffn >= 1; for panels a multiple of 32. exp(-g) may be infinite, then silu is -0, its limit.
  */
+#include "act_out.cl"
+
 #ifndef WG
 #define WG 32
 #endif
@@ -22,21 +24,11 @@
 #ifndef TILED
 #define TILED 0
 #endif
-#ifndef OUT
-#define OUT 0
-#endif
 #if WG < 1
 #error "swiglu: WG must be at least 1"
 #endif
 #if VW != 1 && VW != 4 && VW != 8 && VW != 16
 #error "swiglu: VW must be 1, 4, 8 or 16"
-#endif
-#if OUT
-#define SHUFFLED (OUT == 2)
-#include "panel.cl"
-#define ELEM ushort
-#else
-#define ELEM float
 #endif
 
 #if TILED
@@ -58,7 +50,7 @@ CLM_INLINE CLM_CAT(float, VW) swiglu_of(__global const float *gate, __global con
 #endif
 
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1)))
-void swiglu(__global const float *restrict x, __global ELEM *restrict out, const int ld,
+void swiglu(__global const float *restrict x, __global ACT_OUT *restrict out, const int ld,
             const int gate_off, const int up_off, const int ffn, const int rows)
 {
     const size_t first = get_global_id(0) * VW;

@@ -14,6 +14,22 @@
 const char *const clm_attention_dims[CLM_ATTENTION_DIMS] = {
     "M", "LD", "Q_OFF", "LDO", "N_HEADS", "N_KV_HEADS", "HEAD_DIM", "CTX", "POS0", "KV_TYPE"};
 
+const clm_shape clm_attention_prompts[CLM_ATTENTION_PROMPTS] = {
+    CLM_ATTENTION_SHAPE(512, 40, 40, 128, 4096, 0, CLM_CACHE_F16, 0, 1),
+    CLM_ATTENTION_SHAPE(512, 40, 40, 128, 4096, 2048, CLM_CACHE_F16, 0, 1),
+    CLM_ATTENTION_SHAPE(32, 40, 40, 128, 4096, 2048, CLM_CACHE_F16, 0, 1),
+    CLM_ATTENTION_SHAPE(512, 40, 40, 128, 4096, 2048, CLM_CACHE_I8, 0, 1),
+};
+
+size_t clm_attention_defines(const clm_axis *axes, size_t n, const clm_shape *shape,
+                             const int *params, clm_define *defs)
+{
+    for (size_t i = 0; i < n; i++) defs[i] = (clm_define){axes[i].name, params[i]};
+    defs[n++] = (clm_define){"HEAD_DIM", shape->v[CLM_ATTENTION_HEAD_DIM]};
+    defs[n++] = (clm_define){"KV_TYPE", shape->v[CLM_ATTENTION_KV_TYPE]};
+    return n;
+}
+
 void clm_alibi_slopes(float *slopes, size_t n_heads)
 {
     size_t power = 1;

@@ -41,12 +41,20 @@ extern const char *const clm_attention_dims[CLM_ATTENTION_DIMS];
         .f = {alibi},                                                                              \
     }
 
+/* To tune with, Baichuan-13B: a prompt, one behind a long context, a short question behind it, and the second over an
+ * int8 cache. */
+enum { CLM_ATTENTION_PROMPTS = 4 };
+extern const clm_shape clm_attention_prompts[CLM_ATTENTION_PROMPTS];
+
 /* Slopes of ALiBi for any head count. With P the largest power of two up to n_heads:
  * slope[h] = 2^(-8(h+1)/P) for h < P, then 2^(-4(2i+1)/P), i = 0, 1, ... (every second slope of
  * the series for 2P heads). */
 void clm_alibi_slopes(float *slopes, size_t n_heads);
 
-/* The functions of a descriptor. clm_attention_set_args is bind() without the range. */
+/* The functions of a descriptor. clm_attention_set_args is bind() without the range; clm_attention_defines takes the
+ * tunables of `n` axes besides. */
+size_t clm_attention_defines(const clm_axis *axes, size_t n, const clm_shape *shape,
+                             const int *params, clm_define *defs);
 clm_status clm_attention_fill(clm_case *c, uint32_t seed, clm_err *err);
 clm_status clm_attention_set_args(clm_kernel *kernel, const clm_shape *shape,
                                   clm_buffer *const *bufs, clm_err *err);

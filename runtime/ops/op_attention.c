@@ -62,11 +62,7 @@ static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
 
 static size_t defines(const clm_shape *shape, const int *params, clm_define *defs)
 {
-    defs[0] = (clm_define){"HEAD_DIM", shape->v[CLM_ATTENTION_HEAD_DIM]};
-    defs[1] = (clm_define){"KV_TYPE", shape->v[CLM_ATTENTION_KV_TYPE]};
-    for (size_t a = 0; a < CLM_COUNT(k_axes); a++)
-        defs[2 + a] = (clm_define){k_axes[a].name, params[a]};
-    return 2 + CLM_COUNT(k_axes);
+    return clm_attention_defines(k_axes, CLM_COUNT(k_axes), shape, params, defs);
 }
 
 static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *params,

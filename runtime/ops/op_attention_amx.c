@@ -52,13 +52,7 @@ static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
 
 static size_t defines(const clm_shape *shape, const int *params, clm_define *defs)
 {
-    size_t n = 0;
-
-    for (size_t i = 0; i < CLM_COUNT(k_axes); i++)
-        defs[n++] = (clm_define){k_axes[i].name, params[i]};
-    defs[n++] = (clm_define){"HEAD_DIM", shape->v[CLM_ATTENTION_HEAD_DIM]};
-    defs[n++] = (clm_define){"KV_TYPE", shape->v[CLM_ATTENTION_KV_TYPE]};
-    return n;
+    return clm_attention_defines(k_axes, CLM_COUNT(k_axes), shape, params, defs);
 }
 
 static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *params,
@@ -88,13 +82,6 @@ static const clm_shape k_test[] = {
     SHAPE(9, 4, 2, 32, 130, 120, CLM_CACHE_I8, 5, 0),
     SHAPE(70, 2, 2, 32, 209, 139, CLM_CACHE_I8, 0, 1),
 };
-/* Baichuan-13B: a prompt, one behind a long context, and a short question behind it. */
-static const clm_shape k_tune[] = {
-    SHAPE(512, 40, 40, 128, 4096, 0, CLM_CACHE_F16, 0, 1),
-    SHAPE(512, 40, 40, 128, 4096, 2048, CLM_CACHE_F16, 0, 1),
-    SHAPE(32, 40, 40, 128, 4096, 2048, CLM_CACHE_F16, 0, 1),
-    SHAPE(512, 40, 40, 128, 4096, 2048, CLM_CACHE_I8, 0, 1),
-};
 
 /* The reference rounds queries, keys and values as the kernel does, so what is left are the weights: each is
  * rounded to bfloat16, by 2^-8 of itself at most, and their sums are convex and of values within -1..1. */
@@ -116,8 +103,8 @@ const clm_op_desc clm_op_attention_amx = {
     .flops = clm_attention_flops,
     .test_shapes = k_test,
     .n_test_shapes = CLM_COUNT(k_test),
-    .tune_shapes = k_tune,
-    .n_tune_shapes = CLM_COUNT(k_tune),
+    .tune_shapes = clm_attention_prompts,
+    .n_tune_shapes = CLM_ATTENTION_PROMPTS,
     .atol = 4e-3f,
     .rtol = 1e-5f,
 };
