@@ -1,6 +1,7 @@
 /* runtime/model/backend_cl_impl.h: the inside of the OpenCL backend, shared by its files:
- * backend_cl.c (life, memory, operations), cl_cache.c (keys and values), cl_matmul.c (products),
- * cl_decode.c (a token's plan), cl_rows.c (tokens of several sequences).
+ * backend_cl.c (life, memory, operations), cl_prepare.c (what is ready before a model is loaded),
+ * cl_cache.c (keys and values), cl_matmul.c (products), cl_decode.c (a token's plan), cl_rows.c (tokens of
+ * several sequences).
  *
  * Layer    runtime; included by these only.
  */
@@ -79,6 +80,13 @@ clm_buffer *clm__cl_or_unused(const clm_backend_cl *b, clm_buffer *buf);
 clm_status clm__cl_act_create(clm_device *dev, size_t rows, size_t columns, clm_cl_act *act,
                               clm_err *err);
 void clm__cl_act_clear(clm_cl_act *act);
+
+/* cl_prepare.c: see clm_backend_ops; the shape of rows of a table of embeddings; what computes attention of m rows. */
+clm_status clm__cl_prepare(clm_backend *base, const clm_model_file *mf, const clm_part *part,
+                           const clm_kv_shape *kv, size_t batch, clm_err *err);
+clm_shape clm__cl_embed_shape(const clm_weight_layout *l, size_t m, size_t row0, size_t rows,
+                              size_t k);
+const clm_op_desc *clm__cl_attention_of(const clm_backend_cl *b, size_t m);
 
 /* cl_cache.c: see clm_backend_ops. */
 clm_status clm__cl_add_sequence(clm_backend *base, clm_err *err);

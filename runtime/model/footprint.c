@@ -27,7 +27,7 @@ static uint64_t layer_bytes(const clm_model_file *mf, size_t layer)
     return bytes;
 }
 
-/* Of dequantised rows, backend_cl.c. */
+/* Of dequantised rows, cl_prepare.c. */
 enum { SCRATCH_BYTES = 64 << 20 };
 
 /* Floats of a batch as stage.c has them, inputs of products as int8 and bfloat16, the sums of one in tiles of AMX, logits. */
