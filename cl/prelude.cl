@@ -4,13 +4,6 @@
  * arithmetic in half and none needs cl_khr_fp16.
  */
 
-/* Vectors wider than a CPU's registers are passed between inlined functions only, so that a change
- * of the calling convention is no news; without this PoCL fills the log. (NVIDIA's
- * compiler does not know the warning, and warns of that.) */
-#if defined(__clang__) && !defined(__NV_CL_C_VERSION)
-#pragma clang diagnostic ignored "-Wpsabi"
-#endif
-
 /* a ## b after expansion: CLM_CAT(vload, VW) with VW defined as 16 is vload16. */
 #define CLM_CAT_(a, b) a##b
 #define CLM_CAT(a, b)  CLM_CAT_(a, b)

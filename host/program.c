@@ -18,6 +18,7 @@ struct clm_program {
     cl_program handle;
     char key[33];
     bool cached, warm;
+    bool binary_is_safe; /* to ask for */
 };
 
 /* Everything that one build needs, on its way. */
@@ -62,7 +63,8 @@ static const char *registers(const clm_define *defs, size_t count)
     return intel && !define_of(defs, count, "MMA_PLAIN") ? " -cl-intel-256-GRF-per-thread" : "";
 }
 
-/* Defines in the order of their names, so that equal sets give equal keys. */
+/* Defines in the order of their names, so that equal sets give equal keys. No warnings (-w): some drivers write to the
+ * terminal how many there were (PoCL 7), and users can do nothing about them; tools/test.sh wants none of clang. */
 static clm_status write_options(build *b, const clm_define *defs, size_t count, clm_err *err)
 {
     clm_define *sorted = calloc(count + 1, sizeof *sorted);
@@ -71,7 +73,7 @@ static clm_status write_options(build *b, const clm_define *defs, size_t count, 
     if (sorted == NULL) return clm_fail(err, CLM_E_NOMEM, "program %s: no memory", b->name);
     if (count > 0) memcpy(sorted, defs, count * sizeof *defs);
     qsort(sorted, count, sizeof *sorted, compare_defines);
-    used = (size_t)snprintf(b->options, sizeof b->options, "%s%s", language(b, defs, count),
+    used = (size_t)snprintf(b->options, sizeof b->options, "%s -w%s", language(b, defs, count),
                             registers(defs, count));
     for (size_t i = 0; i < count && used < sizeof b->options; i++)
         used += (size_t)snprintf(b->options + used, sizeof b->options - used, " -D %s=%d",
@@ -155,7 +157,7 @@ static void store_binary(const clm_program *prog)
     size_t size = 0;
     unsigned char *binary;
 
-    if (!clm__device_keeps_programs(prog->dev)) return;
+    if (!clm__device_keeps_programs(prog->dev) || !prog->binary_is_safe) return;
     if (clGetProgramInfo(handle, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL) != CL_SUCCESS ||
         size == 0)
         return;
@@ -186,6 +188,16 @@ static clm_status compile(const build *b, cl_program *out, clm_err *err)
     return CLM_OK;
 }
 
+/* For a binary PoCL compiles kernels a second time, for any size of work-groups. With inline assembly 4.0 to 6.0 end the
+ * process then (the loops over work-items take the assembly for a call of a function that they look for and do not
+ * find), and others take as long as all else of a first start together. PoCL's own cache, which has to do, costs a start
+ * some 20 ms a program. */
+static bool binary_is_safe(const build *b)
+{
+    return strstr(clm_device_caps(b->dev)->platform_version, "PoCL ") == NULL ||
+           strstr(b->text, "__asm__") == NULL;
+}
+
 /* The program of b->text, from the cache or compiled. */
 static clm_status create(build *b, const clm_define *defs, size_t count, clm_program **out,
                          clm_err *err)
@@ -199,6 +211,7 @@ static clm_status create(build *b, const clm_define *defs, size_t count, clm_pro
     if (prog == NULL) return clm_fail(err, CLM_E_NOMEM, "program %s: no memory", b->name);
     prog->dev = b->dev;
     memcpy(prog->key, b->key, sizeof prog->key);
+    prog->binary_is_safe = binary_is_safe(b);
     prog->handle = load_cached(b, &prog->warm);
     prog->cached = prog->handle != NULL;
     if (prog->handle == NULL) {

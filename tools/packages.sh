@@ -2,9 +2,10 @@
 # quickstart.sh and test.sh; everything it says goes to stderr.
 
 # To build and run. pocl-opencl-icd is the driver for any CPU, so that there is always a device.
+# libabsl-dev: SentencePiece's header wants it from version 0.2.2 (Debian 14) on, and its package does not say so.
 CLM_PACKAGES="cmake ninja-build pkg-config gcc g++ libc6-dev
     ocl-icd-opencl-dev opencl-headers pocl-opencl-icd libclblast-dev
-    libyaml-dev libsentencepiece-dev libpcre2-dev libxxhash-dev libjansson-dev libzip-dev libedit-dev
+    libyaml-dev libsentencepiece-dev libabsl-dev libpcre2-dev libxxhash-dev libjansson-dev libzip-dev libedit-dev
     libmicrohttpd-dev libcsv-dev"
 
 # To test as well.

@@ -1,5 +1,5 @@
 #!/bin/sh
-# quickstart.sh: from a fresh Debian 12 to a conversation. Installs what is missing, builds, and runs
+# quickstart.sh: from a fresh Debian 12 or newer to a conversation. Installs what is missing, builds, and runs
 #     clm chat --config configs/demo.yaml ARGUMENTS...
 # With -p TEXT, or standard input not a terminal, one answer is printed on stdout.
 set -eu

@@ -42,7 +42,7 @@ void clm_ref_act_quant(clm_case *c)
     int8_t *q = c->bufs[1].expected, *row_q = malloc(k_count);
     float *d = c->bufs[2].expected, *row_d = malloc(groups * sizeof *row_d);
     int32_t *s = c->bufs[3].expected, *row_s = malloc(groups * sizeof *row_s);
-    double *z = malloc(k_count * sizeof *z);
+    double *z = calloc(k_count, sizeof *z);
 
     if (z == NULL || row_q == NULL || row_d == NULL || row_s == NULL) abort(); /* a test's memory */
     for (size_t m = 0; m < rows; m++) {

@@ -32,9 +32,11 @@ clm_status fail_exception(clm_err *err, const char *what)
     }
 }
 
-clm_status fail_status(clm_err *err, const char *what, const sentencepiece::util::Status &status)
+/* `Status` is the library's own type before 0.2.2, and Abseil's since. */
+template <typename Status>
+clm_status fail_status(clm_err *err, const char *what, const Status &status)
 {
-    return clm_fail(err, CLM_E_MODEL, "%s: %s", what, status.error_message());
+    return clm_fail(err, CLM_E_MODEL, "%s: %s", what, status.ToString().c_str());
 }
 
 } // namespace
@@ -87,6 +89,9 @@ clm_status clm_sp_encode(const clm_sp *sp, const char *text, size_t size, int **
     }
 }
 
+/* Version 0.2.2 deprecates decoding a vector in favour of a span, which versions before do not have. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 clm_status clm_sp_decode(const clm_sp *sp, const int *ids, size_t count, char **text, size_t *size,
                          clm_err *err)
 {
@@ -107,6 +112,7 @@ clm_status clm_sp_decode(const clm_sp *sp, const int *ids, size_t count, char **
         return fail_exception(err, "decoding tokens");
     }
 }
+#pragma GCC diagnostic pop
 
 int clm_sp_find(const clm_sp *sp, const char *piece, size_t size)
 {

@@ -127,7 +127,7 @@ static void test_truncated_characters(void **state)
         text[used] = '\0';
         clm_fail(&err, CLM_E_IO, "%s", text);
         length = strlen(err.text);
-        assert_in_range(length, sizeof err.text - 4, sizeof err.text - 1);
+        assert_true(length >= sizeof err.text - 4 && length < sizeof err.text);
         assert_string_equal(err.text + length - 3, "...");
         assert_memory_equal(err.text, text, length - 3);
         assert_int_equal((length - 3 - shift) % 4, 0);

@@ -19,14 +19,20 @@ static void product_is_right(void **state)
     clm_op_test_devices(check_device, NULL);
 }
 
+/* A power of two from `least` to `most`. */
+static bool is_power(int n, int least, int most)
+{
+    return n >= least && n <= most && (n & (n - 1)) == 0;
+}
+
 static void names_and_sizes(void **state)
 {
     (void)state;
     for (int i = CLM_MMA_NONE + 1; i < CLM_MMA_COUNT; i++) {
         assert_string_not_equal(clm_mma_name((clm_mma)i), "none");
-        assert_in_range(clm_mma_lanes((clm_mma)i), 8, 64);
-        assert_in_range(clm_mma_rows((clm_mma)i), 8, 16);
-        assert_in_range(clm_mma_columns((clm_mma)i), 8, 16);
+        assert_true(is_power(clm_mma_lanes((clm_mma)i), 8, 64));
+        assert_true(is_power(clm_mma_rows((clm_mma)i), 8, 16));
+        assert_true(is_power(clm_mma_columns((clm_mma)i), 8, 16));
     }
     assert_string_equal(clm_mma_name(CLM_MMA_NONE), "none");
     assert_string_equal(clm_mma_name(CLM_MMA_COUNT), "none");

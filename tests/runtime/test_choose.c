@@ -127,7 +127,7 @@ static void of_equal_ones_the_first_counts(void **state)
     open_fixture(&f);
     assert_int_equal(choose(&f, text, same, N), CLM_OK);
     assert_true(f.choice.tied);
-    assert_in_range(f.choice.best, 0, 1);
+    assert_true(f.choice.best == 0 || f.choice.best == 1);
     assert_true(f.p[0] == f.p[2] && f.p[1] == f.p[3]);
     assert_int_equal(choose(&f, text, letters, 1), CLM_OK);
     assert_true(f.p[0] == 1.0 && !f.choice.tied);

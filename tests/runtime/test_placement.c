@@ -201,7 +201,7 @@ static void the_footprint_of_13b(void **state)
     assert_int_equal(f.head, (uint64_t)(table * 18 / 32) + 5120 * 4);
     assert_int_equal(clm_footprint_weights(&f), f.embed + f.head + 40 * f.layers[0]);
     assert_int_equal(clm_footprint_total(&f), clm_footprint_weights(&f) + 40 * f.cache + f.work);
-    assert_in_range(f.work, 100u << 20, 400u << 20);
+    assert_true(f.work >= 100u << 20 && f.work <= 400u << 20);
     clm_footprint_clear(&f);
     clm_model_file_close(mf);
 }

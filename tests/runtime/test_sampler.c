@@ -33,7 +33,7 @@ static int choose_seen(clm_sampler *s, const clm_sampling *p, const float *logit
     assert_true(n <= MAX_VOCAB);
     memcpy(copy, logits, n * sizeof *copy);
     assert_int_equal(clm_sampler_choose(s, p, copy, seen, n_seen, &id, NULL), CLM_OK);
-    assert_in_range(id, 0, n - 1);
+    assert_true(id >= 0 && (size_t)id < n);
     return id;
 }
 
