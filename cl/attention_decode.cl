@@ -378,17 +378,15 @@ CLM_INLINE int next_chunk(int first, __global const float *kmax, const int pos, 
                           const float slope, const float limit)
 {
 #if WINDOW
-    int needed = 0;
-
-    while (first >= 0 && !needed) {
+    while (first >= 0) {
         float longest = 0.0f;
 
         for (int b = first / 16; b < (first + CHUNK) / 16 && b < pos / 16; b++)
             longest = fmax(longest, kmax[b]);
-        /* The chunk that the new key enters is always read, for its kmax is being written. */
-        needed = first + CHUNK > pos ||
-                 !(reach * longest - slope * (float)(pos - first - CHUNK + 1) < limit);
-        first -= needed ? 0 : SPLITS * CHUNK;
+        /* The chunk that the new key enters is always read, for its kmax is being written. (A flag in place of the
+         * break makes PoCL 6.0 end the process.) */
+        if (first + CHUNK > pos || !(reach * longest - slope * (float)(pos - first - CHUNK + 1) < limit)) break;
+        first -= SPLITS * CHUNK;
     }
 #else
     (void)kmax, (void)pos, (void)reach, (void)slope, (void)limit;
