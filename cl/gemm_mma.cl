@@ -136,7 +136,7 @@ typedef struct block_share {
 
 #if MMA == 1
 #define FETCH(kept, to, from) clm_copy16(to, from)
-#define PUT(kept, to)         (void)0
+#define PUT(kept, to)         (void)(kept) /* the copy is on its way */
 #else
 #define FETCH(kept, to, from) (kept) = *(__global const uint4 *)(from)
 #define PUT(kept, to)         *(__local uint4 *)(to) = (kept)

@@ -17,6 +17,10 @@ const char *clm__cl_error_name(cl_int rc);
  * Allocation failures become CLM_E_DEVMEM, others CLM_E_CL. */
 clm_status clm__fail_cl(clm_err *err, const char *call, cl_int rc);
 
+/* host/device_select.c: whether `auto` takes `a` rather than `b`: a GPU with memory of its own, one that shares the host's,
+ * a CPU by PoCL, another, Mesa's; of equal ones that with more memory. */
+bool clm__device_is_better(const clm_caps *a, const clm_caps *b);
+
 /* host/device_memory.c */
 clm_device_memory clm__memory_of(cl_device_id id, const clm_caps *caps);
 

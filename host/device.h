@@ -69,7 +69,7 @@ clm_status clm_device_select(const clm_device_info *list, size_t count, const ch
 clm_status clm_device_find(const char *selector, clm_device_info *out, clm_err *err);
 
 /* Devices that a model can be spread over beside `first`: usable ones, GPUs before CPUs, each piece of hardware
- * once, though several drivers may show it. Where a GPU sits is known from the driver (cl_khr_pci_bus_info); of
+ * once, by the driver that `auto` prefers. Where a GPU sits is known from the driver (cl_khr_pci_bus_info); of
  * one that does not tell, only the devices of the same platform are known to be others. `out` has room for `count`
  * indices; returns how many there are. */
 size_t clm_device_others(const clm_device_info *list, size_t count, size_t first, size_t *out);

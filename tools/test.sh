@@ -92,9 +92,15 @@ clients="$work/clients"
 
 # ---- the source itself ----
 step "layers: includes point down" sh tools/check_layers.sh
-# shellcheck disable=SC2046
-step "clang-format" clang-format --style=file:.ci/clang-format --dry-run -Werror \
-    $(git ls-files '*.c' '*.h' '*.cc' 2>/dev/null || find host tuning runtime tools tests -name '*.[ch]')
+if clang-format --version | grep -q 'version 14'; then
+    # shellcheck disable=SC2046
+    step "clang-format" clang-format --style=file:.ci/clang-format --dry-run -Werror \
+        $(git ls-files '*.c' '*.h' '*.cc' 2>/dev/null || find host tuning runtime tools tests -name '*.[ch]')
+else
+    echo "########################################################################"
+    echo "## SKIPPED: format: other versions of clang-format than 14 differ.     ##"
+    echo "########################################################################"
+fi
 lint_kernel() # FILE DEFINES...
 {
     clang -x cl -cl-std=CL1.2 -Xclang -finclude-default-header -fsyntax-only -Wall -Wextra -Werror \

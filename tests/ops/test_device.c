@@ -26,6 +26,8 @@ static clm_device_info made_up(size_t index, clm_device_type type, const char *n
     return info;
 }
 
+#define POCL "Portable Computing Language"
+
 enum { N = 4 };
 
 static void make_list(clm_device_info list[N])
@@ -84,6 +86,21 @@ static void test_automatic(void **state)
     refuse(list, 0, "auto", CLM_E_NODEVICE);
 }
 
+/* The same processor through three drivers, of which the slower ones report more memory. */
+static void test_processor(void **state)
+{
+    clm_device_info list[3];
+
+    (void)state;
+    list[0] = made_up(0, CLM_DEVICE_CPU, "llvmpipe", "rusticl", 512);
+    list[1] = made_up(1, CLM_DEVICE_CPU, "Alpha 9000 CPU", "Vendor One", 256);
+    list[2] = made_up(2, CLM_DEVICE_CPU, "cpu-Alpha 9000", POCL, 64);
+    expect(list, 3, "auto", 2);
+    expect(list, 2, "auto", 1);
+    list[1].caps.compiler = list[2].caps.compiler = false;
+    expect(list, 3, "auto", 0);
+}
+
 static void test_by_index(void **state)
 {
     clm_device_info list[N];
@@ -140,11 +157,13 @@ static void test_others(void **state)
     list[N].platform_index = 3;
     expect_others(list, N + 1, 3, "2 0 ");
     expect_others(list, N + 1, 1, "0 ");
-    expect_others(list, N + 1, 0, "1 "); /* one of the two platforms' GPUs */
+    expect_others(list, N + 1, 0, "2 3 "); /* one of the two platforms' GPUs */
     list[2].platform_index = list[3].platform_index = 1;
     expect_others(list, N + 1, 0, "1 2 3 ");
     list[2].caps.compiler = false;
     expect_others(list, N + 1, 3, "1 0 ");
+    snprintf(list[N].caps.platform_name, sizeof list[N].caps.platform_name, "%s", POCL);
+    expect_others(list, N + 1, 3, "1 4 ");
     expect_others(list, 1, 0, "");
 }
 
@@ -233,10 +252,11 @@ static void test_list(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_automatic),  cmocka_unit_test(test_by_index),
-        cmocka_unit_test(test_by_name),    cmocka_unit_test(test_others),
-        cmocka_unit_test(test_unknown),    cmocka_unit_test(test_ambiguous),
-        cmocka_unit_test(test_long_names), cmocka_unit_test(test_list),
+        cmocka_unit_test(test_automatic), cmocka_unit_test(test_processor),
+        cmocka_unit_test(test_by_index),  cmocka_unit_test(test_by_name),
+        cmocka_unit_test(test_others),    cmocka_unit_test(test_unknown),
+        cmocka_unit_test(test_ambiguous), cmocka_unit_test(test_long_names),
+        cmocka_unit_test(test_list),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
