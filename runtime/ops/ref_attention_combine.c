@@ -12,7 +12,8 @@ double clm_ref_attention_combined(const float *part, size_t splits, size_t n, si
 {
     double top = -HUGE_VAL, sum = 0.0, l = 0.0;
 
-    for (size_t s = 0; s < splits; s++) top = fmax(top, (double)part[s * (n + 2)]);
+    for (size_t s = 0; s < splits; s++) /* fmax in this loop crashes GCC 12 for AArch64 */
+        if ((double)part[s * (n + 2)] > top) top = (double)part[s * (n + 2)];
     for (size_t s = 0; s < splits; s++) {
         const float *one = part + s * (n + 2);
         const double w = exp((double)one[0] - top);

@@ -226,8 +226,9 @@ static double best_affine(const weighed *group, double low)
     double from = group->x[0], to = from, best = HUGE_VAL;
 
     for (size_t i = 0; i < group->n; i++) {
-        from = fmin(from, (double)group->x[i]);
-        to = fmax(to, (double)group->x[i]);
+        /* fmin and fmax in such loops crash GCC 12 for AArch64. */
+        if ((double)group->x[i] < from) from = (double)group->x[i];
+        if ((double)group->x[i] > to) to = (double)group->x[i];
     }
     const double full = (to - from) / 15.0;
     for (double scale = 0.6 * full; scale <= 1.03 * full; scale += 0.004 * full)
@@ -251,7 +252,8 @@ static void close_to_the_best_there_is(void **state)
             const weighed group = weigh(x + 64 * g, 64), half = weigh(x + 64 * g, 32);
             double peak = 0.0;
 
-            for (size_t i = 0; i < 32; i++) peak = fmax(peak, fabs((double)half.x[i]));
+            for (size_t i = 0; i < 32; i++)
+                if (fabs((double)half.x[i]) > peak) peak = fabs((double)half.x[i]);
             const double least[] = {best_affine(&group, -8.0), best_affine(&half, 0.0),
                                     best_scale(&half, peak / 10.0, peak / 5.0, -8.0, 7.0)};
             const double mine[] = {encode_weighed(CLM_QTYPE_INT4, &group),
