@@ -157,6 +157,29 @@ static void cached_body(clm_device *dev, void *user)
     drop_cache(cache);
 }
 
+/* Some versions of PoCL end the process when they are asked for the binary of a program with assembly. */
+static void assembly_body(clm_device *dev, void *user)
+{
+    const bool pocl = strstr(clm_device_caps(dev)->platform_version, "PoCL ") != NULL;
+    const clm_define dot = {"DOT", (int)clm_device_caps(dev)->dot};
+    char *cache = new_cache(), *entry;
+
+    (void)user;
+    clm_device_keep_programs(dev, true);
+    for (int i = 0; i < 2; i++) {
+        clm_program *prog = NULL;
+
+        assert_int_equal(clm_program_create(dev, "dot_probe", &dot, 1, &prog, NULL), CLM_OK);
+        assert_int_equal(clm_program_cached(prog), i == 1 && !pocl);
+        clm_program_set_warm(prog); /* asks once more */
+        clm_program_destroy(prog);
+    }
+    entry = only_entry();
+    assert_int_equal(entry == NULL, pocl);
+    free(entry);
+    drop_cache(cache);
+}
+
 static void set_age(const char *path, int days)
 {
     const struct timeval then = {time(NULL) - (time_t)days * 24 * 60 * 60, 0};
@@ -380,6 +403,12 @@ static void test_cached(void **state)
     clm_op_test_devices(cached_body, NULL);
 }
 
+static void test_assembly(void **state)
+{
+    (void)state;
+    clm_op_test_devices(assembly_body, NULL);
+}
+
 static void test_damaged(void **state)
 {
     (void)state;
@@ -422,9 +451,10 @@ static void test_source(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_source),     cmocka_unit_test(test_old),
-        cmocka_unit_test(test_refused),    cmocka_unit_test(test_cached),
-        cmocka_unit_test(test_unwritable), cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_source),   cmocka_unit_test(test_old),
+        cmocka_unit_test(test_assembly), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_cached),   cmocka_unit_test(test_unwritable),
+        cmocka_unit_test(test_damaged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
