@@ -188,9 +188,9 @@ static clm_status compile(const build *b, cl_program *out, clm_err *err)
     return CLM_OK;
 }
 
-/* For a binary PoCL compiles kernels a second time, for any size of work-groups. With inline assembly 4.0 to 6.0 end the
+/* For a binary PoCL compiles kernels a second time, for any size of work-groups. With inline assembly 6.0 ends the
  * process then (the loops over work-items take the assembly for a call of a function that they look for and do not
- * find), and others take as long as all else of a first start together. PoCL's own cache, which has to do, costs a start
+ * find; 4.0 brought that code), and others take as long as all else of a first start together. PoCL's own cache, which has to do, costs a start
  * some 20 ms a program. */
 static bool binary_is_safe(const build *b)
 {
