@@ -128,7 +128,7 @@ static clm_status fail_build(const build *b, cl_program handle, cl_int rc, clm_e
     return CLM_E_BUILD;
 }
 
-/* NULL when there is no binary, or the driver does not take it: then the entry is dropped. */
+/* NULL when there is no binary, or the driver does not take it: then the entry is dropped. `warm` is kept without one too. */
 static cl_program load_cached(const build *b, bool *warm)
 {
     const clm_observer *obs = clm_device_observer(b->dev);
@@ -138,7 +138,10 @@ static cl_program load_cached(const build *b, bool *warm)
     size_t size;
     unsigned char *binary = clm__program_cache_load(b->key, &size, warm, obs);
 
-    if (binary == NULL) return NULL;
+    if (binary == NULL || size == 0) {
+        free(binary);
+        return NULL;
+    }
     handle = clCreateProgramWithBinary(clm__device_context(b->dev), 1, &id, &size,
                                        (const unsigned char **)&binary, &status, &rc);
     free(binary);
@@ -157,7 +160,12 @@ static void store_binary(const clm_program *prog)
     size_t size = 0;
     unsigned char *binary;
 
-    if (!clm__device_keeps_programs(prog->dev) || !prog->binary_is_safe) return;
+    if (!clm__device_keeps_programs(prog->dev)) return;
+    if (!prog->binary_is_safe) {
+        clm__program_cache_store(prog->key, (const unsigned char *)"", 0, prog->warm,
+                                 clm_device_observer(prog->dev));
+        return;
+    }
     if (clGetProgramInfo(handle, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL) != CL_SUCCESS ||
         size == 0)
         return;
@@ -189,9 +197,9 @@ static clm_status compile(const build *b, cl_program *out, clm_err *err)
 }
 
 /* For a binary PoCL compiles kernels a second time, for any size of work-groups. With inline assembly 6.0 ends the
- * process then (the loops over work-items take the assembly for a call of a function that they look for and do not
- * find; 4.0 brought that code), and others take as long as all else of a first start together. PoCL's own cache, which has to do, costs a start
- * some 20 ms a program. */
+ * process then: the loops over work-items take the assembly for a call of a function that they look for and do not
+ * find (4.0 brought that code). PoCL's own cache has to do, which costs a start some 20 ms a program; ours keeps
+ * whether the kernels have run. */
 static bool binary_is_safe(const build *b)
 {
     return strstr(clm_device_caps(b->dev)->platform_version, "PoCL ") == NULL ||
@@ -217,7 +225,7 @@ static clm_status create(build *b, const clm_define *defs, size_t count, clm_pro
     if (prog->handle == NULL) {
         st = compile(b, &prog->handle, err);
         if (st != CLM_OK) goto out;
-        store_binary(prog);
+        if (prog->binary_is_safe) store_binary(prog);
     }
     *out = prog;
     prog = NULL;

@@ -69,8 +69,8 @@ unsigned char *clm__program_cache_load(const char *key, size_t *size, bool *warm
     *warm = false;
     if (path == NULL || !clm_file_exists(path)) goto out;
     if (clm_file_read(path, MAX_BINARY, &data, &total, NULL) != CLM_OK) goto out;
-    if (total > sizeof header) memcpy(&header, data, sizeof header);
-    if (total > sizeof header && is_sound(data, total, key, &header)) {
+    if (total >= sizeof header) memcpy(&header, data, sizeof header);
+    if (total >= sizeof header && is_sound(data, total, key, &header)) {
         *size = total - sizeof header;
         *warm = header.warm != 0;
         memmove(data, data + sizeof header, *size);
@@ -94,7 +94,7 @@ void clm__program_cache_store(const char *key, const unsigned char *binary, size
     entry_header header;
     clm_err err = {""};
 
-    if (dir == NULL || path == NULL || size == 0 || size > MAX_BINARY - sizeof header) goto out;
+    if (dir == NULL || path == NULL || size > MAX_BINARY - sizeof header) goto out;
     data = malloc(sizeof header + size);
     if (data == NULL || content_hash(binary, size, hash) != 0) goto out;
     memset(&header, 0, sizeof header);
