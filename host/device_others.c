@@ -27,11 +27,12 @@ static bool differ(const clm_device_info *a, const clm_device_info *b)
     return query_bus(a, &of_a) && query_bus(b, &of_b) && memcmp(&of_a, &of_b, sizeof of_a) != 0;
 }
 
-/* Whether what may be the same hardware is to be preferred as another driver shows it. */
-static bool has_better_driver(const clm_device_info *list, size_t count, size_t at)
+/* Whether what may be the same hardware, but is not that of `first`, is to be preferred as another driver shows it. */
+static bool has_better_driver(const clm_device_info *list, size_t count, size_t first, size_t at)
 {
     for (size_t i = 0; i < count; i++) {
-        if (i == at || differ(&list[i], &list[at]) || clm_device_unusable(&list[i].caps) != NULL)
+        if (differ(&list[i], &list[at]) || !differ(&list[i], &list[first]) ||
+            clm_device_unusable(&list[i].caps) != NULL)
             continue;
         if (clm__device_is_better(&list[i].caps, &list[at].caps)) return true;
     }
@@ -47,7 +48,8 @@ size_t clm_device_others(const clm_device_info *list, size_t count, size_t first
         for (size_t i = 0; i < count; i++) {
             bool other = i != first && list[i].caps.type == order[k] &&
                          clm_device_unusable(&list[i].caps) == NULL &&
-                         differ(&list[i], &list[first]) && !has_better_driver(list, count, i);
+                         differ(&list[i], &list[first]) &&
+                         !has_better_driver(list, count, first, i);
 
             for (size_t j = 0; j < n && other; j++) other = differ(&list[i], &list[out[j]]);
             if (other) out[n++] = i;

@@ -25,36 +25,46 @@ static bool contains(const char *text, const char *part)
     return strcasestr(text, part) != NULL;
 }
 
-/* Drivers for the host's processor by their speed (docs/performance.md, "Drivers for processors"): PoCL alone takes
- * instructions for 8-bit products as assembly, and Mesa's llvmpipe is made for graphics. */
-static int processor_rank(const clm_caps *caps)
-{
-    if (contains(caps->platform_name, "Portable Computing Language")) return 3;
-    if (contains(caps->platform_name, "rusticl") || contains(caps->platform_name, "clover"))
-        return 1;
-    return 2;
-}
+/* What `auto` takes, the best last. Devices with memory of their own stream weights fastest. Of the drivers for the host's
+ * processor (docs/performance.md, "Drivers for processors") PoCL alone takes instructions for 8-bit products as
+ * assembly, and Mesa's llvmpipe is made for graphics. */
+typedef enum device_rank {
+    RANK_MESA_CPU,
+    RANK_OTHER,
+    RANK_POCL_CPU,
+    RANK_SHARING_GPU,
+    RANK_GPU
+} device_rank;
 
-/* Devices with memory of their own stream weights fastest. */
-static int kind_rank(const clm_caps *caps)
+static device_rank rank_of(const clm_caps *caps)
 {
-    if (caps->type == CLM_DEVICE_GPU) return caps->unified_memory ? 4 : 5;
-    return caps->type == CLM_DEVICE_CPU ? processor_rank(caps) : 2;
+    if (caps->type == CLM_DEVICE_GPU) return caps->unified_memory ? RANK_SHARING_GPU : RANK_GPU;
+    if (caps->type != CLM_DEVICE_CPU) return RANK_OTHER;
+    if (contains(caps->platform_name, "Portable Computing Language")) return RANK_POCL_CPU;
+    if (contains(caps->platform_name, "rusticl") || contains(caps->platform_name, "clover"))
+        return RANK_MESA_CPU;
+    return RANK_OTHER;
 }
 
 bool clm__device_is_better(const clm_caps *a, const clm_caps *b)
 {
-    if (kind_rank(a) != kind_rank(b)) return kind_rank(a) > kind_rank(b);
+    if (rank_of(a) != rank_of(b)) return rank_of(a) > rank_of(b);
     return a->global_mem > b->global_mem;
 }
 
 /* Why `best` is the first choice, in words. */
 static const char *why_best(const clm_caps *best)
 {
-    if (best->type == CLM_DEVICE_GPU)
-        return best->unified_memory ? "GPU that shares the host's memory"
-                                    : "GPU with memory of its own";
-    return kind_rank(best) == 3 ? "no GPU, and the fastest driver for processors" : "no GPU";
+    switch (rank_of(best)) {
+    case RANK_GPU:
+        return "GPU with memory of its own";
+    case RANK_SHARING_GPU:
+        return "GPU that shares the host's memory";
+    case RANK_POCL_CPU:
+        return "no GPU, and the fastest driver for processors";
+    default:
+        return "no GPU";
+    }
 }
 
 /* Writes "0: name (platform); 1: ..." for messages. */

@@ -36,7 +36,7 @@ clm_status fail_exception(clm_err *err, const char *what)
 template <typename Status>
 clm_status fail_status(clm_err *err, const char *what, const Status &status)
 {
-    return clm_fail(err, CLM_E_MODEL, "%s: %s", what, status.ToString().c_str());
+    return clm_fail(err, CLM_E_MODEL, "%s: %s", what, std::string(status.message()).c_str());
 }
 
 } // namespace
