@@ -8,7 +8,7 @@
  * Binaries are kept in the cache folder under the hash of everything that decides them: format
  * version, prelude and kernel text, defines, options, platform, device and driver. A damaged or
  * refused entry is deleted and rebuilt; the cache can never make a program fail. A device may be told to
- * keep none (clm_device_keep_programs).
+ * keep none (clm_device_keep_programs). Of programs with inline assembly on PoCL only that they have run is kept.
  */
 #ifndef CLM_HOST_PROGRAM_H
 #define CLM_HOST_PROGRAM_H
