@@ -7,13 +7,14 @@
  *          3 ptx      dp4a by inline PTX
  *          4 vnni     vpdpbusd on 512-bit registers by inline assembly (a CPU with AVX-512 VNNI)
  *          5 avx2     vpmaddubsw and vpmaddwd on 256-bit registers by inline assembly
+ *          6 sdot     sdot on 128-bit registers by inline assembly (an AArch64 CPU of Armv8.2 or later)
  * All give the same integers. Sums never reach the limits of int: 2^31 / 128^2 is 131,072 products.
  */
 #ifndef DOT
 #define DOT 0
 #endif
-#if DOT < 0 || DOT > 5
-#error "dot: DOT must be 0 to 5"
+#if DOT < 0 || DOT > 6
+#error "dot: DOT must be 0 to 6"
 #endif
 #if DOT == 1
 #pragma OPENCL EXTENSION cl_khr_integer_dot_product : enable
@@ -141,6 +142,35 @@ CLM_INLINE int16 clm_dot16_u4(const uint16 w, __global const uint *x, const int1
     const uint8 all = (uint8)(x[0]);
 
     return (int16)(clm_dot8_u4(w.lo, all, acc.lo), clm_dot8_u4(w.hi, all, acc.hi));
+}
+
+#elif DOT == 6
+
+#define CLM_DOT_I8_BIAS 0
+
+/* sdot vD.4s, vN.16b, vM.4b[0] as a number: an assembler that was told of a lesser processor, as PoCL's on
+ * Debian 12 always is, refuses its name. The symbols are the numbers of the registers. */
+#define CLM_SDOT_SYMBOLS                                                                           \
+    ".irp r,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31\n" \
+    ".set .Lclm_v\\r, \\r\n.endr\n"
+#define CLM_SDOT(d, n, m)                                                                          \
+    ".inst 0x4f80e000 + (.Lclm_%" m " << 16) + (.Lclm_%" n " << 5) + .Lclm_%" d "\n"
+
+CLM_INLINE int16 clm_dot16_i8(const uint16 w, __global const uint *x, const int16 acc)
+{
+    const float word = as_float(x[0]); /* goes to a vector register without a detour */
+    int4 a = acc.lo.lo, b = acc.lo.hi, c = acc.hi.lo, d = acc.hi.hi;
+
+    __asm__(CLM_SDOT_SYMBOLS CLM_SDOT("0", "4", "8") CLM_SDOT("1", "5", "8")
+                CLM_SDOT("2", "6", "8") CLM_SDOT("3", "7", "8")
+            : "+&w"(a), "+&w"(b), "+&w"(c), "+&w"(d)
+            : "w"(w.lo.lo), "w"(w.lo.hi), "w"(w.hi.lo), "w"(w.hi.hi), "w"(word));
+    return (int16)(a, b, c, d);
+}
+
+CLM_INLINE int16 clm_dot16_u4(const uint16 w, __global const uint *x, const int16 acc)
+{
+    return clm_dot16_i8(w, x, acc); /* 0..15 are the same bytes signed */
 }
 
 #else

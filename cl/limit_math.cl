@@ -49,7 +49,7 @@
 #if KIND == 0
 #define LANES         FLOATS
 #define LIMIT_STEP(x) fma((x), (FLOATS)(as_float(a)), (FLOATS)(as_float(b)))
-#elif KIND == 1 && DOT == 4
+#elif KIND == 1 && (DOT == 4 || DOT == 6)
 #define LANES         INTS
 #define LIMIT_STEP(x) clm_dot16_u4((uint16)((uint)a), factor, (x))
 #elif KIND == 1

@@ -4,6 +4,10 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
 
 #include "host/buffer.h"
 #include "host/kernel.h"
@@ -11,11 +15,17 @@
 
 enum { LANES = 64 };
 
-static const char *const k_names[CLM_DOT_COUNT] = {"plain", "khr", "amd", "ptx", "vnni", "avx2"};
+static const char *const k_names[CLM_DOT_COUNT] = {"plain", "khr",  "amd", "ptx",
+                                                   "vnni",  "avx2", "sdot"};
 
 const char *clm_dot_name(clm_dot dot)
 {
     return (int)dot >= 0 && dot < CLM_DOT_COUNT ? k_names[dot] : "unknown";
+}
+
+bool clm_dot_of_cpu(clm_dot dot)
+{
+    return dot == CLM_DOT_VNNI || dot == CLM_DOT_AVX2 || dot == CLM_DOT_SDOT;
 }
 
 /* Whether the host's processor has the instructions: a CPU device runs on it, and executing what it
@@ -25,7 +35,9 @@ static bool host_has(clm_dot dot)
 #if defined(__x86_64__)
     if (dot == CLM_DOT_VNNI)
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vnni");
-    return __builtin_cpu_supports("avx2");
+    return dot == CLM_DOT_AVX2 && __builtin_cpu_supports("avx2");
+#elif defined(__aarch64__)
+    return dot == CLM_DOT_SDOT && (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
 #else
     (void)dot;
     return false;
@@ -38,6 +50,7 @@ static bool possible(const clm_caps *caps, clm_dot dot)
     switch (dot) {
     case CLM_DOT_VNNI:
     case CLM_DOT_AVX2:
+    case CLM_DOT_SDOT:
         return caps->type == CLM_DEVICE_CPU && host_has(dot);
     case CLM_DOT_KHR:
         return caps->integer_dot_product;
@@ -104,8 +117,8 @@ static bool works(clm_device *dev, clm_dot dot)
 clm_dot clm__dot_probe(clm_device *dev)
 {
     /* PTX before AMD's builtins: NVIDIA's compiler writes about what it refuses to the terminal. */
-    static const clm_dot best_first[] = {CLM_DOT_VNNI, CLM_DOT_AVX2, CLM_DOT_KHR, CLM_DOT_PTX,
-                                         CLM_DOT_AMD};
+    static const clm_dot best_first[] = {CLM_DOT_VNNI, CLM_DOT_AVX2, CLM_DOT_SDOT,
+                                         CLM_DOT_KHR,  CLM_DOT_PTX,  CLM_DOT_AMD};
     const clm_caps *caps = clm_device_caps(dev);
     const char *only = getenv("CLM_DOT");
 

@@ -25,8 +25,8 @@ static const int k_tiles[] = {1, 2, 4, 8};
 static const int k_lane_t[] = {4, 8};
 static const int k_lane_n[] = {4, 8};
 static const int k_wg[] = {64, 128, 256};
-static const int k_dots[] = {CLM_DOT_PLAIN, CLM_DOT_KHR,  CLM_DOT_AMD,
-                             CLM_DOT_PTX,   CLM_DOT_VNNI, CLM_DOT_AVX2};
+static const int k_dots[] = {CLM_DOT_PLAIN, CLM_DOT_KHR,  CLM_DOT_AMD, CLM_DOT_PTX,
+                             CLM_DOT_VNNI,  CLM_DOT_AVX2, CLM_DOT_SDOT};
 
 static const clm_axis k_axes[] = {
     [AXIS_FAMILY] = {"FAMILY", k_families, CLM_COUNT(k_families)},
@@ -141,7 +141,7 @@ static bool lanes_unused(const int *params)
 
 static bool valid(const int *params, const clm_shape *shape, const clm_caps *caps)
 {
-    const bool wide = params[AXIS_DOT] == CLM_DOT_VNNI || params[AXIS_DOT] == CLM_DOT_AVX2;
+    const bool wide = clm_dot_of_cpu((clm_dot)params[AXIS_DOT]);
 
     if (!shape_legal(shape)) return false;
     if (params[AXIS_FAMILY] != FAMILY_CPU && wide) return false;
@@ -171,7 +171,7 @@ static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
 {
     const bool gpu = caps->type == CLM_DEVICE_GPU && shape->v[CLM_GEMM_T] % k_lane_t[0] == 0;
     const bool few = gpu && shape->v[CLM_GEMM_T] <= MAX_FEW;
-    const bool wide = caps->dot == CLM_DOT_VNNI || caps->dot == CLM_DOT_AVX2;
+    const bool wide = clm_dot_of_cpu(caps->dot);
 
     params[AXIS_FAMILY] = few ? FAMILY_FEW : gpu ? FAMILY_GPU : FAMILY_CPU;
     params[AXIS_TILES] = gpu && !few ? 8 : k_tiles[0];

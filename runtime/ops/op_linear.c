@@ -22,8 +22,8 @@ static const int k_families[] = {FAMILY_CPU, FAMILY_GPU};
 static const int k_streams[] = {1, 2, 4, 8};
 static const int k_wg[] = {64, 256, 512};
 static const int k_magic[] = {0, 1};
-static const int k_dots[] = {CLM_DOT_PLAIN, CLM_DOT_KHR,  CLM_DOT_AMD,
-                             CLM_DOT_PTX,   CLM_DOT_VNNI, CLM_DOT_AVX2};
+static const int k_dots[] = {CLM_DOT_PLAIN, CLM_DOT_KHR,  CLM_DOT_AMD, CLM_DOT_PTX,
+                             CLM_DOT_VNNI,  CLM_DOT_AVX2, CLM_DOT_SDOT};
 
 static const clm_axis k_axes[] = {
     [AXIS_FAMILY] = {"FAMILY", k_families, CLM_COUNT(k_families)},
@@ -113,7 +113,7 @@ static bool group_valid(const int *params, const clm_shape *shape, const clm_cap
                        !shape->v[CLM_LINEAR_ACT];
 
     if (params[AXIS_STREAMS] > 2 || (params[AXIS_MAGIC] && !level)) return false;
-    if (params[AXIS_DOT] == CLM_DOT_VNNI || params[AXIS_DOT] == CLM_DOT_AVX2) return false;
+    if (clm_dot_of_cpu((clm_dot)params[AXIS_DOT])) return false;
     return clm_op_group_fits(caps, params[AXIS_WG]) &&
            group_local(shape, params) <= caps->local_mem;
 }
@@ -149,13 +149,12 @@ static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
 {
     const bool act = shape->v[CLM_LINEAR_ACT] != 0;
     const bool gpu = caps->type == CLM_DEVICE_GPU;
-    const bool wide = caps->dot == CLM_DOT_VNNI || caps->dot == CLM_DOT_AVX2;
 
     params[AXIS_FAMILY] = gpu ? FAMILY_GPU : FAMILY_CPU;
     params[AXIS_STREAMS] = gpu ? 1 : 4;
     params[AXIS_WG] = gpu ? group_items(shape, params, caps) : k_wg[0];
     params[AXIS_MAGIC] = gpu && !act && shape->v[CLM_LINEAR_FORMAT] == CLM_FORMAT_Q4;
-    params[AXIS_DOT] = act && !(gpu && wide) ? (int)caps->dot : CLM_DOT_PLAIN;
+    params[AXIS_DOT] = act && !(gpu && clm_dot_of_cpu(caps->dot)) ? (int)caps->dot : CLM_DOT_PLAIN;
 }
 
 static size_t defines(const clm_shape *shape, const int *params, clm_define *defs)
