@@ -58,8 +58,8 @@ typedef struct clm_device clm_device; /* opaque: context, in-order queue, caps *
  * No platform at all: CLM_E_NODEVICE, and the sentence says what to install. */
 clm_status clm_device_list(clm_device_info **list, size_t *count, clm_err *err);
 
-/* Index of the device that `selector` names: "auto", an index, or a part of the device or
- * platform name (case ignored). `reason` (may be NULL) receives why in words, at most 256 bytes.
+/* Index of the device that `selector` names: "auto", an index, "cpu" or "gpu" (the best of that type), or a
+ * part of the device or platform name (case ignored). `reason` (may be NULL) receives why in words, at most 256 bytes.
  * Returns CLM_OK, CLM_E_CONFIG (no such device; the sentence lists those that exist, or says
  * that the name fits several) or CLM_E_NODEVICE (none is usable). */
 clm_status clm_device_select(const clm_device_info *list, size_t count, const char *selector,

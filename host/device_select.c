@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "host/cl_util.h"
 #include "host/utf8.h"
@@ -102,6 +103,28 @@ static clm_status select_automatic(const clm_device_info *list, size_t count, si
     return CLM_OK;
 }
 
+/* The best of those that are a "cpu" or a "gpu". */
+static clm_status select_type(const clm_device_info *list, size_t count, const char *word,
+                              size_t *index, char reason[256], clm_err *err)
+{
+    const clm_device_type type = strcasecmp(word, "gpu") == 0 ? CLM_DEVICE_GPU : CLM_DEVICE_CPU;
+    char names[400];
+    size_t found = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        const clm_caps *caps = &list[i].caps;
+
+        if (caps->type != type || clm_device_unusable(caps) != NULL) continue;
+        if (found++ == 0 || clm__device_is_better(caps, &list[*index].caps)) *index = i;
+    }
+    list_names(list, count, names, sizeof names);
+    if (found == 0)
+        return clm_fail(err, CLM_E_CONFIG,
+                        "device '%s': no usable one is of that type; there are %s", word, names);
+    if (reason != NULL) snprintf(reason, 256, "first choice of %zu asked for as '%s'", found, word);
+    return CLM_OK;
+}
+
 clm_status clm_device_select(const clm_device_info *list, size_t count, const char *selector,
                              size_t *index, char reason[256], clm_err *err)
 {
@@ -112,6 +135,9 @@ clm_status clm_device_select(const clm_device_info *list, size_t count, const ch
     *index = 0;
     if (reason != NULL) reason[0] = '\0';
     if (strcmp(selector, "auto") == 0) return select_automatic(list, count, index, reason, err);
+
+    if (strcasecmp(selector, "cpu") == 0 || strcasecmp(selector, "gpu") == 0)
+        return select_type(list, count, selector, index, reason, err);
 
     number = strtoul(selector, &end, 10);
     if (isdigit((unsigned char)selector[0]) && *end == '\0') {

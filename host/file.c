@@ -207,6 +207,12 @@ bool clm_file_exists(const char *path)
     return stat(path, &info) == 0;
 }
 
+bool clm_file_is_regular(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISREG(info.st_mode);
+}
+
 bool clm_file_is_dir(const char *path)
 {
     struct stat info;

@@ -46,6 +46,8 @@ clm_status clm_file_replace(const char *path, const void *data, size_t size, clm
 clm_status clm_file_write(const char *path, const void *data, size_t size, clm_err *err);
 
 bool clm_file_exists(const char *path);
+/* Behind links. */
+bool clm_file_is_regular(const char *path);
 bool clm_file_is_dir(const char *path);
 
 /* Adds to `h` what tells whether the file `path`, or any file of a model directly in the folder

@@ -30,10 +30,11 @@ typedef struct clm_key {
     clm_key_type type;
     size_t offset; /* of the field in clm_settings */
     const char *preset;
-    double min, max; /* numbers: bounds; texts: max = bytes */
-    bool above;      /* numbers: `min` itself is refused */
-    bool nullable;   /* null means "" */
-    bool advised;    /* a model's generation_config.json may recommend a value */
+    double min, max;       /* numbers: bounds; texts: max = bytes */
+    bool above;            /* numbers: `min` itself is refused */
+    const char *minus_one; /* whole numbers: what the -1 of other programs means, or NULL */
+    bool nullable;         /* null means "" */
+    bool advised;          /* a model's generation_config.json may recommend a value */
     const char *const *choices;
     const char *aliases[CLM_KEY_ALIASES];
     const char *doc;

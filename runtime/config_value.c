@@ -150,6 +150,20 @@ static clm_status apply_choice(const clm_key *key, const clm_yaml_node *value, c
 
 /* ---- Numbers ---------------------------------------------------------------------------------- */
 
+/* Reads a whole number, by which -1 may stand for another. */
+static clm_status get_whole(const clm_key *key, const clm_yaml_node *value, uint64_t max,
+                            uint64_t *out, clm_err *err)
+{
+    const char *text;
+
+    if (key->minus_one != NULL && clm_yaml_kind_of(value) == CLM_YAML_SCALAR &&
+        clm_yaml_get_text(value, &text, NULL) == CLM_OK && strcmp(text, "-1") == 0) {
+        *out = strtoull(key->minus_one, NULL, 10);
+        return CLM_OK;
+    }
+    return clm_yaml_get_u64(value, (uint64_t)key->min, max, out, err);
+}
+
 static clm_status apply_number(const clm_key *key, const clm_yaml_node *value, clm_settings *s,
                                clm_err *err)
 {
@@ -160,11 +174,11 @@ static clm_status apply_number(const clm_key *key, const clm_yaml_node *value, c
 
     switch (key->type) {
     case CLM_KEY_U32:
-        st = clm_yaml_get_u64(value, (uint64_t)key->min, (uint64_t)key->max, &whole, err);
+        st = get_whole(key, value, (uint64_t)key->max, &whole, err);
         if (st == CLM_OK) *(uint32_t *)field(s, key) = (uint32_t)whole;
         return st;
     case CLM_KEY_U64: /* all values: a double could not say so */
-        st = clm_yaml_get_u64(value, 0, UINT64_MAX, &whole, err);
+        st = get_whole(key, value, UINT64_MAX, &whole, err);
         if (st == CLM_OK) *(uint64_t *)field(s, key) = whole;
         return st;
     default:

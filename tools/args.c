@@ -159,6 +159,9 @@ static clm_status check_words(const clm_args *args, clm_err *err)
 {
     const clm_command *c = args->command;
 
+    if (args->n_words > c->max_words && c->max_words == 0 && (c->groups & CLM_FLAGS_MODEL) != 0)
+        return clm_fail(err, CLM_E_USAGE, "clm %s takes no argument '%.80s'; a model is -m MODEL",
+                        command_text(c), args->words[0]);
     if (args->n_words > c->max_words && c->max_words == 0)
         return clm_fail(err, CLM_E_USAGE, "clm %s takes no argument '%.80s'", command_text(c),
                         args->words[0]);
@@ -468,6 +471,10 @@ clm_status clm_command_find(const clm_command *const *commands, size_t n, int ar
         size_t used = strlen(all);
         snprintf(all + used, sizeof all - used, "%s%s", i > 0 ? ", " : "", list[i]);
     }
+    if (word[0] == '-')
+        return clm_fail(err, CLM_E_USAGE,
+                        "a command comes first, as in clm chat %.60s ...; `clm --help` lists them",
+                        word);
     if (n_list > 0) return clm_fail(err, CLM_E_USAGE, "clm %s is followed by one of %s", word, all);
     near = clm_word_nearest(word, list, list_commands(commands, n, NULL, list, NAMES_MAX));
     if (near != NULL)
@@ -476,11 +483,36 @@ clm_status clm_command_find(const clm_command *const *commands, size_t n, int ar
     return clm_fail(err, CLM_E_USAGE, "unknown command '%.60s'; `clm --help` lists them", word);
 }
 
+static void print_summaries(const clm_command *const *commands, size_t n, const char *first,
+                            FILE *stream)
+{
+    const size_t len = strlen(first);
+
+    for (size_t i = 0; i < n; i++)
+        if (commands[i]->summary != NULL && /* others are for clm's own use */
+            strncmp(commands[i]->name, first, len) == 0)
+            fprintf(stream, "  %-14s %s\n", commands[i]->name, commands[i]->summary);
+}
+
+bool clm_command_print_group(const clm_command *const *commands, size_t n, const char *first,
+                             FILE *stream)
+{
+    const char *list[NAMES_MAX];
+    char begin[NAME_SIZE];
+
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(commands[i]->name, first) == 0) return false; /* it has a help of its own */
+    if (list_commands(commands, n, first, list, NAMES_MAX) == 0) return false;
+    snprintf(begin, sizeof begin, "%s ", first);
+    fprintf(stream, "Usage: clm %s COMMAND [options]\n\nCommands\n", first);
+    print_summaries(commands, n, begin, stream);
+    fputs("\n`clm COMMAND --help` explains one.\n", stream);
+    return true;
+}
+
 void clm_command_print_list(const clm_command *const *commands, size_t n, FILE *stream)
 {
     fputs("Usage: clm COMMAND [options]\n\nCommands\n", stream);
-    for (size_t i = 0; i < n; i++)
-        if (commands[i]->summary != NULL) /* others are for clm's own use */
-            fprintf(stream, "  %-14s %s\n", commands[i]->name, commands[i]->summary);
+    print_summaries(commands, n, "", stream);
     fputs("\n`clm COMMAND --help` explains one.\n", stream);
 }

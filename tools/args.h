@@ -110,6 +110,10 @@ clm_status clm_command_find(const clm_command *const *commands, size_t n, int ar
                             const clm_command **out, int *n_words, clm_err *err);
 /* The list of commands for `clm --help`. */
 void clm_command_print_list(const clm_command *const *commands, size_t n, FILE *stream);
+/* The list of those that begin with the word `first`, as "eval ppl" does with "eval"; false if there is none, or one
+ * of that very name. */
+bool clm_command_print_group(const clm_command *const *commands, size_t n, const char *first,
+                             FILE *stream);
 
 /* ---- The shared table (args_flags.c) ---------------------------------------------------------- */
 

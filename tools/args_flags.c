@@ -45,7 +45,7 @@ static const clm_flag shared[] = {
      .value = "FILE",
      .id = "file",
      .group = CLM_FLAGS_PROMPT,
-     .help = "read the prompt from a file"},
+     .help = "read the prompt from a file, - for standard input; behind the text of -p"},
 
     {.names = "--template, --chat-template",
      .value = "NAME",

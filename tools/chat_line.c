@@ -19,6 +19,43 @@ static char *prompt(EditLine *e)
     return (char *)prompt_text;
 }
 
+/* What terminals send for keys that libedit does not know. Unbound, they would leave ";5D" or "~" in the question. */
+static void bind_keys(void)
+{
+    static const char *const keys[][2] = {
+        {"\\e[1;5C", "em-next-word"},
+        {"\\e[1;5D", "ed-prev-word"},
+        {"\\e[1;3C", "em-next-word"},
+        {"\\e[1;3D", "ed-prev-word"},
+        {"\\e[1~", "ed-move-to-beg"},
+        {"\\e[7~", "ed-move-to-beg"},
+        {"\\e[4~", "ed-move-to-end"},
+        {"\\e[8~", "ed-move-to-end"},
+        {"\\e[3~", "ed-delete-next-char"},
+        {"\\e[3;5~", "em-delete-next-word"},
+        {"\\e[2~", "ed-ignore"},
+        {"\\e[5~", "ed-ignore"},
+        {"\\e[6~", "ed-ignore"},
+        {"\\e[1;5A", "ed-prev-history"},
+        {"\\e[1;5B", "ed-next-history"},
+        {"\\e[15~", "ed-ignore"},
+        {"\\e[17~", "ed-ignore"},
+        {"\\e[18~", "ed-ignore"},
+        {"\\e[19~", "ed-ignore"},
+        {"\\e[20~", "ed-ignore"},
+        {"\\e[21~", "ed-ignore"},
+        {"\\e[23~", "ed-ignore"},
+        {"\\e[24~", "ed-ignore"},
+        {"\\eOP", "ed-ignore"},
+        {"\\eOQ", "ed-ignore"},
+        {"\\eOR", "ed-ignore"},
+        {"\\eOS", "ed-ignore"},
+    };
+
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        el_set(editor, EL_BIND, keys[i][0], keys[i][1], NULL);
+}
+
 void clm_chat_line_begin(void)
 {
     HistEvent event;
@@ -32,6 +69,7 @@ void clm_chat_line_begin(void)
     el_set(editor, EL_EDITOR, "emacs");
     el_set(editor, EL_HIST, history, history_list);
     el_set(editor, EL_BIND, "^R", "em-inc-search-prev", NULL);
+    bind_keys();
     el_source(editor, NULL); /* ~/.editrc */
 }
 

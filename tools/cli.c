@@ -2,10 +2,12 @@
 #include "tools/cli.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tools/clock.h"
@@ -176,6 +178,46 @@ clm_status clm_cli_read_file(const char *path, char **text, size_t *size, clm_er
     return st;
 }
 
+/* Whether somebody seems to have meant standard input for us: a pipe or a file with something in it. It is not
+ * taken for a prompt unasked: in a shell's loop over lines it is the loop's. */
+static bool input_waits(void)
+{
+    struct pollfd fd = {.fd = STDIN_FILENO, .events = POLLIN};
+    struct stat info;
+
+    if (fstat(STDIN_FILENO, &info) != 0) return false;
+    if (S_ISREG(info.st_mode)) return lseek(STDIN_FILENO, 0, SEEK_CUR) < info.st_size;
+    return S_ISFIFO(info.st_mode) && poll(&fd, 1, 0) == 1 && (fd.revents & POLLIN) != 0;
+}
+
+/* `path` is "-" or NULL for standard input. The last newline is not the text's. */
+static clm_status read_prompt(const char *path, char **text, size_t *size, clm_err *err)
+{
+    const bool input = path == NULL || strcmp(path, "-") == 0;
+    const clm_status st = input ? clm_cli_read(stdin, "standard input", text, size, err)
+                                : clm_cli_read_file(path, text, size, err);
+
+    if (st == CLM_OK && *size > 0 && (*text)[*size - 1] == '\n') (*text)[--*size] = '\0';
+    return st;
+}
+
+/* Puts `given` and an empty line before what was read. */
+static clm_status put_before(const char *given, char **text, size_t *size, clm_err *err)
+{
+    const size_t n = strlen(given), gap = n > 0 && *size > 0 ? 2 : 0;
+    char *both = malloc(n + gap + *size + 1);
+
+    if (both == NULL) return clm_fail(err, CLM_E_NOMEM, "prompt: no memory");
+    memcpy(both, given, n);
+    memset(both + n, '\n', gap);
+    if (*text != NULL) memcpy(both + n + gap, *text, *size); /* any bytes, zeros too */
+    *size += n + gap;
+    both[*size] = '\0';
+    free(*text);
+    *text = both;
+    return CLM_OK;
+}
+
 clm_status clm_cli_prompt(const clm_args *args, char **text, size_t *size, clm_err *err)
 {
     const char *given = clm_args_get(args, "prompt"), *path = clm_args_get(args, "file");
@@ -183,17 +225,17 @@ clm_status clm_cli_prompt(const clm_args *args, char **text, size_t *size, clm_e
 
     *text = NULL;
     *size = 0;
-    if (given != NULL) {
-        *text = strdup(given);
-        if (*text == NULL) return clm_fail(err, CLM_E_NOMEM, "prompt: no memory");
-        *size = strlen(given);
-    } else if (path != NULL) {
-        st = clm_cli_read_file(path, text, size, err);
-    } else {
-        st = clm_cli_read(stdin, "standard input", text, size, err);
+    if (given == NULL || path != NULL)
+        st = read_prompt(path, text, size, err);
+    else if (input_waits())
+        fprintf(stderr,
+                "clm: warning: standard input is not read: -f - adds it to the text of -p\n");
+    if (st == CLM_OK && given != NULL) st = put_before(given, text, size, err);
+    if (st != CLM_OK) {
+        free(*text);
+        *text = NULL;
+        return st;
     }
-    if (st != CLM_OK) return st;
-    if (given == NULL && *size > 0 && (*text)[*size - 1] == '\n') (*text)[--*size] = '\0';
     if (*size == 0) {
         free(*text);
         *text = NULL;

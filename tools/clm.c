@@ -53,6 +53,21 @@ static clm_status run(const clm_command *command, const clm_args *args, clm_err 
     return command->run(args, err);
 }
 
+/* `clm help`, and `clm help COMMAND`. */
+static clm_status help(int argc, char **argv, clm_err *err)
+{
+    const clm_command *command = NULL;
+    clm_status st = CLM_OK;
+    int n_words;
+
+    if (argc == 2)
+        clm_command_print_list(commands, N_COMMANDS, stdout);
+    else if (argc > 3 || !clm_command_print_group(commands, N_COMMANDS, argv[2], stdout))
+        st = clm_command_find(commands, N_COMMANDS, argc - 1, argv + 1, &command, &n_words, err);
+    if (command != NULL) clm_args_print_help(command, stdout);
+    return st;
+}
+
 /* Everything after the program's own set-up. */
 static clm_status start(int argc, char **argv, clm_err *err)
 {
@@ -69,6 +84,10 @@ static clm_status start(int argc, char **argv, clm_err *err)
         puts("clm " CLM_VERSION);
         return CLM_OK;
     }
+    if (argc > 1 && strcmp(argv[1], "help") == 0) return help(argc, argv, err);
+    if (argc == 3 && is_flag(argv[2], "--help", "-h") &&
+        clm_command_print_group(commands, N_COMMANDS, argv[1], stdout))
+        return CLM_OK;
     if (argc > 1 && strcmp(argv[1], "--list-devices") == 0) argv[1] = (char *)"devices";
     st = clm_command_find(commands, N_COMMANDS, argc, argv, &command, &n_words, err);
     if (st == CLM_OK) st = clm_args_parse(command, argc - n_words, argv + n_words, &args, err);

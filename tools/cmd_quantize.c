@@ -143,7 +143,7 @@ static clm_status run(const clm_args *args, clm_err *err)
     clm_quantize_options options = {
         .source = args->n_words > 0 ? args->words[0] : NULL,
         .target = args->n_words > 1 ? args->words[1] : NULL,
-        .type = clm_args_get(args, "type"),
+        .type = args->n_words > 2 ? args->words[2] : clm_args_get(args, "type"),
         .head_type = clm_args_get(args, "head_type"),
         .embedding_type = clm_args_get(args, "embedding_type"),
         .force = clm_args_has(args, "force"),
@@ -153,6 +153,9 @@ static clm_status run(const clm_args *args, clm_err *err)
     clm_status st = clm_args_get_u64(args, "threads", 1, 64, 0, &threads, err);
 
     if (st != CLM_OK) return st;
+    if (args->n_words > 2 && clm_args_has(args, "type"))
+        return clm_fail(err, CLM_E_USAGE, "quantize: the type is given twice: '%s' and --type %s",
+                        args->words[2], clm_args_get(args, "type"));
     if (options.target == NULL || options.type == NULL)
         return clm_fail(err, CLM_E_USAGE,
                         "quantize: what to what? (clm quantize SRC DST --type int4)");
@@ -200,6 +203,6 @@ const clm_command clm_cmd_quantize = {
         "stopped when the same command is given again.",
     .groups = CLM_FLAGS_JSON,
     .flags = flags,
-    .max_words = 2,
+    .max_words = 3, /* llama.cpp has the type there */
     .run = run,
 };

@@ -64,8 +64,17 @@ static void begin_loading(void)
     pthread_sigmask(SIG_BLOCK, &hangup, NULL);
 }
 
-/* From now on signals are read from the pipe; `reload`: SIGHUP, too. Where the log is a terminal's, that one says
- * that it was closed. */
+/* Whether SIGHUP says that the terminal was closed: it may where there is one, unless keys are to be read again and
+ * the log is elsewhere. */
+static bool hangup_ends(bool reload)
+{
+    const int terminal = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+
+    if (terminal >= 0) close(terminal);
+    return terminal >= 0 && (!reload || isatty(STDERR_FILENO));
+}
+
+/* From now on signals are read from the pipe; `reload`: there are keys to read again. */
 static clm_status end_loading(bool reload, clm_err *err)
 {
     const sigset_t hangup = only_hangup();
@@ -74,7 +83,7 @@ static clm_status end_loading(bool reload, clm_err *err)
         return clm_fail(err, CLM_E_INTERNAL, "pipe: %s", strerror(errno));
     catch_signal(SIGINT);
     catch_signal(SIGTERM);
-    if (reload && !isatty(STDERR_FILENO)) catch_signal(SIGHUP);
+    if (!hangup_ends(reload)) catch_signal(SIGHUP);
     pthread_sigmask(SIG_UNBLOCK, &hangup, NULL);
     return CLM_OK;
 }
@@ -163,7 +172,9 @@ static void reload_keys(serve *s)
 {
     clm_err err;
 
-    if (read_keys(s, &err) == CLM_OK)
+    if (s->settings->server_api_key_file[0] == '\0')
+        fprintf(stderr, "clm: warning: SIGHUP, and there is no file of keys to read again\n");
+    else if (read_keys(s, &err) == CLM_OK)
         fprintf(stderr, "clm: the keys were read again\n");
     else
         fprintf(stderr, "clm: warning: the old keys stay: %s\n", err.text);

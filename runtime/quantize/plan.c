@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "runtime/quantize/exact.h"
 
@@ -18,7 +19,7 @@ static const clm_quantize_type clm_types[] = {
 const clm_quantize_type *clm_quantize_type_find(const char *name)
 {
     for (size_t i = 0; i < sizeof clm_types / sizeof clm_types[0]; i++)
-        if (strcmp(clm_types[i].name, name) == 0) return &clm_types[i];
+        if (strcasecmp(clm_types[i].name, name) == 0) return &clm_types[i];
     return NULL;
 }
 

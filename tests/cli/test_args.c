@@ -145,7 +145,7 @@ static void test_refusals(void **state)
     refuse(&chat, WORDS("-m", "--seed", "1"),
            "-m needs a value: MODEL (-m=--seed if that is the value)");
     refuse(&chat, WORDS("--dump-config=yes"), "--dump-config takes no value");
-    refuse(&chat, WORDS("hello"), "clm chat takes no argument 'hello'");
+    refuse(&chat, WORDS("hello"), "clm chat takes no argument 'hello'; a model is -m MODEL");
     refuse(&bench, WORDS("a", "b", "c"), "one argument too many: 'c'");
     refuse(&eval_logits, WORDS("-c", "5"), "an argument is missing: clm eval logits FILE");
 

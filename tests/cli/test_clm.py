@@ -5,7 +5,9 @@ Environment: CLM_BIN (the program), CLM_GOLDEN (folder with the golden files).
 import glob
 import json
 import os
+import pty
 import re
+import select
 import shutil
 import signal
 import struct
@@ -30,6 +32,17 @@ def clm(*args, stdin=None, env=None, cwd=None, timeout=120):
     done = subprocess.run([CLM, *args], input=data if data is not None else b"", capture_output=True,
                           env={**os.environ, **(env or {})}, cwd=cwd, timeout=timeout)
     return done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
+
+
+def until(terminal, words):
+    """What a terminal shows until it has shown `words`."""
+    said = b""
+    end = time.time() + 120
+    while words not in said:
+        ready = select.select([terminal], [], [], max(0, end - time.time()))[0]
+        assert ready, said
+        said += os.read(terminal, 65536)
+    return said
 
 
 def read(path):
@@ -95,6 +108,62 @@ class Answers(unittest.TestCase):
     def test_standard_input(self):
         code, out, err = clm("chat", "--config", DEMO, stdin=QUESTION + "\n")
         self.assertEqual((code, out), (0, ANSWER), err)
+
+    def test_text_before_the_input(self):
+        same = clm("generate", "--config", DEMO, "-p", "静夜\n\n思", "-n", "8")[1]
+        self.assertEqual(clm("generate", "--config", DEMO, "-p", "静夜", "-f", "-", "-n", "8", stdin="思\n")[1], same)
+        self.assertNotEqual(clm("generate", "--config", DEMO, "-p", "静夜", "-n", "8")[1], same)
+        self.assertEqual(clm("generate", "--config", DEMO, "-f", "-", "-n", "8", stdin="静夜\n\n思")[1], same)
+        code, out, err = clm("chat", "--config", DEMO, "-p", QUESTION, stdin="who reads this?")
+        self.assertEqual((code, out), (0, ANSWER), err)
+        self.assertIn("standard input is not read: -f -", err)
+        self.assertNotIn("standard input", clm("chat", "--config", DEMO, "-p", QUESTION)[2])
+
+    def test_keys_of_terminals(self):
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.environ["TERM"] = "xterm"
+            os.execv(CLM, [CLM, "chat", "--config", DEMO])
+        try:
+            until(terminal, b"leaves.\r\n> ")  # line editing has begun
+            # Ctrl+Left, F1, F5, Page Up, Insert, End: the cursor moves or nothing happens, and no rest of them is typed.
+            os.write(terminal, "世界上第二高的山峰".encode() + b"\x1b[1;5D\x1bOP\x1b[15~\x1b[5~\x1b[2~\x1b[4~" +
+                     "是哪座\n".encode())
+            said = until(terminal, b"t/s")
+            self.assertIn(ANSWER.strip(), said.decode("utf-8", "replace"))
+            self.assertNotRegex(said.decode("utf-8", "replace").split("\n")[0], r";5D|5~|2~|4~|OP")
+            os.write(terminal, b"\x04")
+            self.assertEqual(os.waitpid(pid, 0)[1], 0)
+        finally:
+            os.close(terminal)
+
+    def test_no_limits_of_other_programs(self):
+        code, out, err = clm("chat", "--config", DEMO, "-p", QUESTION, "-n", "-1", "-s", "-1", "--top-k", "-1")
+        self.assertEqual((code, out), (0, ANSWER), err)
+
+    def test_a_user_without_a_home(self):
+        if os.geteuid() != 0:
+            self.skipTest("only root can become somebody else")
+        with tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o777)
+            shutil.copy(CLM, folder)
+            for name in ("demo.yaml", "demo.gguf"):
+                shutil.copy(os.path.join(ROOT, "configs", name), folder)
+            env = {"TMPDIR": folder, "POCL_CACHE_DIR": "", "XDG_CACHE_HOME": ""}
+            for home in ("/nonexistent", ""):
+                done = subprocess.run([os.path.join(folder, "clm"), "chat", "--config", "demo.yaml", "-p", QUESTION],
+                                      capture_output=True, stdin=subprocess.DEVNULL, cwd=folder, timeout=120,
+                                      user=65534, group=65534, extra_groups=[], env={**os.environ, **env, "HOME": home})
+                self.assertEqual((done.returncode, done.stdout.decode()), (0, ANSWER), done.stderr)
+            self.assertEqual(os.stat(os.path.join(folder, "clm-pocl-65534")).st_mode & 0o777, 0o700)
+            # A folder that is somebody else's is not used.
+            shutil.rmtree(os.path.join(folder, "clm-pocl-65534"))
+            os.mkdir(os.path.join(folder, "clm-pocl-65534"), 0o777)
+            os.chmod(os.path.join(folder, "clm-pocl-65534"), 0o777)
+            done = subprocess.run([os.path.join(folder, "clm"), "devices"], capture_output=True, cwd=folder, timeout=120,
+                                  user=65534, group=65534, extra_groups=[],
+                                  env={**os.environ, **env, "HOME": "/nonexistent"})
+            self.assertEqual(os.listdir(os.path.join(folder, "clm-pocl-65534")), [], done.stderr)
 
     def test_reference_cases(self):
         for case in json.loads(read(os.path.join(ROOT, "tools", "demo_model", "greedy.json"))):
@@ -208,6 +277,19 @@ class ExitCodes(unittest.TestCase):
         self.assertTrue(any(d["chosen"] for d in devices))
         report = json.loads(clm("inspect", "--json", os.path.join(ROOT, "configs", "demo.gguf"))[1])
         self.assertEqual((report["layers"], report["positions"]), (40, "alibi"))
+
+    def test_help(self):
+        whole = clm("help")
+        self.assertEqual(whole, clm("--help"))
+        self.assertEqual(clm("help", "chat"), clm("chat", "--help"))
+        for words in (("eval", "--help"), ("help", "eval")):
+            code, out, err = clm(*words)
+            self.assertEqual((code, err), (0, ""))
+            self.assertIn("eval cmmlu", out)
+            self.assertNotIn("  chat", out)
+        self.check(2, "unknown command 'chta'; did you mean 'chat'?", "help", "chta")
+        self.check(2, "a command comes first", "-m", "x.gguf", "-p", "x")
+        self.check(2, "a model is -m MODEL", "chat", "x.gguf")
 
     def test_dump_config(self):
         first = clm("chat", "--config", DEMO, "--temp", "0.5", "--dump-config")[1]

@@ -436,12 +436,16 @@ class Use(Case):
         locked = self.path("locked")
         os.mkdir(locked)
         os.chmod(locked, 0o555)
+        fifo = self.path("fifo")
+        os.mkfifo(fifo)
         cases = [
             (["quantize"], 2, "which|what to what"),
             (["quantize", DEMO, self.path("x.gguf")], 2, "--type"),
             (["quantize", DEMO, self.path("x.gguf"), "--type", "q9"], 2, "'q9' is no type"),
             (["quantize", DEMO, exists, "--type", "int4"], 2, "exists already; --force"),
             (["quantize", DEMO, self.folder, "--type", "int4"], 2, "is a folder"),
+            (["quantize", DEMO, fifo, "--type", "int4", "--force"], 2, "is no regular file"),
+            (["quantize", DEMO, self.path("x.gguf"), "int4", "--type", "int8"], 2, "given twice: 'int4' and --type int8"),
             (["quantize", self.path("none.gguf"), self.path("x.gguf"), "--type", "int4"], 3, "none.gguf"),
             (["quantize", self.folder, self.path("x.gguf"), "--type", "int4"], 3, "config.json"),
             (["quantize", DEMO, self.path("no/folder/x.gguf"), "--type", "q4_0"], 1, "no/folder/x.gguf"),

@@ -30,10 +30,11 @@ long = unittest.skipIf(os.environ.get("CLM_SERVE_QUICK"), "many tokens")
 class Server:
     """A running clm serve on a free port."""
 
-    def __init__(self, *args, env=None, wait=True):
+    def __init__(self, *args, env=None, wait=True, session=False):
         self.log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen([CLM, "serve", "--config", CONFIG, "--port", "0", *ARGS, *args],
-                                        stderr=self.log, stdin=subprocess.DEVNULL, env=dict(os.environ, **(env or {})))
+                                        stderr=self.log, stdin=subprocess.DEVNULL, env=dict(os.environ, **(env or {})),
+                                        start_new_session=session)  # without a terminal
         self.port = None
         if wait:
             self.wait_for("ready: ")
@@ -336,13 +337,25 @@ class Refusals(OneServer):
                                    ("/v1/chat/completions", 2 << 20, 413)):
             self.assertTrue(self.server.raw((head % (path, size)).encode()).startswith("HTTP/1.1 %d " % status))
 
+    def test_two_lengths(self):
+        for more in (b"Content-Length: 3", b"Transfer-Encoding: chunked", b"Content-Length: 2"):
+            answer = self.server.raw(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                                     b"Content-Length: 2\r\n" + more + b"\r\n\r\n{}")
+            self.assertTrue(answer.startswith("HTTP/1.1 400 "), answer)
+            self.assertEqual(answer.count("HTTP/1.1"), 1)
+
     def test_log(self):
         self.server.request("GET", "/%E2%80%AEgpj.exe%1B%5B2J%0A")
-        self.server.post({"\u202e" + "é" * 40: 1})
+        said = [b'{"messages": [{"role": "user", "content": "hunter6 \\ud800"}]}', b'{"messages": "hunter7\n"}',
+                b"hunter8", b'{"hunter9\xe2\x80\xae": 1}', b'{"messages": [{"role": "user", "content": [{"type": "hunter5"}]}]}',
+                b'{"messages": [{"role": "hunter4", "content": "x"}]}', b'{"model": 1, "top_k": "hunter3"}']
+        for body in said:
+            self.refuse(body, 400, "")
         end = time.time() + LIMIT
-        while "C3%A9" not in self.server.text():
+        while self.server.text().count("POST /v1/chat/completions 400") < len(said):
             self.assertLess(time.time(), end)
             time.sleep(0.02)
+        self.assertNotIn("hunter", self.server.text())
         self.assertIn("GET /%E2%80%AEgpj.exe%1B[2J%0A 404", self.server.text())
         self.assertTrue(self.server.text().isascii())
 
@@ -510,6 +523,16 @@ class Keys(unittest.TestCase):
             self.assertEqual([status(key) for key in ("first", "second", "third")], [401, 200, 200])
             reload("# nobody\n", "the old keys stay: server.api_key_file: ")
             self.assertEqual([status(key) for key in ("first", "second", "third")], [401, 200, 200])
+            self.assertEqual(server.stop(), 0)
+        finally:
+            server.kill()
+
+    def test_hangup_without_a_file(self):
+        server = Server(env={"CLM_SERVER_API_KEY": "third"}, session=True)
+        try:
+            server.process.send_signal(signal.SIGHUP)
+            server.wait_for("there is no file of keys to read again")
+            self.assertEqual(server.request("GET", "/health")[0], 200)
             self.assertEqual(server.stop(), 0)
         finally:
             server.kill()

@@ -192,7 +192,21 @@ static void test_ambiguous(void **state)
     err = refuse(list, N, "gamma", CLM_E_CONFIG);
     assert_non_null(strstr(err.text, "2 devices"));
     assert_non_null(strstr(err.text, "Gamma Pro"));
-    assert_non_null(strstr(refuse(list, N, "GPU", CLM_E_CONFIG).text, "3 devices"));
+    assert_non_null(strstr(refuse(list, N, "vendor", CLM_E_CONFIG).text, "3 devices"));
+}
+
+/* The best of a type, whatever is in the names. */
+static void test_type(void **state)
+{
+    clm_device_info list[N];
+
+    (void)state;
+    make_list(list);
+    expect(list, N, "GPU", 3);
+    expect(list, N, "cpu", 0);
+    list[3].caps.available = list[2].caps.available = false;
+    expect(list, N, "gpu", 1);
+    assert_non_null(strstr(refuse(list, 1, "gpu", CLM_E_CONFIG).text, "Alpha 9000"));
 }
 
 /* Names as long as a driver may give them, more devices than a sentence holds. */
@@ -252,11 +266,11 @@ static void test_list(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_automatic), cmocka_unit_test(test_processor),
-        cmocka_unit_test(test_by_index),  cmocka_unit_test(test_by_name),
-        cmocka_unit_test(test_others),    cmocka_unit_test(test_unknown),
-        cmocka_unit_test(test_ambiguous), cmocka_unit_test(test_long_names),
-        cmocka_unit_test(test_list),
+        cmocka_unit_test(test_automatic),  cmocka_unit_test(test_processor),
+        cmocka_unit_test(test_by_index),   cmocka_unit_test(test_by_name),
+        cmocka_unit_test(test_others),     cmocka_unit_test(test_unknown),
+        cmocka_unit_test(test_ambiguous),  cmocka_unit_test(test_type),
+        cmocka_unit_test(test_long_names), cmocka_unit_test(test_list),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

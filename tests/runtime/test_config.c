@@ -112,7 +112,7 @@ static void assert_defaults(const clm_settings *s)
     assert_true(s->devices[0].share == 0);
     assert_int_equal(s->backend, CLM_BACKEND_OPENCL);
     assert_int_equal(s->activations, CLM_ACT_AUTO);
-    assert_int_equal(s->ctx_size, 4096);
+    assert_int_equal(s->ctx_size, 0);
     assert_int_equal(s->batch_size, 512);
     assert_int_equal(s->kv_cache_type, CLM_KV_F16);
     assert_true(s->temperature == 0.35 && s->top_p == 0.95 && s->min_p == 0);
@@ -240,7 +240,7 @@ static void test_dump_of_advised_keys(void **state)
     assert_non_null(strstr(text, "\ntop_p: 0.95  #"));
     assert_non_null(strstr(text, "\n#top_k: 0  #"));
     assert_non_null(strstr(text, "\n#temperature: 0.35  #"));
-    assert_non_null(strstr(text, "\nctx_size: 4096  #"));
+    assert_non_null(strstr(text, "\nctx_size: 0  #"));
     assert_int_equal(load_text(b, text, &err), CLM_OK);
     free(text);
     assert_int_equal(clm_config_dump(b, &text, &err), CLM_OK);
@@ -341,7 +341,7 @@ static void test_types_and_ranges(void **state)
     refuse("temperature: 100.5\n", "1:14: temperature: 100.5 is out of range (0 to 100)");
     refuse("repetition_penalty: 11\n",
            "1:21: repetition_penalty: 11 is out of range (above 0 to 10)");
-    refuse("seed: -1\n", "1:7: seed: -1 is out of range (0 to 18446744073709551615)");
+    refuse("seed: -2\n", "1:7: seed: -2 is out of range (0 to 18446744073709551615)");
     refuse("stop: [a, \"\"]\n", "1:11: an empty stop text");
     refuse("temp: 0.1\ntop_k: 1\ntemperature: 0.2\n",
            "3:1: 'temperature' is already set in line 1");
@@ -386,6 +386,11 @@ static void test_set(void **state)
     (void)state;
     assert_int_equal(clm_config_set(c, "ctx_size", "77", "-c", &err), CLM_OK);
     assert_int_equal(s->ctx_size, 77);
+    assert_int_equal(clm_config_set(c, "max_new_tokens", "-1", "-n", &err), CLM_OK);
+    assert_int_equal(s->max_new_tokens, 1048576); /* as other programs write "no limit" */
+    assert_int_equal(clm_config_set(c, "top_k", "-1", "--top-k", &err), CLM_OK);
+    assert_int_equal(s->top_k, 0);
+    assert_int_equal(clm_config_set(c, "ctx_size", "-1", "-c", &err), CLM_E_CONFIG);
     assert_int_equal(clm_config_set(c, "ctx_size", "7x", "-c", &err), CLM_E_CONFIG);
     assert_string_equal(err.text, "-c: '7x' is not a whole number");
     assert_int_equal(s->ctx_size, 77);

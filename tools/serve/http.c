@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -290,12 +291,40 @@ static const clm_refusal too_large = {.http = MHD_HTTP_CONTENT_TOO_LARGE,
                                       .type = "server_error",
                                       .err = {"out of memory"}};
 
+static enum MHD_Result count_lengths(void *user, enum MHD_ValueKind kind, const char *name,
+                                     const char *value)
+{
+    size_t *n = user;
+
+    (void)kind, (void)value;
+    if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0 ||
+        strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0)
+        ++*n;
+    return MHD_YES;
+}
+
+/* Whether a proxy may have seen the request end elsewhere (RFC 9112, section 11.2). */
+static bool body_is_ambiguous(const clm_exchange *x)
+{
+    size_t n = 0;
+
+    MHD_get_connection_values(x->connection, MHD_HEADER_KIND, count_lengths, &n);
+    return n > 1;
+}
+
 /* What speaks against the request before its body is read. */
 static bool refused(clm_exchange *x, clm_refusal *why)
 {
     clm_access *access = x->server->parts.access;
     const char *length = header(x, MHD_HTTP_HEADER_CONTENT_LENGTH);
 
+    if (body_is_ambiguous(x)) {
+        *why = (clm_refusal){.http = MHD_HTTP_BAD_REQUEST, .type = "invalid_request_error"};
+        clm_fail(&why->err, CLM_E_USAGE,
+                 "the length of the body is given more than once: one Content-Length, or "
+                 "Transfer-Encoding");
+        return true;
+    }
     x->route = find_route(x->method, x->path, why);
     if (x->route == NULL) return true;
     if (!x->route->open &&
@@ -423,6 +452,15 @@ static void escape(const char *text, char *out, size_t room)
     out[n] = '\0';
 }
 
+/* Takes out what stands between the first and the last ' of a line: messages quote there what the client wrote, of
+ * a body that is no JSON any part. */
+static void drop_quotes(char *text)
+{
+    char *first = strchr(text, '\''), *last = strrchr(text, '\'');
+
+    if (first != last) memmove(first + 1, last, strlen(last) + 1);
+}
+
 /* One line a request; never what was asked or answered. */
 static void print_log(const clm_exchange *x, bool whole)
 {
@@ -437,6 +475,7 @@ static void print_log(const clm_exchange *x, bool whole)
     escape(x->method, method, sizeof method);
     escape(x->path, path, sizeof path);
     escape(x->note.text, note, sizeof note);
+    drop_quotes(note);
     fprintf(stderr, "%s %s %s %s %u %.3f s%s%s%s\n", when, from, method, path, x->http,
             clm_seconds_now() - x->started, note[0] != '\0' ? " " : "", note,
             whole ? "" : " (the client went away)");

@@ -59,9 +59,13 @@ static bool read_real(const field *f, double min, double max, bool above, double
     return true;
 }
 
-static bool read_u32(const field *f, json_int_t min, json_int_t max, uint32_t *out, bool *has)
+enum { MOST_TOKENS = 1048576 };
+
+/* -1, which other servers take for "no limit", is `minus_one`. */
+static bool read_u32(const field *f, json_int_t min, json_int_t max, json_int_t minus_one,
+                     uint32_t *out, bool *has)
 {
-    const json_int_t x = json_integer_value(f->json);
+    const json_int_t given = json_integer_value(f->json), x = given == -1 ? minus_one : given;
 
     if (!json_is_integer(f->json) || x < min || x > max)
         return refuse(f->why, f->name,
@@ -126,7 +130,7 @@ static bool penalty(const field *f)
 
 static bool top_k(const field *f)
 {
-    return read_u32(f, 0, INT32_MAX, &f->to->top_k, &f->to->has_top_k);
+    return read_u32(f, 0, INT32_MAX, 0, &f->to->top_k, &f->to->has_top_k);
 }
 
 static bool max_tokens(const field *f)
@@ -134,7 +138,7 @@ static bool max_tokens(const field *f)
     const bool had = f->to->has_max_tokens;
     const uint32_t other = f->to->max_tokens;
 
-    return read_u32(f, 1, 1048576, &f->to->max_tokens, &f->to->has_max_tokens) &&
+    return read_u32(f, 1, MOST_TOKENS, MOST_TOKENS, &f->to->max_tokens, &f->to->has_max_tokens) &&
            agrees(f, had, f->to->max_tokens == other, "max_tokens and max_completion_tokens");
 }
 
