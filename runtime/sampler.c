@@ -1,11 +1,17 @@
 /* runtime/sampler.c: see runtime/sampler.h. */
 #include "runtime/sampler.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
+
+#include "host/vectorise.h"
+
+/* exp(-37) is less than 2^-53, the step of a draw: what is so much less likely than the best is never drawn. */
+static const double DRAW_STEP = 37.0;
 
 typedef struct candidate {
     int id;
@@ -76,83 +82,171 @@ static void apply_penalty(clm_sampler *s, double penalty, float *logits, const i
     }
 }
 
-/* Falling logits; equal ones by rising id, so that the order does not depend on the sort. */
-static int compare_candidates(const void *a, const void *b)
+/* Falling logits; equal ones by rising id, so that the order depends on nothing else. */
+static bool is_before(const candidate *a, const candidate *b)
 {
-    const candidate *x = a, *y = b;
-    if (x->logit != y->logit) return x->logit < y->logit ? 1 : -1;
-    return x->id < y->id ? -1 : 1;
+    return a->logit != b->logit ? a->logit > b->logit : a->id < b->id;
 }
 
-/* All ids whose logit is a number, +inf counted as the largest float. Returns how many. */
-static size_t collect(clm_sampler *s, const float *logits)
+/* Restores a heap of n, which has the candidate at its root that comes behind all others, where element i may have
+ * to sink. */
+static void sink(candidate *c, size_t n, size_t i)
 {
+    const candidate moved = c[i];
+
+    for (size_t child; (child = 2 * i + 1) < n; i = child) {
+        if (child + 1 < n && is_before(&c[child], &c[child + 1])) child++;
+        if (is_before(&c[child], &moved)) break;
+        c[i] = c[child];
+    }
+    c[i] = moved;
+}
+
+/* The largest logit, +inf counted as the largest float; -inf where none is a number above it. In lanes, as otherwise
+ * each comparison waits for the one before it. */
+CLM_VECTORISED static float largest_logit(const float *logits, size_t n)
+{
+    enum { LANES = 32 };
+    float lane[LANES], best = -INFINITY;
+    size_t i = 0;
+
+    for (size_t j = 0; j < LANES; j++) lane[j] = -INFINITY;
+    for (; i + LANES <= n; i += LANES) {
+        for (size_t j = 0; j < LANES; j++) /* never a NaN */
+            lane[j] = logits[i + j] > lane[j] ? logits[i + j] : lane[j];
+    }
+    for (; i < n; i++) best = logits[i] > best ? logits[i] : best;
+    for (size_t j = 0; j < LANES; j++) best = lane[j] > best ? lane[j] : best;
+    return best == INFINITY ? FLT_MAX : best;
+}
+
+/* Ids whose logit is a number of at least `least`, and of these the `most` first ones. Returns how many. */
+static size_t collect(clm_sampler *s, const float *logits, float least, size_t most)
+{
+    candidate *c = s->candidates;
     size_t n = 0;
 
     for (size_t id = 0; id < s->vocab; id++) {
-        float logit = logits[id];
-        if (isnan(logit) || logit == -INFINITY) continue;
-        if (logit == INFINITY) logit = 3.4e38f;
-        s->candidates[n++] = (candidate){(int)id, logit, 0.0};
+        const float logit = logits[id] == INFINITY ? FLT_MAX : logits[id];
+        const candidate next = {(int)id, logit, 0.0};
+
+        if (!(logit >= least)) continue; /* a NaN too */
+        if (n < most) {
+            c[n++] = next;
+            for (size_t i = n / 2; n == most && i-- > 0;) sink(c, n, i);
+        } else if (is_before(&next, &c[0])) {
+            c[0] = next;
+            sink(c, n, 0);
+        }
     }
     return n;
 }
 
-static const candidate *largest(const candidate *c, size_t n)
+/* Softmax over n candidates, and away with those that min_p or top_p cannot leave: if each is less than its share of
+ * 1 - top_p, all of them together are less than that. Half of it allows for rounding. Returns how many are left. */
+static size_t weigh(candidate *c, size_t n, float best, const clm_sampling *p)
 {
-    const candidate *best = c;
-
-    for (size_t i = 1; i < n; i++)
-        if (c[i].logit > best->logit) best = &c[i];
-    return best;
-}
-
-/* Softmax over the n sorted candidates; returns how many remain after top_p and min_p. */
-static size_t cut_tail(candidate *c, size_t n, const clm_sampling *p)
-{
-    double sum = 0.0, cumulated = 0.0, kept = 0.0;
+    const double share = 0.5 * (1.0 - p->top_p) / (double)n;
+    double sum = 0.0, least;
     size_t left = 0;
 
     for (size_t i = 0; i < n; i++)
-        sum += c[i].p = exp(((double)c[i].logit - c[0].logit) / p->temperature);
+        sum += c[i].p = exp(((double)c[i].logit - best) / p->temperature);
+    least = fmax(share * sum, p->min_p); /* the best has exp(0) */
     for (size_t i = 0; i < n; i++) {
-        c[i].p /= sum;
-        /* The candidate that reaches top_p stays, so one always does. */
-        if (i > 0 && (cumulated >= p->top_p || c[i].p < p->min_p * c[0].p)) break;
-        cumulated += c[i].p;
-        left = i + 1;
+        if (c[i].p < least) continue;
+        c[left] = c[i];
+        c[left++].p /= sum;
     }
-    for (size_t i = 0; i < left; i++) kept += c[i].p;
-    for (size_t i = 0; i < left; i++) c[i].p /= kept;
     return left;
+}
+
+static void swap(candidate *a, candidate *b)
+{
+    const candidate kept = *a;
+
+    *a = *b;
+    *b = kept;
+}
+
+/* Puts those of c[low .. high - 1] that come before the middle one of three of them in front of it. Returns where it
+ * is then, and what those in front of it have together in `*weight`. */
+static size_t partition(candidate *c, size_t low, size_t high, double *weight)
+{
+    candidate *first = &c[low], *middle = &c[low + (high - low) / 2], *last = &c[high - 1];
+    size_t to = low;
+
+    if (is_before(middle, first)) swap(middle, first);
+    if (is_before(last, middle)) swap(last, middle);
+    if (is_before(middle, first)) swap(middle, first);
+    swap(middle, last);
+    *weight = 0.0;
+    for (size_t i = low; i + 1 < high; i++) {
+        if (!is_before(&c[i], last)) continue;
+        *weight += c[i].p;
+        swap(&c[i], &c[to++]);
+    }
+    swap(last, &c[to]);
+    return to;
+}
+
+/* Which of n candidates, in their order, is the one whose probability, added to those before it, is more than `sum`; the
+ * last one if none is. Those before it are in front of it then, in any order; `*before` is what they have together.
+ * Hoare's selection, by weights: sorting all of 64,000 takes 10 ms. */
+static size_t find_sum(candidate *c, size_t n, double sum, double *before)
+{
+    size_t low = 0, high = n;
+
+    *before = 0.0;
+    while (high - low > 1) {
+        double weight;
+        const size_t at = partition(c, low, high, &weight);
+
+        if (*before + weight > sum) {
+            high = at;
+            continue;
+        }
+        *before += weight;
+        if (*before + c[at].p > sum || at + 1 == high) return at;
+        *before += c[at].p;
+        low = at + 1;
+    }
+    return low;
+}
+
+/* One of n candidates, by the sampler's next draw. */
+static int draw_one(clm_sampler *s, size_t n, const clm_sampling *p)
+{
+    candidate *c = s->candidates;
+    double before = 0.0, kept = 0.0;
+    size_t last = n - 1;
+
+    if (p->top_p < 1.0) {
+        /* The candidate that reaches top_p stays, so one always does. */
+        last = find_sum(c, n, nextafter(p->top_p, 0.0), &before);
+        kept = before + c[last].p;
+    } else {
+        for (size_t i = 0; i < n; i++) kept += c[i].p;
+    }
+    return c[find_sum(c, last + 1, next_random(s) * kept, &before)].id;
 }
 
 clm_status clm_sampler_choose(clm_sampler *s, const clm_sampling *p, float *logits, const int *seen,
                               size_t n_seen, int *id, clm_err *err)
 {
-    candidate *c = s->candidates;
-    double draw;
+    const bool greedy = p->temperature == 0.0;
+    float best, least;
     size_t n;
 
     *id = 0;
     if (p->repetition_penalty != 1.0) apply_penalty(s, p->repetition_penalty, logits, seen, n_seen);
-    n = collect(s, logits);
-    if (n == 0)
+    best = largest_logit(logits, s->vocab);
+    if (best == -INFINITY)
         return clm_fail(err, CLM_E_MODEL,
                         "the model gives no number for any next token: its weights are damaged");
-    if (p->temperature == 0.0) {
-        *id = largest(c, n)->id;
-        return CLM_OK;
-    }
-    qsort(c, n, sizeof *c, compare_candidates);
-    if (p->top_k > 0 && p->top_k < n) n = p->top_k;
-    n = cut_tail(c, n, p);
-    draw = next_random(s);
-    for (size_t i = 0; i < n; i++) {
-        *id = c[i].id;
-        draw -= c[i].p;
-        if (draw < 0.0) break;
-    }
+    least = greedy ? best : (float)((double)best - DRAW_STEP * p->temperature);
+    n = collect(s, logits, fmaxf(least, -FLT_MAX), greedy ? 1 : p->top_k > 0 ? p->top_k : SIZE_MAX);
+    *id = greedy ? s->candidates[0].id : draw_one(s, weigh(s->candidates, n, best, p), p);
     return CLM_OK;
 }
 

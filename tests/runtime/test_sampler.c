@@ -69,6 +69,100 @@ static void known_logits(float logits[4])
     for (size_t i = 0; i < 4; i++) logits[i] = (float)(log(WEIGHTS[i]) + 3.0);
 }
 
+/* ---- beside the plain way -------------------------------------------------------------------- */
+
+enum { MANY = 3000 };
+
+typedef struct plain {
+    int id;
+    double p;
+} plain;
+
+/* Falling p; equal ones by rising id. */
+static int compare_plain(const void *a, const void *b)
+{
+    const plain *x = a, *y = b;
+
+    if (x->p != y->p) return x->p < y->p ? 1 : -1;
+    return x->id < y->id ? -1 : 1;
+}
+
+/* splitmix64 as the sampler has it: the draw behind `state`. */
+static double plain_random(uint64_t *state)
+{
+    uint64_t z = *state += 0x9E3779B97F4A7C15u;
+
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    z ^= z >> 31;
+    return (double)(z >> 11) * 0x1p-53;
+}
+
+/* Sorts the whole vocabulary and applies one limit after the other, without a penalty. */
+static int plain_choice(const clm_sampling *p, const float *logits, uint64_t *state)
+{
+    static plain c[MANY];
+    double sum = 0.0, kept = 0.0, draw;
+    size_t n = MANY, left = 0;
+    float best = logits[0];
+
+    for (size_t i = 1; i < MANY; i++) best = fmaxf(best, logits[i]);
+    for (size_t i = 0; i < MANY; i++)
+        c[i] = (plain){(int)i, exp(((double)logits[i] - best) / p->temperature)};
+    qsort(c, MANY, sizeof *c, compare_plain);
+    if (p->top_k > 0 && p->top_k < n) n = p->top_k;
+    for (size_t i = 0; i < n; i++) sum += c[i].p;
+    for (; left < n; left++) {
+        if (left > 0 && (kept >= p->top_p || c[left].p < p->min_p * c[0].p)) break;
+        kept += c[left].p / sum;
+    }
+    draw = plain_random(state) * kept;
+    for (size_t i = 0; i < left; i++) {
+        draw -= c[i].p / sum;
+        if (draw < 0.0) return c[i].id;
+    }
+    return c[left - 1].id;
+}
+
+/* The same ids as the plain way, for logits that differ little and much, with ties. */
+static void test_large_vocabulary(void **state)
+{
+    static const clm_sampling cases[] = {
+        {.temperature = 1.0, .top_p = 1.0},
+        {.temperature = 0.35, .top_p = 0.95},
+        {.temperature = 5.0, .top_p = 0.95},
+        {.temperature = 1.0, .top_p = 0.001},
+        {.temperature = 1.0, .top_p = 1.0, .top_k = 40},
+        {.temperature = 2.0, .top_p = 0.7, .top_k = 700},
+        {.temperature = 2.0, .top_p = 1.0, .top_k = MANY},
+        {.temperature = 0.8, .top_p = 1.0, .min_p = 0.05},
+        {.temperature = 3.0, .top_p = 0.9, .top_k = 1000, .min_p = 0.001},
+        {.temperature = 100.0, .top_p = 0.5},
+    };
+    static float logits[MANY], copy[MANY];
+    uint64_t noise = 5;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint64_t draws = SEED;
+        clm_sampler *s = make(MANY, SEED);
+        clm_sampling p = cases[i];
+
+        p.repetition_penalty = 1.0;
+        for (int round = 0; round < 200; round++) {
+            int id = -1;
+
+            /* Quarters, so that many are equal. */
+            for (size_t k = 0; k < MANY; k++)
+                logits[k] = (float)floor(80.0 * pow(plain_random(&noise), 1 + round % 8)) / 4;
+            memcpy(copy, logits, sizeof copy);
+            assert_int_equal(clm_sampler_choose(s, &p, copy, NULL, 0, &id, NULL), CLM_OK);
+            assert_int_equal(id, plain_choice(&p, logits, &draws));
+        }
+        clm_sampler_destroy(s);
+    }
+}
+
 static void test_argmax(void **state)
 {
     const float logits[6] = {-5.0f, 1.0f, 7.0f, NAN, 7.0f, -INFINITY};
@@ -250,10 +344,15 @@ static void test_seed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_argmax),    cmocka_unit_test(test_nan),
-        cmocka_unit_test(test_no_number), cmocka_unit_test(test_frequencies),
-        cmocka_unit_test(test_top_k),     cmocka_unit_test(test_top_p),
-        cmocka_unit_test(test_min_p),     cmocka_unit_test(test_penalty),
+        cmocka_unit_test(test_large_vocabulary),
+        cmocka_unit_test(test_argmax),
+        cmocka_unit_test(test_nan),
+        cmocka_unit_test(test_no_number),
+        cmocka_unit_test(test_frequencies),
+        cmocka_unit_test(test_top_k),
+        cmocka_unit_test(test_top_p),
+        cmocka_unit_test(test_min_p),
+        cmocka_unit_test(test_penalty),
         cmocka_unit_test(test_seed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
