@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "host/map_fault.h"
+
 clm_status clm_map_open(const char *path, clm_map *out, clm_err *err)
 {
     clm_status st = CLM_OK;
@@ -39,6 +41,7 @@ clm_status clm_map_open(const char *path, clm_map *out, clm_err *err)
     }
     out->data = data;
     out->size = (size_t)info.st_size;
+    clm__map_watch(out->data, out->size, path);
 out:
     close(fd);
     return st;
@@ -47,6 +50,7 @@ out:
 void clm_map_close(clm_map *map)
 {
     if (map == NULL || map->data == NULL) return;
+    clm__map_unwatch(map->data);
     munmap((void *)map->data, map->size);
     map->data = NULL;
     map->size = 0;

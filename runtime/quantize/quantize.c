@@ -228,7 +228,7 @@ static void leave(const run *r, clm_status st)
     size_t n = 0;
 
     if (r->journal == NULL) return;
-    if (st != CLM_E_INTERRUPTED && st != CLM_E_IO) { /* the next one would fail as well */
+    if (st == CLM_E_MODEL) { /* the next one would fail as well */
         clm_file_remove(r->part, NULL);
         clm_file_remove(r->journal_path, NULL);
         return;

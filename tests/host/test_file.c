@@ -3,14 +3,18 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include "host/file.h"
+#include "host/map_fault.h"
 
 static int make_scratch(void **state)
 {
@@ -93,6 +97,60 @@ static void expect_content(const char *path, const void *data, size_t size)
     assert_int_equal(n, size);
     assert_memory_equal(got, data, size);
     free(got);
+}
+
+/* What a process says that reads a map after `path` has become shorter; its wait status in `*ended`. With `ours`
+ * the map is one of clm_map_open. */
+static void read_shortened(const char *path, bool ours, char *said, size_t room, int *ended)
+{
+    int fds[2];
+    ssize_t n;
+    pid_t pid;
+
+    assert_int_equal(pipe(fds), 0);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        const int fd = open(path, O_RDONLY);
+        clm_map map = {0}, other = {0};
+        volatile uint8_t byte;
+
+        signal(SIGBUS, SIG_DFL); /* cmocka has a handler */
+        dup2(fds[1], STDERR_FILENO);
+        clm_map_faults_end_program(42);
+        if (clm_map_open(path, &map, NULL) != CLM_OK || clm_map_open(path, &other, NULL) != CLM_OK)
+            _exit(1);
+        clm_map_close(&other);
+        if (!ours) map.data = mmap(NULL, map.size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (truncate(path, 1) != 0) _exit(2);
+        byte = map.data[map.size - 1];
+        (void)byte;
+        _exit(3);
+    }
+    close(fds[1]);
+    n = read(fds[0], said, room - 1);
+    said[n > 0 ? n : 0] = '\0';
+    close(fds[0]);
+    assert_int_equal(waitpid(pid, ended, 0), pid);
+}
+
+static void test_map_of_a_file_that_shrinks(void **state)
+{
+    static const char zeros[1 << 16];
+    char *path = in_scratch(state, "shrinks\n"), said[1024];
+    int ended;
+
+    write_plain(path, zeros, sizeof zeros);
+    read_shortened(path, true, said, sizeof said, &ended);
+    assert_true(WIFEXITED(ended));
+    assert_int_equal(WEXITSTATUS(ended), 42);
+    assert_non_null(strstr(said, "shrinks?: cannot be read any more: it was cut short"));
+    write_plain(path, zeros, sizeof zeros);
+    read_shortened(path, false, said, sizeof said, &ended);
+    assert_true(WIFSIGNALED(ended));
+    assert_int_equal(WTERMSIG(ended), SIGBUS);
+    assert_string_equal(said, "");
+    free(path);
 }
 
 static void test_map(void **state)
@@ -420,6 +478,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_drop),
         cmocka_unit_test(test_map),
+        cmocka_unit_test(test_map_of_a_file_that_shrinks),
         cmocka_unit_test(test_read_limit),
         cmocka_unit_test(test_fd_write),
         cmocka_unit_test(test_replace),

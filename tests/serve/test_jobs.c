@@ -205,11 +205,14 @@ static void test_answer_fails(void **state)
     const fixture *f = *state;
     clm_job_state end;
 
+    assert_false(clm_jobs_device_fails(f->jobs));
     answer_fails = 1;
     end = take_end(submit(f));
+    assert_true(clm_jobs_device_fails(f->jobs));
     assert_int_equal(end.status, CLM_E_CL);
     assert_string_equal(end.err.text, "the device is lost");
     assert_answered(f);
+    assert_false(clm_jobs_device_fails(f->jobs));
 }
 
 static void assert_interrupted(clm_job *job, const char *why, size_t prompt_tokens)

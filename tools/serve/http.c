@@ -127,13 +127,18 @@ void clm_exchange_be_patient(clm_exchange *x, bool patient)
 
 /* ---- routes that need no engine ----------------------------------------------------------------- */
 
-/* A full queue is a healthy one. */
+/* A full queue is a healthy one. A device that was lost stays so: who watches the server can start it again. */
 static int route_health(clm_exchange *x)
 {
     const clm_submit result = clm_jobs_would_submit(x->server->parts.jobs);
+    clm_refusal why = {.http = MHD_HTTP_SERVICE_UNAVAILABLE, .type = "server_error"};
 
     if (result != CLM_SUBMIT_TAKEN && result != CLM_SUBMIT_FULL)
         return clm_exchange_refuse_submit(x, result);
+    if (clm_jobs_device_fails(x->server->parts.jobs)) {
+        clm_fail(&why.err, CLM_E_CL, "the device failed the last answer; the log says how");
+        return clm_exchange_refuse(x, &why);
+    }
     return clm_exchange_send(x, MHD_HTTP_OK, "application/json", strdup("{\"status\":\"ok\"}"), 15);
 }
 

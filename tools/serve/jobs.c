@@ -30,6 +30,7 @@ struct clm_jobs {
     pthread_cond_t work; /* the queue or the flags have changed */
     pthread_t thread;
     bool has_thread, closed, stopping;
+    bool device_fails; /* the last answer did not end well because of it */
     clm_job *first, **last;
     size_t n_waiting;
     clm_job **active; /* [settings->server_parallel], in progress; changed by the thread only */
@@ -218,6 +219,7 @@ static void end_job(clm_job *job, clm_status st, const clm_reply *reply, clm_err
         st = clm_fail(err, job->state.status, "answer: no memory");
     if (st == CLM_OK && reply->finish == CLM_FINISH_INTERRUPTED)
         st = clm_fail(err, CLM_E_INTERRUPTED, "the answer was cut off: %s", job->cancelled);
+    if (st == CLM_OK || st == CLM_E_CL || st == CLM_E_BUILD) jobs->device_fails = st != CLM_OK;
     set_done(job, st, err);
     pthread_mutex_unlock(&jobs->mutex);
     clm_metrics_answered(jobs->metrics, reply);
@@ -440,6 +442,16 @@ clm_submit clm_jobs_submit(clm_jobs *jobs, clm_request *request, clm_job **out)
     pthread_mutex_unlock(&jobs->mutex);
     if (result != CLM_SUBMIT_TAKEN) destroy_job(job);
     return result;
+}
+
+bool clm_jobs_device_fails(clm_jobs *jobs)
+{
+    bool fails;
+
+    pthread_mutex_lock(&jobs->mutex);
+    fails = jobs->device_fails;
+    pthread_mutex_unlock(&jobs->mutex);
+    return fails;
 }
 
 void clm_jobs_count(clm_jobs *jobs, size_t *n_waiting, size_t *n_running)

@@ -69,6 +69,8 @@ void clm_job_release(clm_job *job);
 void clm_jobs_close(clm_jobs *jobs);
 /* Those in progress end after the current token, those waiting are refused. */
 void clm_jobs_interrupt(clm_jobs *jobs);
+/* Whether the device failed the last answer; the next one that ends well says otherwise. */
+bool clm_jobs_device_fails(clm_jobs *jobs);
 /* Requests in the queue, and answers in progress. */
 void clm_jobs_count(clm_jobs *jobs, size_t *n_waiting, size_t *n_running);
 

@@ -79,8 +79,10 @@ clm_status clm_listen(const char *host, uint32_t port, clm_listener *out, clm_er
     code = getaddrinfo(name, service, &hints, &list);
     if (code != 0)
         return clm_fail(err, CLM_E_CONFIG, "server.host: '%s': %s", host, gai_strerror(code));
-    for (const struct addrinfo *a = list; a != NULL && out->fd < 0; a = a->ai_next)
-        out->fd = try_address(a);
+    /* Of a name with both kinds of address ("localhost") the one that every client tries. */
+    for (int other = 0; other < 2; other++)
+        for (const struct addrinfo *a = list; a != NULL && out->fd < 0; a = a->ai_next)
+            if ((a->ai_family != AF_INET) == other) out->fd = try_address(a);
     code = errno;
     freeaddrinfo(list);
     if (out->fd < 0)
