@@ -13,6 +13,24 @@ struct clm_kernel {
     char entry[48]; /* for messages */
 };
 
+/* Whether the kernel runs in the groups that it was compiled for: with many registers in use a device may take fewer
+ * work-items than it does in general. What the driver does not answer is no reason to refuse it. */
+static clm_status check_group(const clm_kernel *kernel, clm_err *err)
+{
+    cl_device_id device = clm__device_id(kernel->dev);
+    size_t most = 0, size[3] = {0};
+
+    if (clGetKernelWorkGroupInfo(kernel->handle, device, CL_KERNEL_WORK_GROUP_SIZE, sizeof most,
+                                 &most, NULL) != CL_SUCCESS ||
+        clGetKernelWorkGroupInfo(kernel->handle, device, CL_KERNEL_COMPILE_WORK_GROUP_SIZE,
+                                 sizeof size, size, NULL) != CL_SUCCESS)
+        return CLM_OK;
+    if (most == 0 || size[0] * size[1] * size[2] <= most) return CLM_OK;
+    return clm_fail(err, CLM_E_BUILD,
+                    "kernel %s: the driver runs it in groups of %zu work-items, not of %zu",
+                    kernel->entry, most, size[0] * size[1] * size[2]);
+}
+
 clm_status clm_kernel_create(clm_program *prog, const char *entry, clm_kernel **out, clm_err *err)
 {
     clm_status st = CLM_OK;
@@ -35,6 +53,8 @@ clm_status clm_kernel_create(clm_program *prog, const char *entry, clm_kernel **
         st = clm__fail_cl(err, "clGetKernelInfo", rc);
         goto out;
     }
+    st = check_group(kernel, err);
+    if (st != CLM_OK) goto out;
     *out = kernel;
     kernel = NULL;
 out:

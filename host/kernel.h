@@ -13,7 +13,8 @@
 
 typedef struct clm_kernel clm_kernel;
 
-/* Takes entry point `entry` of `prog`, which must outlive the kernel. */
+/* Takes entry point `entry` of `prog`, which must outlive the kernel. CLM_E_BUILD where the driver does not run it in the
+ * groups that it requires. */
 clm_status clm_kernel_create(clm_program *prog, const char *entry, clm_kernel **out, clm_err *err);
 void clm_kernel_destroy(clm_kernel *kernel);
 

@@ -30,7 +30,7 @@ target_link_libraries(amx_emulator PRIVATE clm_flags)
 clm_tests(ops op op_harness amx_emulator m)
 clm_tests(runtime unit clm_runtime amx_emulator PkgConfig::JANSSON m)
 # Drivers are not built for sanitizers: whole models on devices are no unit test.
-set_tests_properties(test_golden test_cl_weight test_cl_tiles test_rows test_stages PROPERTIES LABELS e2e)
+set_tests_properties(test_golden test_cl_weight test_cl_kernels test_cl_tiles test_rows test_stages PROPERTIES LABELS e2e)
 # The command line's parser is part of the program, not of a library.
 add_library(clm_args STATIC tools/args.c tools/args_flags.c tools/cli.c)
 target_link_libraries(clm_args PUBLIC clm_runtime Threads::Threads)

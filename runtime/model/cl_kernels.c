@@ -127,9 +127,37 @@ bool clm_cl_kernels_planned(const clm_cl_kernels *k, size_t index, const clm_op_
     return true;
 }
 
+/* Other values for a kernel that the driver does not build or run with those chosen: what the operator takes on a
+ * device whose groups are smaller. `err` says what was wrong with the first ones, and stays when nothing helps. */
+static clm_status build_smaller(clm_cl_kernels *k, entry *e, clm_err *err)
+{
+    clm_caps less = *clm_device_caps(k->dev);
+
+    while (less.max_group_size > 1) {
+        int params[CLM_MAX_AXES] = {0};
+
+        less.max_group_size /= 2;
+        e->op->defaults(&e->shape, &less, params);
+        if (!e->op->valid(params, &e->shape, &less) ||
+            memcmp(params, e->params, sizeof params) == 0)
+            continue;
+        memcpy(e->params, params, sizeof params);
+        if (clm_op_build(e->op, k->dev, &e->shape, params, &e->prog, &e->kernel, NULL) != CLM_OK)
+            continue;
+        clm_log(clm_device_observer(k->dev), CLM_LOG_WARN,
+                "%s runs with smaller groups, and perhaps slower: %s", e->op->name,
+                err != NULL ? err->text : "the driver refuses those of its choice");
+        return CLM_OK;
+    }
+    return CLM_E_BUILD;
+}
+
 static clm_status build(clm_cl_kernels *k, entry *e, clm_err *err)
 {
-    return clm_op_build(e->op, k->dev, &e->shape, e->params, &e->prog, &e->kernel, err);
+    const clm_status st =
+        clm_op_build(e->op, k->dev, &e->shape, e->params, &e->prog, &e->kernel, err);
+
+    return st == CLM_E_BUILD ? build_smaller(k, e, err) : st;
 }
 
 /* Builds in progress; `done` is guarded by the mutex, which also keeps reports apart. */
