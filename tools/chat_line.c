@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+#include <wchar.h>
 
 #include "tools/cli.h"
 
@@ -34,6 +36,7 @@ static void bind_keys(void)
         {"\\e[3~", "ed-delete-next-char"},
         {"\\e[3;5~", "em-delete-next-word"},
         {"\\e[2~", "ed-ignore"},
+        {"\\e[201~", "ed-ignore"},
         {"\\e[5~", "ed-ignore"},
         {"\\e[6~", "ed-ignore"},
         {"\\e[1;5A", "ed-prev-history"},
@@ -56,6 +59,60 @@ static void bind_keys(void)
         el_set(editor, EL_BIND, keys[i][0], keys[i][1], NULL);
 }
 
+/* ---- pasting: a terminal puts what is pasted between marks, if it is asked to ------------------ */
+
+enum { PASTE_PART = 256 };
+
+static void ask_for_brackets(bool on)
+{
+    if (isatty(STDERR_FILENO)) fputs(on ? "\033[?2004h" : "\033[?2004l", stderr);
+}
+
+/* Whether the text ends in the mark of the end. */
+static bool at_end_mark(const wchar_t *text, size_t n)
+{
+    static const wchar_t mark[] = L"\033[201~";
+    const size_t size = sizeof mark / sizeof *mark - 1;
+
+    return n >= size && wmemcmp(text + n - size, mark, size) == 0;
+}
+
+/* Puts the pasted text into the line as it is, newlines too, which would otherwise be as many questions. Other
+ * control characters are left out, and newlines at its end. */
+static unsigned char paste(EditLine *e, int key)
+{
+    enum { MARK = 6 };
+    wchar_t *text = NULL, c;
+    size_t n = 0, room = 0, kept = 0;
+
+    (void)key;
+    while (el_wgetc(e, &c) == 1 && c != L'\0') {
+        if (n + 2 > room) {
+            wchar_t *grown = realloc(text, (room = 2 * room + PASTE_PART) * sizeof *text);
+
+            if (grown == NULL) break;
+            text = grown;
+        }
+        text[n++] = c == L'\r' ? L'\n' : c;
+        if (at_end_mark(text, n)) {
+            n -= MARK;
+            break;
+        }
+    }
+    for (size_t i = 0; i < n; i++)
+        if (text[i] == L'\n' || text[i] == L'\t' || (text[i] >= L' ' && text[i] != L'\177'))
+            text[kept++] = text[i];
+    while (kept > 0 && text[kept - 1] == L'\n') kept--;
+    if (kept > 0) {
+        text[kept] = L'\0';
+        el_winsertstr(e, text);
+    }
+    free(text);
+    return CC_REFRESH;
+}
+
+/* ---- begin and end ---------------------------------------------------------------------------- */
+
 void clm_chat_line_begin(void)
 {
     HistEvent event;
@@ -70,6 +127,8 @@ void clm_chat_line_begin(void)
     el_set(editor, EL_HIST, history, history_list);
     el_set(editor, EL_BIND, "^R", "em-inc-search-prev", NULL);
     bind_keys();
+    el_set(editor, EL_ADDFN, "clm-paste", "Insert what is pasted", paste);
+    el_set(editor, EL_BIND, "\\e[200~", "clm-paste", NULL);
     el_source(editor, NULL); /* ~/.editrc */
 }
 
@@ -92,7 +151,9 @@ static line_end read_line(char **out)
     *out = NULL;
     if (editor == NULL) return END;
     clm_cli_interrupts();
+    ask_for_brackets(true);
     text = el_gets(editor, &n);
+    ask_for_brackets(false);
     if (clm_cli_interrupts() > 0) {
         el_reset(editor);
         fputs("\n", stderr);
@@ -102,7 +163,8 @@ static line_end read_line(char **out)
         fputs("\n", stderr);
         return END;
     }
-    *out = strndup(text, strcspn(text, "\r\n"));
+    if (text[n - 1] == '\n') n--;
+    *out = strndup(text, (size_t)n);
     return *out != NULL ? LINE : END;
 }
 

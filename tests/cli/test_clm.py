@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import unittest
 
@@ -42,6 +43,16 @@ def until(terminal, words):
         ready = select.select([terminal], [], [], max(0, end - time.time()))[0]
         assert ready, said
         said += os.read(terminal, 65536)
+    return said
+
+
+def until_asked(terminal):
+    """The same, until the next question may be typed: libedit takes the echo off behind its prompt."""
+    said = until(terminal, b"\x1b[?2004h> ")
+    end = time.time() + 120
+    while termios.tcgetattr(terminal)[3] & termios.ECHO:
+        assert time.time() < end
+        time.sleep(0.005)
     return said
 
 
@@ -125,13 +136,22 @@ class Answers(unittest.TestCase):
             os.environ["TERM"] = "xterm"
             os.execv(CLM, [CLM, "chat", "--config", DEMO])
         try:
-            until(terminal, b"leaves.\r\n> ")  # line editing has begun
+            until_asked(terminal)
             # Ctrl+Left, F1, F5, Page Up, Insert, End: the cursor moves or nothing happens, and no rest of them is typed.
             os.write(terminal, "世界上第二高的山峰".encode() + b"\x1b[1;5D\x1bOP\x1b[15~\x1b[5~\x1b[2~\x1b[4~" +
                      "是哪座\n".encode())
-            said = until(terminal, b"t/s")
+            said = until_asked(terminal)
             self.assertIn(ANSWER.strip(), said.decode("utf-8", "replace"))
             self.assertNotRegex(said.decode("utf-8", "replace").split("\n")[0], r";5D|5~|2~|4~|OP")
+            # Lines that are pasted are one question.
+            os.write(terminal, b"\x1b[200~" + QUESTION.encode() + b"\x07\r/clear\r\x1b[201~")
+            shown = until(terminal, b"/clear")
+            self.assertNotIn(b"t/s", shown)
+            self.assertNotIn(b"\x07", shown)
+            os.write(terminal, b"\n")
+            said = until_asked(terminal).decode("utf-8", "replace")
+            self.assertEqual(said.count("[prompt "), 1, said)
+            self.assertNotIn("forgotten", said)
             os.write(terminal, b"\x04")
             self.assertEqual(os.waitpid(pid, 0)[1], 0)
         finally:
