@@ -103,8 +103,8 @@ static void expect_content(const char *path, const void *data, size_t size)
  * the map is one of clm_map_open. */
 static void read_shortened(const char *path, bool ours, char *said, size_t room, int *ended)
 {
+    size_t used = 0;
     int fds[2];
-    ssize_t n;
     pid_t pid;
 
     assert_int_equal(pipe(fds), 0);
@@ -128,8 +128,9 @@ static void read_shortened(const char *path, bool ours, char *said, size_t room,
         _exit(3);
     }
     close(fds[1]);
-    n = read(fds[0], said, room - 1);
-    said[n > 0 ? n : 0] = '\0';
+    for (ssize_t n; used + 1 < room && (n = read(fds[0], said + used, room - 1 - used)) > 0;)
+        used += (size_t)n;
+    said[used] = '\0';
     close(fds[0]);
     assert_int_equal(waitpid(pid, ended, 0), pid);
 }
