@@ -150,7 +150,7 @@ static void test_map_of_a_file_that_shrinks(void **state)
     read_shortened(path, false, said, sizeof said, &ended);
     assert_true(WIFSIGNALED(ended));
     assert_int_equal(WTERMSIG(ended), SIGBUS);
-    assert_string_equal(said, "");
+    assert_null(strstr(said, "cannot be read"));
     free(path);
 }
 
