@@ -8,7 +8,7 @@
 static const struct {
     const char *name;
     size_t bytes;
-} clm_gguf_types[] = {
+} k_gguf_types[] = {
     {"an 8-bit number", 1}, {"an 8-bit number", 1}, {"a 16-bit number", 2}, {"a 16-bit number", 2},
     {"a 32-bit number", 4}, {"a 32-bit number", 4}, {"a float", 4},         {"a boolean", 1},
     {"a string", 0},        {"an array", 0},        {"a 64-bit number", 8}, {"a 64-bit number", 8},
@@ -17,7 +17,7 @@ static const struct {
 
 size_t clm__gguf_type_bytes(clm_gguf_type type)
 {
-    return clm_gguf_types[type].bytes;
+    return k_gguf_types[type].bytes;
 }
 
 const char *clm_gguf_path(const clm_gguf *g)
@@ -109,7 +109,7 @@ static clm_status fail_type(const clm_gguf *g, const clm_gguf_kv *kv, const char
 {
     return clm_fail(err, CLM_E_MODEL, "%s: key '%.*s' must be %s but is %s", g->path,
                     (int)(kv->key.size < 80 ? kv->key.size : 80), kv->key.data, wanted,
-                    clm_gguf_types[kv->is_array ? CLM_GGUF_ARRAY : kv->type].name);
+                    k_gguf_types[kv->is_array ? CLM_GGUF_ARRAY : kv->type].name);
 }
 
 /* Finds a key that holds one value. */
@@ -281,7 +281,7 @@ clm_status clm_gguf_get_array(const clm_gguf *g, const char *key, clm_gguf_type 
     if (!found->is_array) return fail_type(g, found, "an array", err);
     if (found->type != type) {
         return clm_fail(err, CLM_E_MODEL, "%s: each item of '%s' must be %s but is %s", g->path,
-                        key, clm_gguf_types[type].name, clm_gguf_types[found->type].name);
+                        key, k_gguf_types[type].name, k_gguf_types[found->type].name);
     }
     *kv = found;
     return CLM_OK;

@@ -47,7 +47,7 @@ static const struct {
     double off, also_off;
     const char *text_off; /* NULL: not a text */
     const char *what;
-} clm_unsupported[] = {
+} k_unsupported[] = {
     {"expert_count", 0, 0, NULL, "a mixture of experts"},
     {"expert_used_count", 0, 0, NULL, "a mixture of experts"},
     {"rope.scaling.type", 0, 0, "none", "scaled rotary positions"},
@@ -69,16 +69,16 @@ static const struct {
 
 static clm_status check_features(const clm_gguf *g, const clm_model_file *mf, clm_err *err)
 {
-    for (size_t i = 0; i < sizeof clm_unsupported / sizeof clm_unsupported[0]; i++) {
+    for (size_t i = 0; i < sizeof k_unsupported / sizeof k_unsupported[0]; i++) {
         char key[MAX_KEY];
-        const clm_gguf_kv *kv = clm_gguf_find(g, arch_key(mf, clm_unsupported[i].key, key));
-        const char *text_off = clm_unsupported[i].text_off;
+        const clm_gguf_kv *kv = clm_gguf_find(g, arch_key(mf, k_unsupported[i].key, key));
+        const char *text_off = k_unsupported[i].text_off;
         clm_gguf_string text;
         double number;
 
         if (kv == NULL) continue;
         if (clm_gguf_number(kv, &number) &&
-            (number == clm_unsupported[i].off || number == clm_unsupported[i].also_off)) {
+            (number == k_unsupported[i].off || number == k_unsupported[i].also_off)) {
             continue;
         }
         if (text_off != NULL && clm_gguf_get_string(g, key, &text, NULL, NULL) == CLM_OK &&
@@ -87,7 +87,7 @@ static clm_status check_features(const clm_gguf *g, const clm_model_file *mf, cl
         }
         return clm_fail(err, CLM_E_MODEL,
                         "%s: the model uses %s (key '%s'), which is not supported", mf->path,
-                        clm_unsupported[i].what, key);
+                        k_unsupported[i].what, key);
     }
     return CLM_OK;
 }
@@ -234,7 +234,7 @@ static clm_status read_hparams(const clm_gguf *g, clm_model_file *mf, bool compl
 
 /* ---- Tensors ------------------------------------------------------------------------------- */
 
-static const char *const clm_role_names[] = {
+static const char *const k_role_names[] = {
     [CLM_W_EMBED] = "token_embd",  [CLM_W_OUT_NORM] = "output_norm",
     [CLM_W_HEAD] = "output",       [CLM_W_ATTN_NORM] = "attn_norm",
     [CLM_W_Q] = "attn_q",          [CLM_W_K] = "attn_k",
@@ -275,9 +275,9 @@ static clm_status copy_tensors(const clm_gguf *g, clm_model_file *mf, clm_err *e
 void clm__gguf_tensor_name(clm_weight_role role, size_t layer, char name[CLM_GGUF_MAX_NAME])
 {
     if (role < CLM_W_ATTN_NORM) {
-        snprintf(name, CLM_GGUF_MAX_NAME, "%s.weight", clm_role_names[role]);
+        snprintf(name, CLM_GGUF_MAX_NAME, "%s.weight", k_role_names[role]);
     } else {
-        snprintf(name, CLM_GGUF_MAX_NAME, "blk.%zu.%s.weight", layer, clm_role_names[role]);
+        snprintf(name, CLM_GGUF_MAX_NAME, "blk.%zu.%s.weight", layer, k_role_names[role]);
     }
 }
 

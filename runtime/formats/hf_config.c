@@ -13,7 +13,7 @@ enum { BAICHUAN_CTX = 4096 };
 
 static const struct {
     const char *class_name, *arch;
-} clm_classes[] = {
+} k_classes[] = {
     {"BaichuanForCausalLM", "baichuan"},
     {"BaiChuanForCausalLM", "baichuan"},
     {"LlamaForCausalLM", "llama"},
@@ -41,10 +41,10 @@ static clm_status read_architecture(clm__hf *hf, clm_err *err)
         return clm_fail(err, CLM_E_MODEL, "%s: neither 'architectures' nor 'model_type' is there",
                         hf->config.path);
     }
-    for (size_t i = 0; i < sizeof clm_classes / sizeof *clm_classes; i++) {
-        if (name != NULL ? strcmp(name, clm_classes[i].class_name) == 0
-                         : strcmp(type, clm_classes[i].arch) == 0)
-            arch = clm_classes[i].arch;
+    for (size_t i = 0; i < sizeof k_classes / sizeof *k_classes; i++) {
+        if (name != NULL ? strcmp(name, k_classes[i].class_name) == 0
+                         : strcmp(type, k_classes[i].arch) == 0)
+            arch = k_classes[i].arch;
     }
     if (arch == NULL) {
         return clm_fail(

@@ -19,7 +19,7 @@ static const struct {
     {CLM_W_GATE, "mlp.gate_proj"},        {CLM_W_UP, "mlp.up_proj"},
     {CLM_W_DOWN, "mlp.down_proj"},
 };
-static const char clm_packed_name[] = "self_attn.W_pack";
+static const char k_packed_name[] = "self_attn.W_pack";
 
 clm_stored *clm__hf_find(clm__hf *hf, const char *base, const char *ending)
 {
@@ -145,7 +145,7 @@ static clm_status place_packed(clm__hf *hf, size_t layer, bool *found, clm_err *
     const clm_tensor *t;
     clm_status st;
 
-    snprintf(base, sizeof base, "model.layers.%zu.%s", layer, clm_packed_name);
+    snprintf(base, sizeof base, "model.layers.%zu.%s", layer, k_packed_name);
     st = find_tensor(hf, base, &t, err);
     *found = t != NULL;
     if (st != CLM_OK || t == NULL) return st;

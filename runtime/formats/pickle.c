@@ -312,7 +312,7 @@ static clm_status op_proto(clm__pickle *p)
 static const struct {
     uint8_t code;
     const char *name;
-} clm_refused[] = {
+} k_refused[] = {
     {'i', "INST"},
     {'o', "OBJ"},
     {0x81, "NEWOBJ"},
@@ -346,12 +346,12 @@ static const struct {
 
 static clm_status fail_opcode(clm__pickle *p, uint8_t code)
 {
-    for (size_t i = 0; i < sizeof clm_refused / sizeof *clm_refused; i++) {
-        if (clm_refused[i].code == code) {
+    for (size_t i = 0; i < sizeof k_refused / sizeof *k_refused; i++) {
+        if (k_refused[i].code == code) {
             return clm_fail(p->err, CLM_E_MODEL,
                             "%s: its pickle has the opcode %s, which no table of tensors needs: "
                             "refused",
-                            p->path, clm_refused[i].name);
+                            p->path, k_refused[i].name);
         }
     }
     return clm_fail(p->err, CLM_E_MODEL, "%s: its pickle has the unknown opcode 0x%02x at byte %zu",

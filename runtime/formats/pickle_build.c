@@ -8,7 +8,7 @@ static const struct {
     const char *module, *name;
     clm__kind kind;
     int which; /* clm__function or clm_dtype */
-} clm_globals[] = {
+} k_globals[] = {
     {"collections", "OrderedDict", CLM__FUNCTION, CLM__ORDERED_DICT},
     {"torch._utils", "_rebuild_tensor_v2", CLM__FUNCTION, CLM__REBUILD_TENSOR},
     {"torch._utils", "_rebuild_parameter", CLM__FUNCTION, CLM__REBUILD_PARAMETER},
@@ -37,12 +37,12 @@ static int shown(size_t size)
 clm_status clm__pickle_global(clm__pickle *p, const char *module, size_t module_size,
                               const char *name, size_t name_size)
 {
-    for (size_t i = 0; i < sizeof clm_globals / sizeof *clm_globals; i++) {
-        if (!text_is(module, module_size, clm_globals[i].module) ||
-            !text_is(name, name_size, clm_globals[i].name))
+    for (size_t i = 0; i < sizeof k_globals / sizeof *k_globals; i++) {
+        if (!text_is(module, module_size, k_globals[i].module) ||
+            !text_is(name, name_size, k_globals[i].name))
             continue;
         return clm__pickle_push(
-            p, (clm__value){.kind = clm_globals[i].kind, .index = (uint32_t)clm_globals[i].which});
+            p, (clm__value){.kind = k_globals[i].kind, .index = (uint32_t)k_globals[i].which});
     }
     return clm_fail(p->err, CLM_E_MODEL,
                     "%s: its pickle asks for '%.*s.%.*s', which no table of tensors needs: refused",

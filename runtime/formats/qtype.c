@@ -15,7 +15,7 @@
 
 enum { CLM_BLOCK = 32, CLM_INT4_BLOCK = 64, CLM_SUPER_BLOCK = 256, CLM_Q6_GROUP = 16 };
 
-static const clm_qtype_info clm_qtype_infos[] = {
+static const clm_qtype_info k_qtype_infos[] = {
     {CLM_QTYPE_F32, "F32", 1, 4},       {CLM_QTYPE_F16, "F16", 1, 2},
     {CLM_QTYPE_BF16, "BF16", 1, 2},     {CLM_QTYPE_Q4_0, "Q4_0", 32, 18},
     {CLM_QTYPE_Q4_1, "Q4_1", 32, 20},   {CLM_QTYPE_Q5_0, "Q5_0", 32, 22},
@@ -25,7 +25,7 @@ static const clm_qtype_info clm_qtype_infos[] = {
 };
 
 /* Names of the numbers that GGUF has given to types so far, withdrawn ones included. */
-static const char *const clm_qtype_names[] = {
+static const char *const k_qtype_names[] = {
     "F32",   "F16",        "Q4_0",       "Q4_1",       "Q4_2",     "Q4_3",     "Q5_0",
     "Q5_1",  "Q8_0",       "Q8_1",       "Q2_K",       "Q3_K",     "Q4_K",     "Q5_K",
     "Q6_K",  "Q8_K",       "IQ2_XXS",    "IQ2_XS",     "IQ3_XXS",  "IQ1_S",    "IQ4_NL",
@@ -43,16 +43,16 @@ static const clm_qtype_split clm_split_int4 = {4, 64, 1, 0};
 
 const clm_qtype_info *clm_qtype_info_get(uint32_t type)
 {
-    for (size_t i = 0; i < sizeof clm_qtype_infos / sizeof clm_qtype_infos[0]; i++) {
-        if ((uint32_t)clm_qtype_infos[i].type == type) return &clm_qtype_infos[i];
+    for (size_t i = 0; i < sizeof k_qtype_infos / sizeof k_qtype_infos[0]; i++) {
+        if ((uint32_t)k_qtype_infos[i].type == type) return &k_qtype_infos[i];
     }
     return NULL;
 }
 
 const clm_qtype_info *clm_qtype_info_find(const char *name)
 {
-    for (size_t i = 0; i < sizeof clm_qtype_infos / sizeof clm_qtype_infos[0]; i++) {
-        if (strcasecmp(clm_qtype_infos[i].name, name) == 0) return &clm_qtype_infos[i];
+    for (size_t i = 0; i < sizeof k_qtype_infos / sizeof k_qtype_infos[0]; i++) {
+        if (strcasecmp(k_qtype_infos[i].name, name) == 0) return &k_qtype_infos[i];
     }
     return NULL;
 }
@@ -60,8 +60,8 @@ const clm_qtype_info *clm_qtype_info_find(const char *name)
 const char *clm_qtype_name(uint32_t type)
 {
     if (type == CLM_QTYPE_INT4) return "INT4";
-    if (type >= sizeof clm_qtype_names / sizeof clm_qtype_names[0]) return "unknown";
-    return clm_qtype_names[type];
+    if (type >= sizeof k_qtype_names / sizeof k_qtype_names[0]) return "unknown";
+    return k_qtype_names[type];
 }
 
 size_t clm_qtype_bytes(clm_qtype type, size_t count)

@@ -7,7 +7,7 @@
 static const struct {
     const char *name;
     size_t bytes;
-} clm_dtypes[CLM_DTYPE_COUNT] = {
+} k_dtypes[CLM_DTYPE_COUNT] = {
     [CLM_DTYPE_F64] = {"F64", 8},   [CLM_DTYPE_F32] = {"F32", 4}, [CLM_DTYPE_F16] = {"F16", 2},
     [CLM_DTYPE_BF16] = {"BF16", 2}, [CLM_DTYPE_I64] = {"I64", 8}, [CLM_DTYPE_I32] = {"I32", 4},
     [CLM_DTYPE_I16] = {"I16", 2},   [CLM_DTYPE_I8] = {"I8", 1},   [CLM_DTYPE_U8] = {"U8", 1},
@@ -16,17 +16,17 @@ static const struct {
 
 const char *clm__dtype_name(clm_dtype type)
 {
-    return clm_dtypes[type].name;
+    return k_dtypes[type].name;
 }
 
 size_t clm__dtype_bytes(clm_dtype type)
 {
-    return clm_dtypes[type].bytes;
+    return k_dtypes[type].bytes;
 }
 
 bool clm__stored_bytes(clm_dtype dtype, const size_t *dims, size_t rank, size_t *bytes)
 {
-    *bytes = clm_dtypes[dtype].bytes;
+    *bytes = k_dtypes[dtype].bytes;
     for (size_t i = 0; i < rank; i++) {
         if (dims[i] != 0 && *bytes > SIZE_MAX / dims[i]) return false;
         *bytes *= dims[i];

@@ -9,7 +9,7 @@
 
 /* Errors in the output matrix reach the logits directly, and those in the embedding every layer, so
  * the 4-bit types keep both in 8 bits; docs/quantisation.md has the measurements. */
-static const clm_quantize_type clm_types[] = {
+static const clm_quantize_type k_types[] = {
     {"int4", CLM_QTYPE_INT4, CLM_QTYPE_Q8_0, -1}, {"int8", CLM_QTYPE_Q8_0, CLM_QTYPE_Q8_0, 7},
     {"q4_0", CLM_QTYPE_Q4_0, CLM_QTYPE_Q8_0, 2},  {"q4_1", CLM_QTYPE_Q4_1, CLM_QTYPE_Q8_0, 3},
     {"q8_0", CLM_QTYPE_Q8_0, CLM_QTYPE_Q8_0, 7},  {"f16", CLM_QTYPE_F16, CLM_QTYPE_F16, 1},
@@ -18,8 +18,8 @@ static const clm_quantize_type clm_types[] = {
 
 const clm_quantize_type *clm_quantize_type_find(const char *name)
 {
-    for (size_t i = 0; i < sizeof clm_types / sizeof clm_types[0]; i++)
-        if (strcasecmp(clm_types[i].name, name) == 0) return &clm_types[i];
+    for (size_t i = 0; i < sizeof k_types / sizeof k_types[0]; i++)
+        if (strcasecmp(k_types[i].name, name) == 0) return &k_types[i];
     return NULL;
 }
 
@@ -109,14 +109,14 @@ int32_t clm_plan_file_type(const clm_plan *plan)
     int32_t file_type = plan->type->file_type;
     size_t most = 0;
 
-    for (size_t i = 0; i < sizeof clm_types / sizeof clm_types[0]; i++) {
+    for (size_t i = 0; i < sizeof k_types / sizeof k_types[0]; i++) {
         size_t count = 0;
 
         for (size_t j = 0; j < plan->n_tensors; j++)
-            count += !plan->tensors[j].vector && plan->tensors[j].type == clm_types[i].layers;
+            count += !plan->tensors[j].vector && plan->tensors[j].type == k_types[i].layers;
         if (count <= most) continue;
         most = count;
-        file_type = clm_types[i].file_type;
+        file_type = k_types[i].file_type;
     }
     return file_type;
 }
