@@ -2,9 +2,14 @@
 #include "runtime/weights_cache.h"
 
 #include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "host/file.h"
 #include "host/hash.h"
@@ -105,13 +110,68 @@ static clm_status convert(const clm_settings *s, const char *target,
     return st;
 }
 
+/* Takes the turn to make the entry, by a lock on a hidden file beside it that stays; waits while another process converts. `*fd`
+ * is to be closed. A folder whose files cannot be locked gives no turns: `*fd` is -1. */
+static clm_status take_turn(const char *entry, const volatile sig_atomic_t *stop,
+                            const clm_observer *obs, int *fd, clm_err *err)
+{
+    const struct timespec pause = {0, 200000000};
+    const char *name = strrchr(entry, '/') + 1;
+    char *path;
+    bool said = false;
+
+    *fd = -1;
+    if (asprintf(&path, "%.*s.%s.lock", (int)(name - entry), entry, name) < 0)
+        return clm_fail(err, CLM_E_NOMEM, "%s: no memory", entry);
+    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    free(path);
+    while (*fd >= 0 && flock(*fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EINTR) continue;
+        if (errno != EWOULDBLOCK) {
+            close(*fd);
+            *fd = -1;
+            break;
+        }
+        if (!said) clm_log(obs, CLM_LOG_INFO, "another clm converts this model: waiting for it");
+        said = true;
+        nanosleep(&pause, NULL);
+        if (stop != NULL && *stop != 0)
+            return clm_fail(err, CLM_E_INTERRUPTED, "%s: interrupted", entry);
+    }
+    return CLM_OK;
+}
+
+static bool is_sound(const char *entry, const clm_observer *obs, clm_err *damage)
+{
+    damage->text[0] = '\0';
+    return clm_file_exists(entry) && clm_model_verify(entry, obs, damage) == CLM_OK;
+}
+
+/* Makes the entry unless a sound one is there, or is when it is our turn. */
+static clm_status make_entry(const clm_settings *s, const char *entry,
+                             const volatile sig_atomic_t *stop, const clm_observer *obs,
+                             clm_err *err)
+{
+    clm_err damage;
+    int turn;
+    clm_status st;
+
+    if (is_sound(entry, obs, &damage)) return CLM_OK;
+    st = take_turn(entry, stop, obs, &turn, err);
+    if (st == CLM_OK && !is_sound(entry, obs, &damage)) {
+        if (damage.text[0] != '\0') clm_log(obs, CLM_LOG_WARN, "%s", damage.text);
+        st = convert(s, entry, stop, obs, err);
+    }
+    if (turn >= 0) close(turn);
+    return st;
+}
+
 /* `*path` is malloc'd. */
 static clm_status prepare(const clm_settings *s, const volatile sig_atomic_t *stop,
                           const clm_observer *obs, char **path, clm_err *err)
 {
     char *folder = NULL, *entry = NULL;
     bool as_it_is = s->weights == CLM_WEIGHTS_KEEP;
-    clm_err damage = {""};
     clm_status st = as_it_is ? CLM_OK : is_so_already(s, &as_it_is, err);
 
     *path = NULL;
@@ -128,11 +188,7 @@ static clm_status prepare(const clm_settings *s, const volatile sig_atomic_t *st
                         type_names[s->weights]);
     st = clm_dir_create(folder, err);
     if (st == CLM_OK) st = entry_path(s, folder, &entry, err);
-    if (st != CLM_OK) goto out;
-    if (!clm_file_exists(entry) || clm_model_verify(entry, obs, &damage) != CLM_OK) {
-        if (damage.text[0] != '\0') clm_log(obs, CLM_LOG_WARN, "%s", damage.text);
-        st = convert(s, entry, stop, obs, err);
-    }
+    if (st == CLM_OK) st = make_entry(s, entry, stop, obs, err);
     if (st != CLM_OK) goto out;
     *path = entry;
     entry = NULL;

@@ -3,6 +3,7 @@
 Environment: CLM_BIN (the program), CLM_GOLDEN (folder with the golden files).
 """
 import array
+import fcntl
 import glob
 import json
 import math
@@ -322,6 +323,38 @@ class Cache(Case):
         os.utime(source, (1, 1))  # the source was changed: another entry
         self.chat(model=source)
         self.assertEqual(len(self.entries()), 2)
+
+    def test_two_at_once(self):
+        env = {**os.environ, "XDG_CACHE_HOME": self.path("cache")}
+        words = ["chat", "--config", os.path.join(ROOT, "configs", "demo.yaml"), "-m", DEMO, "--weights", "int4", "-p", "静夜思"]
+        self.chat()
+        entry, = self.entries()
+        hidden, = glob.glob(self.path("cache/clm/models/.*.lock"))
+        os.unlink(entry)
+        with open(hidden, "r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # as the first of two that start at once
+            second = subprocess.Popen([CLM, *words], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                      stderr=subprocess.PIPE)
+            line = b""
+            while b"another clm converts this model: waiting" not in line:
+                line = second.stderr.readline()
+                self.assertNotEqual(line, b"")
+            self.assertFalse(os.path.exists(entry))
+        out, err = second.communicate(timeout=120)
+        self.assertEqual(second.returncode, 0, err)
+        self.assertIn("床前明月光", out.decode())
+        self.assertTrue(os.path.exists(entry))
+
+        os.unlink(entry)
+        with open(hidden, "r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            third = subprocess.Popen([CLM, *words], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                     stderr=subprocess.PIPE)
+            while b"waiting" not in third.stderr.readline():
+                self.assertIsNone(third.poll())
+            third.send_signal(signal.SIGINT)
+            third.communicate(timeout=120)
+            self.assertEqual(third.returncode, 130)
 
     def test_already_so(self):
         q4 = self.path("q4.gguf")
