@@ -12,6 +12,7 @@
 #include "runtime/formats/synthetic.h"
 #include "runtime/model/shapes.h"
 #include "runtime/model/tune_dirs.h"
+#include "runtime/ops/ops.h"
 #include "runtime/tune_impl.h"
 #include "runtime/weights_cache.h"
 #include "tuning/db.h"
@@ -171,7 +172,7 @@ static clm_status add_named(run *r, clm_err *err)
 
         snprintf(name, sizeof name, "%.*s", (int)strcspn(at, ","), at);
         op = clm_op_find(&table, name);
-        if (op == NULL) return clm_fail(err, CLM_E_USAGE, "there is no operator '%s'", name);
+        if (op == NULL) return clm_ops_fail_unknown(name, err);
         for (size_t i = 0; i < r->n; i++) there |= r->subjects[i].op == op;
         for (size_t i = 0; i < op->n_tune_shapes && !there; i++) {
             const clm_shape shape = clm_op_tune_shape(op, i, clm_device_caps(r->dev));

@@ -4,6 +4,8 @@
  */
 #include "runtime/ops/ops.h"
 
+#include <stdio.h>
+
 #include "runtime/ops/op_act_bf16.h"
 #include "runtime/ops/op_act_quant.h"
 #include "runtime/ops/op_add.h"
@@ -61,4 +63,16 @@ const clm_op_desc *const *clm_ops(size_t *count)
 {
     *count = sizeof k_ops / sizeof k_ops[0];
     return k_ops;
+}
+
+clm_status clm_ops_fail_unknown(const char *name, clm_err *err)
+{
+    char all[512] = "";
+    size_t n, used = 0;
+    const clm_op_desc *const *ops = clm_ops(&n);
+
+    for (size_t i = 0; i < n && used < sizeof all; i++)
+        used += (size_t)snprintf(all + used, sizeof all - used, "%s%s", i > 0 ? ", " : "",
+                                 ops[i]->name);
+    return clm_fail(err, CLM_E_USAGE, "there is no operator '%.60s'; there are %s", name, all);
 }

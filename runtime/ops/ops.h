@@ -12,4 +12,7 @@
 /* All descriptors, sorted by name; `*count` receives how many. */
 const clm_op_desc *const *clm_ops(size_t *count);
 
+/* CLM_E_USAGE, and the sentence that no operator is called so, with the names of those there are. */
+clm_status clm_ops_fail_unknown(const char *name, clm_err *err);
+
 #endif

@@ -169,7 +169,7 @@ class Refusals(unittest.TestCase):
         self.check("nothing to measure", *DEMO, "-p", "0", "-n", "0")
         self.check("1048576", *DEMO, "-p", "1000000", "-d", "100000")
         self.check("-o", *DEMO, "-o", "xml")
-        self.check("did you mean gemv_q4", "--op", "gemv_q5")
+        self.check("there is no operator 'gemv_q5'; there are act_bf16, act_quant, ", "--op", "gemv_q5")
 
     def test_models(self):
         self.check("no model", "-p", "4", "-n", "0", "--backend", "ref")
