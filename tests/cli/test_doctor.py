@@ -194,13 +194,13 @@ class Doctor(unittest.TestCase):
     def test_model_in_other_sizes(self):
         env = {"OCL_ICD_VENDORS": "/nowhere/none.icd"}
         sizes = []
-        for args in ([], ["-c", "1024"], ["-c", "1024", "--kv-cache-type", "int8"], ["-c", "1024", "--weights", "f16"]):
+        for args in (["-c", "4096"], [], ["-c", "1024", "--kv-cache-type", "int8"], ["-c", "1024", "--weights", "f16"]):
             code, findings, _ = doctor("-m", DEMO, *args, env=env)
             self.assertEqual(code, 4)
             self.only(findings, level="warning", text="none.icd", advice="variable")
             text = self.only(findings, section="Model", level="ok", text="needs")["text"]
             sizes.append(float(text.split("needs ")[1].split()[0]))
-        # 5.4 MB of weights (10.1 in halves), 15.7 MB of keys and values for 1,024 tokens, 62.9 for 4,096.
+        # 5.4 MB of weights (10.1 in halves), 15.7 MB of keys and values for the 1,024 tokens that it was trained with, 62.9 for 4,096.
         self.assertEqual(sizes, [0.07, 0.02, 0.01, 0.03])
 
     def test_interrupt(self):
