@@ -168,11 +168,6 @@ CLM_INLINE int16 clm_dot16_i8(const uint16 w, __global const uint *x, const int1
     return (int16)(a, b, c, d);
 }
 
-CLM_INLINE int16 clm_dot16_u4(const uint16 w, __global const uint *x, const int16 acc)
-{
-    return clm_dot16_i8(w, x, acc); /* 0..15 are the same bytes signed */
-}
-
 #else
 
 #define CLM_DOT_I8_BIAS 0
@@ -189,11 +184,13 @@ CLM_INLINE int16 clm_dot16_i8(const uint16 w, __global const uint *x, int16 acc)
     return acc;
 }
 
+#endif
+
+#if DOT != 4 && DOT != 5
 CLM_INLINE int16 clm_dot16_u4(const uint16 w, __global const uint *x, const int16 acc)
 {
     return clm_dot16_i8(w, x, acc); /* 0..15 are the same bytes signed */
 }
-
 #endif
 
 #if DOT == 5

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "host/cl_util.h"
-#include "host/pocl_cache.h"
 #include "host/utf8.h"
 
 /* ---- queries: a failing query leaves the value at zero --------------------------------------- */
@@ -204,7 +203,6 @@ clm_status clm_device_list(clm_device_info **list, size_t *count, clm_err *err)
 
     *list = NULL;
     *count = 0;
-    clm__pocl_cache_prepare();
     rc = clGetPlatformIDs(0, NULL, &n);
     if (rc != CL_SUCCESS || n == 0)
         return clm_fail(

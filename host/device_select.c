@@ -81,15 +81,26 @@ static void list_names(const clm_device_info *list, size_t count, char *out, siz
     }
 }
 
-static clm_status select_automatic(const clm_device_info *list, size_t count, size_t *index,
-                                   char reason[256], clm_err *err)
+/* The best of the usable devices, of one type unless `type` is NULL; returns how many there are. */
+static size_t find_best(const clm_device_info *list, size_t count, const clm_device_type *type,
+                        size_t *index)
 {
     size_t usable = 0;
 
     for (size_t i = 0; i < count; i++) {
-        if (clm_device_unusable(&list[i].caps) != NULL) continue;
-        if (usable++ == 0 || clm__device_is_better(&list[i].caps, &list[*index].caps)) *index = i;
+        const clm_caps *caps = &list[i].caps;
+
+        if ((type != NULL && caps->type != *type) || clm_device_unusable(caps) != NULL) continue;
+        if (usable++ == 0 || clm__device_is_better(caps, &list[*index].caps)) *index = i;
     }
+    return usable;
+}
+
+static clm_status select_automatic(const clm_device_info *list, size_t count, size_t *index,
+                                   char reason[256], clm_err *err)
+{
+    const size_t usable = find_best(list, count, NULL, index);
+
     if (usable == 0) {
         char names[256];
         list_names(list, count, names, sizeof names);
@@ -108,20 +119,16 @@ static clm_status select_type(const clm_device_info *list, size_t count, const c
                               size_t *index, char reason[256], clm_err *err)
 {
     const clm_device_type type = strcasecmp(word, "gpu") == 0 ? CLM_DEVICE_GPU : CLM_DEVICE_CPU;
-    char names[400];
-    size_t found = 0;
+    const size_t usable = find_best(list, count, &type, index);
 
-    for (size_t i = 0; i < count; i++) {
-        const clm_caps *caps = &list[i].caps;
-
-        if (caps->type != type || clm_device_unusable(caps) != NULL) continue;
-        if (found++ == 0 || clm__device_is_better(caps, &list[*index].caps)) *index = i;
-    }
-    list_names(list, count, names, sizeof names);
-    if (found == 0)
+    if (usable == 0) {
+        char names[400];
+        list_names(list, count, names, sizeof names);
         return clm_fail(err, CLM_E_CONFIG,
                         "device '%s': no usable one is of that type; there are %s", word, names);
-    if (reason != NULL) snprintf(reason, 256, "first choice of %zu asked for as '%s'", found, word);
+    }
+    if (reason != NULL)
+        snprintf(reason, 256, "first choice of %zu asked for as '%s'", usable, word);
     return CLM_OK;
 }
 

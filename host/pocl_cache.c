@@ -51,7 +51,7 @@ static bool is_ours(const char *path)
            (info.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
-void clm__pocl_cache_prepare(void)
+void clm_pocl_cache_prepare(void)
 {
     const char *tmp = variable("TMPDIR");
     char *usual, *own = NULL;

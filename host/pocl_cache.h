@@ -1,7 +1,7 @@
 /* host/pocl_cache.h: a folder for PoCL's own cache where its usual one cannot be written.
  *
  * Layer    host.
- * Threads  clm__pocl_cache_prepare() changes the environment: before other threads are begun.
+ * Threads  clm_pocl_cache_prepare() changes the environment: before other threads are begun.
  */
 #ifndef CLM_HOST_POCL_CACHE_H
 #define CLM_HOST_POCL_CACHE_H
@@ -13,6 +13,6 @@
  * documentation, "Environment variables"). If POCL_CACHE_DIR is not set and nothing can be written there (a user without a
  * home, a file system that is read-only), or it is the last of them, sets it to clm-pocl-UID in $TMPDIR or /tmp, of this user alone. To be called before the first
  * call of OpenCL. */
-void clm__pocl_cache_prepare(void);
+void clm_pocl_cache_prepare(void);
 
 #endif

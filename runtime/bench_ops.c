@@ -4,6 +4,7 @@
 
 #include "runtime/bench.h"
 #include "runtime/bench_impl.h"
+#include "runtime/model/tune_dirs.h"
 #include "runtime/ops/ops.h"
 #include "tuning/op_time.h"
 
@@ -55,15 +56,10 @@ static bool wanted(const clm_op_desc *op, const char *const *names, size_t n_nam
 /* Every name is that of an operator. */
 static clm_status check_names(const char *const *names, size_t n_names, clm_err *err)
 {
-    size_t n;
-    const clm_op_desc *const *ops = clm_ops(&n);
+    const clm_op_table table = clm__op_table();
 
-    for (size_t i = 0; i < n_names; i++) {
-        size_t k = 0;
-
-        while (k < n && strcmp(ops[k]->name, names[i]) != 0) k++;
-        if (k == n) return clm_ops_fail_unknown(names[i], err);
-    }
+    for (size_t i = 0; i < n_names; i++)
+        if (clm_op_find(&table, names[i]) == NULL) return clm_ops_fail_unknown(names[i], err);
     return CLM_OK;
 }
 

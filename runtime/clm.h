@@ -238,12 +238,13 @@ clm_status clm_tokenizer_encode_special(const clm_tokenizer *tok, const char *te
 clm_status clm_tokenizer_decode(const clm_tokenizer *tok, const int *ids, size_t count, char **text,
                                 size_t *size, clm_err *err);
 
-/* ---- Files ----------------------------------------------------------------------------------- */
+/* ---- Programs -------------------------------------------------------------------------------- */
 
-/* For programs: a model's file that can no longer be read, as it was cut short or its disk failed, ends the program with one
- * sentence and the exit code of CLM_E_MODEL from now on, in a handler of SIGBUS. Other causes of that signal end it
- * as ever. */
-void clm_end_on_file_fault(void);
+/* For the beginning of main(), before other threads are there: what a library leaves to the program.
+ *   - A model's file that can no longer be read, as it was cut short or its disk failed, ends the program with one
+ *     sentence and the exit code of CLM_E_MODEL, in a handler of SIGBUS. Other causes of that signal end it as ever.
+ *   - POCL_CACHE_DIR is set where PoCL could not write its cache (host/pocl_cache.h). */
+void clm_program_begin(void);
 
 /* ---- Engine: a model loaded onto its devices -------------------------------------------------- */
 

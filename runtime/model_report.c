@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/map_fault.h"
 #include "runtime/engine.h"
 #include "runtime/model/footprint.h"
 #include "runtime/model/shapes.h"
@@ -115,9 +114,4 @@ void clm_model_report_destroy(clm_model_report *r)
     free(r->tensors);
     free(r->path);
     free(r);
-}
-
-void clm_end_on_file_fault(void)
-{
-    clm_map_faults_end_program(clm_status_exit_code(CLM_E_MODEL));
 }

@@ -104,7 +104,7 @@ int main(int argc, char **argv)
     /* Line editing needs to know that input is UTF-8, also where no locale is configured. */
     if (setlocale(LC_CTYPE, "") == NULL || MB_CUR_MAX == 1) setlocale(LC_CTYPE, "C.UTF-8");
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is a failed write, which is reported */
-    clm_end_on_file_fault();
+    clm_program_begin();
     clm_cli_end_on_interrupt();
 
     st = start(argc, argv, &err);
