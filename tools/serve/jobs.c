@@ -211,6 +211,7 @@ static void end_job(clm_job *job, clm_status st, const clm_reply *reply, clm_err
     clm_jobs *jobs = job->jobs;
     size_t i = 0;
 
+    clm_metrics_answered(jobs->metrics, reply); /* a client that has its answer finds it counted */
     pthread_mutex_lock(&jobs->mutex);
     while (jobs->active[i] != job) i++;
     jobs->active[i] = jobs->active[--jobs->n_active];
@@ -222,7 +223,6 @@ static void end_job(clm_job *job, clm_status st, const clm_reply *reply, clm_err
     if (st == CLM_OK || st == CLM_E_CL || st == CLM_E_BUILD) jobs->device_fails = st != CLM_OK;
     set_done(job, st, err);
     pthread_mutex_unlock(&jobs->mutex);
-    clm_metrics_answered(jobs->metrics, reply);
     clm_job_release(job);
 }
 
