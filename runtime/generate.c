@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "host/clock.h"
+#include "host/parallel.h"
 #include "runtime/text/stop_filter.h"
 #include "runtime/text/utf8.h"
 
@@ -250,16 +251,33 @@ static clm_status accept(clm_run *r, int id, clm_err *err)
     return r->ended ? r->status : CLM_OK;
 }
 
-/* Chooses from the logits behind the last id; they are changed. */
-static void choose(clm_run *r, float *logits)
-{
+/* A choice to be made from the logits [vocab] behind the last id of an answer, which are changed. */
+typedef struct choice {
+    clm_run *run;
+    float *logits;
     int id;
-    clm_status st =
-        clm_sampler_choose(r->g.sampler, &r->g.sampling, logits, r->ids, r->n_ids, &id, &r->err);
+    clm_status st; /* its error is the run's */
+} choice;
 
-    if (st == CLM_E_MODEL)
-        clm_fail_context(&r->err, st, "%s", clm_model_file_path(r->g.engine->file));
-    if (st == CLM_OK) st = accept(r, id, &r->err);
+/* clm_parallel_fn: each answer has a sampler of its own. A failure is that of one answer alone. */
+static clm_status choose(void *user, size_t index, clm_err *err)
+{
+    choice *c = (choice *)user + index;
+    clm_run *r = c->run;
+
+    (void)err;
+    c->st = clm_sampler_choose(r->g.sampler, &r->g.sampling, c->logits, r->ids, r->n_ids, &c->id,
+                               &r->err);
+    if (c->st == CLM_E_MODEL)
+        clm_fail_context(&r->err, c->st, "%s", clm_model_file_path(r->g.engine->file));
+    return CLM_OK;
+}
+
+static void accept_choice(const choice *c)
+{
+    clm_run *r = c->run;
+    const clm_status st = c->st == CLM_OK ? accept(r, c->id, &r->err) : c->st;
+
     if (st != CLM_OK && !r->ended) end(r, st);
 }
 
@@ -268,21 +286,16 @@ static void choose_alone(clm_run *r, float *logits)
 {
     clm_slots *slots = &r->g.engine->slots;
     const bool best = clm_sampling_is_argmax(&r->g.sampling);
-    int id = 0;
-    const clm_outputs want = {.logits = best ? NULL : logits, .best = best ? &id : NULL};
-    clm_status st = clm_slot_feed(slots, r->slot, r->ids, r->n_ids, 1, &want, &r->err);
+    choice c = {.run = r, .logits = logits};
+    const clm_outputs want = {.logits = best ? NULL : logits, .best = best ? &c.id : NULL};
 
-    if (st == CLM_OK && !best) {
-        choose(r, logits);
-        return;
-    }
-    if (st == CLM_OK && id < 0) {
-        st = clm_fail(&r->err, CLM_E_MODEL,
-                      "the model gives no number for any next token: its weights are damaged");
-        clm_fail_context(&r->err, st, "%s", clm_model_file_path(r->g.engine->file));
-    }
-    if (st == CLM_OK) st = accept(r, id, &r->err);
-    if (st != CLM_OK && !r->ended) end(r, st);
+    c.st = clm_slot_feed(slots, r->slot, r->ids, r->n_ids, 1, &want, &r->err);
+    if (c.st == CLM_OK && best && c.id < 0)
+        c.st = clm_fail(&r->err, CLM_E_MODEL,
+                        "%s: the model gives no number for any next token: its weights are damaged",
+                        clm_model_file_path(r->g.engine->file));
+    if (c.st == CLM_OK && !best) choose(&c, 0, NULL);
+    accept_choice(&c);
 }
 
 /* ---- steps ----------------------------------------------------------------------------------- */
@@ -340,6 +353,7 @@ static void choose_together(clm_engine *e, clm_run *const *runs, size_t n)
 {
     const size_t vocab = clm_model_file_hparams(e->file)->vocab;
     clm_row rows[CLM_LOGIT_ROWS];
+    choice choices[CLM_LOGIT_ROWS];
     clm_err err;
     clm_status st;
 
@@ -347,15 +361,15 @@ static void choose_together(clm_engine *e, clm_run *const *runs, size_t n)
         rows[i] = (clm_row){runs[i]->slot->seq, runs[i]->slot->n, runs[i]->ids[runs[i]->n_ids - 1]};
     st = clm_transformer_run_rows(e->model, rows, n, e->logits, &err);
     for (size_t i = 0; i < n; i++) {
-        clm_run *r = runs[i];
-
-        if (st != CLM_OK) {
-            r->err = err;
-            end(r, st);
-            continue;
-        }
-        r->slot->ids[r->slot->n++] = rows[i].id;
-        choose(r, e->logits + i * vocab);
+        choices[i] = (choice){.run = runs[i], .logits = e->logits + i * vocab};
+        if (st == CLM_OK) runs[i]->slot->ids[runs[i]->slot->n++] = rows[i].id;
+    }
+    /* A millisecond each where little is cut, which beside a fast device is much. */
+    if (st == CLM_OK) st = clm_parallel_for(n, choose, choices, &err);
+    for (size_t i = 0; i < n; i++) {
+        if (st != CLM_OK) choices[i].st = st;
+        if (st != CLM_OK) runs[i]->err = err;
+        accept_choice(&choices[i]);
     }
 }
 
