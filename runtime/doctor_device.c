@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "host/clock.h"
+#include "host/grow.h"
 #include "runtime/doctor_impl.h"
 #include "runtime/model/tune_dirs.h"
 #include "runtime/tune_impl.h"
@@ -129,19 +130,14 @@ static clm_status list_checks(const clm__doctor *d, const clm_caps *caps, check_
 
     for (size_t i = 0; i < table.n; i++)
         for (size_t k = 0; k < table.ops[i]->n_test_shapes; k++) {
-            check c = {.op = table.ops[i], .shape = table.ops[i]->test_shapes[k]};
+            check c = {.op = table.ops[i], .shape = table.ops[i]->test_shapes[k]}, *grown;
 
             c.op->defaults(&c.shape, caps, c.params);
             if (!c.op->valid(c.params, &c.shape, caps) || !wanted(d, l, c.op, &c.shape, c.params))
                 continue;
-            if (l->n == l->room) {
-                const size_t room = 2 * l->room + 64;
-                check *grown = realloc(l->checks, room * sizeof *grown);
-
-                if (grown == NULL) return clm_fail(err, CLM_E_NOMEM, "doctor: no memory");
-                l->checks = grown;
-                l->room = room;
-            }
+            grown = clm_grow(l->checks, &l->room, l->n + 1, sizeof *grown);
+            if (grown == NULL) return clm_fail(err, CLM_E_NOMEM, "doctor: no memory");
+            l->checks = grown;
             l->checks[l->n++] = c;
         }
     return CLM_OK;

@@ -5,19 +5,17 @@
 #include <string.h>
 
 #include "host/clock.h"
+#include "host/grow.h"
 #include "host/parallel.h"
 #include "runtime/text/stop_filter.h"
 #include "runtime/text/utf8.h"
 
 clm_status clm__text_append(clm_text_buf *t, const char *data, size_t size, clm_err *err)
 {
-    if (size > t->room - t->size) {
-        size_t room = 2 * (t->size + size) + 64;
-        char *grown = realloc(t->data, room);
-        if (grown == NULL) return clm_fail(err, CLM_E_NOMEM, "answer: no memory");
-        t->data = grown;
-        t->room = room;
-    }
+    char *grown = clm_grow(t->data, &t->room, t->size + size + 1, 1);
+
+    if (grown == NULL) return clm_fail(err, CLM_E_NOMEM, "answer: no memory");
+    t->data = grown;
     if (size > 0) memcpy(t->data + t->size, data, size);
     t->size += size;
     return CLM_OK;

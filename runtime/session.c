@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "runtime/choose.h"
+#include "host/grow.h"
 #include "runtime/generate.h"
 
 struct clm_session {
@@ -79,21 +80,15 @@ static void remove_messages(clm_session *s, size_t first, size_t n)
 static clm_status add_message(clm_session *s, clm_chat_role role, const char *text, size_t size,
                               clm_err *err)
 {
-    char *copy = malloc(size + 1);
+    clm_message *grown = clm_grow(s->rounds, &s->room, s->n_messages + 1, sizeof *grown);
+    char *copy;
 
+    if (grown == NULL) return clm_fail(err, CLM_E_NOMEM, "session: no memory");
+    s->rounds = grown;
+    copy = malloc(size + 1);
     if (copy == NULL) return clm_fail(err, CLM_E_NOMEM, "session: no memory");
     if (size > 0) memcpy(copy, text, size);
     copy[size] = '\0';
-    if (s->n_messages == s->room) {
-        size_t room = 2 * s->room + 8;
-        clm_message *grown = realloc(s->rounds, room * sizeof *grown);
-        if (grown == NULL) {
-            free(copy);
-            return clm_fail(err, CLM_E_NOMEM, "session: no memory");
-        }
-        s->rounds = grown;
-        s->room = room;
-    }
     s->rounds[s->n_messages++] = (clm_message){role, copy, size};
     return CLM_OK;
 }

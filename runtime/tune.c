@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "host/file.h"
+#include "host/grow.h"
 #include "runtime/engine.h"
 #include "runtime/formats/synthetic.h"
 #include "runtime/model/shapes.h"
@@ -138,23 +139,19 @@ static void add_subject(void *user, const clm_op_desc *op, const clm_shape *full
 {
     run *r = user;
     const clm_shape trimmed = trim(op, full, clm_device_caps(r->dev)), *shape = &trimmed;
+    clm_subject *grown;
 
     if (r->st != CLM_OK || !names_op(r->o->ops, op->name)) return;
     for (size_t i = 0; i < r->n; i++)
         if (r->subjects[i].op == op &&
             (op->run != NULL || memcmp(r->subjects[i].shape.v, shape->v, sizeof shape->v) == 0))
             return;
-    if (r->n == r->room) {
-        const size_t room = 2 * r->room + 32;
-        void *grown = realloc(r->subjects, room * sizeof *r->subjects);
-
-        if (grown == NULL) {
-            r->st = clm_fail(r->err, CLM_E_NOMEM, "tuning: no memory");
-            return;
-        }
-        r->subjects = grown;
-        r->room = room;
+    grown = clm_grow(r->subjects, &r->room, r->n + 1, sizeof *grown);
+    if (grown == NULL) {
+        r->st = clm_fail(r->err, CLM_E_NOMEM, "tuning: no memory");
+        return;
     }
+    r->subjects = grown;
     r->subjects[r->n++] = (clm_subject){op, *shape};
 }
 

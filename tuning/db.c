@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "host/file.h"
+#include "host/grow.h"
 #include "host/yaml.h"
 
 void clm_tune_db_clear(clm_tune_db *db)
@@ -25,20 +26,15 @@ clm_tune_entry *clm_tune_db_find(const clm_tune_db *db, const clm_tune_key *key)
 
 clm_status clm_tune_db_put(clm_tune_db *db, const clm_tune_entry *e, clm_err *err)
 {
-    clm_tune_entry *old = clm_tune_db_find(db, &e->key);
+    clm_tune_entry *old = clm_tune_db_find(db, &e->key), *grown;
 
     if (old != NULL) {
         *old = *e;
         return CLM_OK;
     }
-    if (db->n == db->room) {
-        const size_t room = 2 * db->room + 16;
-        void *grown = realloc(db->entries, room * sizeof *db->entries);
-
-        if (grown == NULL) return clm_fail(err, CLM_E_NOMEM, "tuning database: no memory");
-        db->entries = grown;
-        db->room = room;
-    }
+    grown = clm_grow(db->entries, &db->room, db->n + 1, sizeof *grown);
+    if (grown == NULL) return clm_fail(err, CLM_E_NOMEM, "tuning database: no memory");
+    db->entries = grown;
     db->entries[db->n++] = *e;
     return CLM_OK;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "host/file.h"
+#include "host/grow.h"
 
 enum { MAX_FILES = 256 };
 
@@ -91,14 +92,10 @@ bool clm_tune_repair(const char *path, const char *why, const clm_observer *obs,
 
 static bool add(clm_tuning *t, const choice *c)
 {
-    if (t->n == t->room) {
-        const size_t room = 2 * t->room + 32;
-        void *grown = realloc(t->list, room * sizeof *t->list);
+    choice *grown = clm_grow(t->list, &t->room, t->n + 1, sizeof *grown);
 
-        if (grown == NULL) return false;
-        t->list = grown;
-        t->room = room;
-    }
+    if (grown == NULL) return false;
+    t->list = grown;
     t->list[t->n++] = *c;
     return true;
 }

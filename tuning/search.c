@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/grow.h"
+
 enum {
     LISTED_SPACE = 1 << 14, /* up to here all legal configurations are listed */
     DRAWS = 4096,           /* attempts at a legal configuration by chance */
@@ -42,23 +44,18 @@ static const clm_candidate *try(walk *w, const int *params)
 {
     clm_search *s = w->s;
     const clm_candidate *known = find(s, params);
-    clm_candidate c;
+    clm_candidate c, *grown;
 
     if (known != NULL || w->over) return known;
     memset(&c, 0, sizeof c);
     memcpy(c.params, params, s->space.op->n_axes * sizeof *params);
-    if (s->n_seen == s->room) {
-        const size_t room = 2 * s->room + 32;
-        void *grown = realloc(s->seen, room * sizeof *s->seen);
-
-        if (grown == NULL) {
-            w->st = clm_fail(w->err, CLM_E_NOMEM, "tuning: no memory");
-            w->over = true;
-            return NULL;
-        }
-        s->seen = grown;
-        s->room = room;
+    grown = clm_grow(s->seen, &s->room, s->n_seen + 1, sizeof *grown);
+    if (grown == NULL) {
+        w->st = clm_fail(w->err, CLM_E_NOMEM, "tuning: no memory");
+        w->over = true;
+        return NULL;
     }
+    s->seen = grown;
     if (!s->eval(s->user, &c)) {
         w->over = true;
         return NULL;

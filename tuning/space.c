@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/grow.h"
+
 uint64_t clm_space_next(uint64_t *rng) /* SplitMix64 */
 {
     uint64_t z = *rng += 0x9E3779B97F4A7C15u;
@@ -32,21 +34,18 @@ bool clm_space_valid(const clm_space *s, const int *params)
 void clm_point_set_clear(clm_point_set *set)
 {
     free(set->list);
-    *set = (clm_point_set){NULL, 0};
+    *set = (clm_point_set){0};
 }
 
 static clm_status add(clm_point_set *set, const int *params, clm_err *err)
 {
-    if ((set->n & (set->n - 1)) == 0) { /* a power of two: full */
-        const size_t room = set->n > 0 ? 2 * set->n : 1;
-        void *grown = realloc(set->list, room * sizeof *set->list);
+    void *grown = clm_grow(set->list, &set->room, set->n + 1, sizeof *set->list);
 
-        if (grown == NULL) {
-            clm_point_set_clear(set);
-            return clm_fail(err, CLM_E_NOMEM, "tuning: no memory");
-        }
-        set->list = grown;
+    if (grown == NULL) {
+        clm_point_set_clear(set);
+        return clm_fail(err, CLM_E_NOMEM, "tuning: no memory");
     }
+    set->list = grown;
     memcpy(set->list[set->n++], params, sizeof *set->list);
     return CLM_OK;
 }
@@ -56,7 +55,7 @@ clm_status clm_space_all(const clm_space *s, uint64_t limit, clm_point_set *out,
     const uint64_t total = clm_space_size(s);
     clm_status st = CLM_OK;
 
-    *out = (clm_point_set){NULL, 0};
+    *out = (clm_point_set){0};
     if (total > limit) return CLM_OK;
     for (uint64_t i = 0; i < total && st == CLM_OK; i++) {
         int params[CLM_MAX_AXES] = {0};
@@ -120,7 +119,7 @@ clm_status clm_space_neighbours(const clm_space *s, const int *params, size_t ax
     const clm_axis *a = &s->op->axes[axis];
     clm_status st = CLM_OK;
 
-    *out = (clm_point_set){NULL, 0};
+    *out = (clm_point_set){0};
     for (size_t i = 0; i < a->n_values && st == CLM_OK; i++) {
         int near[CLM_MAX_AXES];
 

@@ -16,7 +16,7 @@ typedef struct clm_space {
 
 typedef struct clm_point_set {
     int (*list)[CLM_MAX_AXES]; /* malloc'd */
-    size_t n;
+    size_t n, room;
 } clm_point_set;
 
 /* How many configurations there are before the constraints. */

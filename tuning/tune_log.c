@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "host/file.h"
+#include "host/grow.h"
 #include "host/yaml.h"
 #include "tuning/key.h"
 
@@ -75,14 +76,10 @@ static bool note(records *all, const clm_tune_try *t, line_kind kind, const char
     record *r = find(all, &t->key, t->params, t->n_params);
 
     if (r == NULL) {
-        if (all->n == all->room) {
-            const size_t room = 2 * all->room + 64;
-            void *grown = realloc(all->list, room * sizeof *all->list);
+        record *grown = clm_grow(all->list, &all->room, all->n + 1, sizeof *grown);
 
-            if (grown == NULL) return false;
-            all->list = grown;
-            all->room = room;
-        }
+        if (grown == NULL) return false;
+        all->list = grown;
         r = &all->list[all->n++];
         memset(r, 0, sizeof *r);
         r->t = *t;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/grow.h"
+
 /* Bytes that grow. */
 typedef struct growing {
     uint8_t *data;
@@ -34,18 +36,13 @@ void clm_gguf_writer_destroy(clm_gguf_writer *w)
 
 static void put(clm_gguf_writer *w, growing *to, const void *bytes, size_t size)
 {
-    if (w->failed || size == 0) return;
-    if (size > to->room - to->size) {
-        const size_t room = 2 * to->room + size + 256;
-        uint8_t *grown = realloc(to->data, room);
+    uint8_t *grown;
 
-        if (grown == NULL) {
-            w->failed = true;
-            return;
-        }
-        to->data = grown;
-        to->room = room;
-    }
+    if (w->failed || size == 0) return;
+    grown = clm_grow(to->data, &to->room, to->size + size, 1);
+    w->failed = grown == NULL;
+    if (w->failed) return;
+    to->data = grown;
     memcpy(to->data + to->size, bytes, size);
     to->size += size;
 }

@@ -4,23 +4,14 @@
 #include <string.h>
 
 #include "runtime/formats/bytes.h"
+#include "host/grow.h"
 #include "runtime/formats/pickle_impl.h"
 
 /* ---- Memory -------------------------------------------------------------------------------- */
 
-clm_status clm__pickle_reserve(clm__pickle *p, void **array, size_t count, size_t *room,
-                               size_t item)
+clm_status clm__pickle_no_memory(clm__pickle *p)
 {
-    const size_t more = *room == 0 ? 256 : 2 * *room;
-    void *grown;
-
-    if (count < *room) return CLM_OK;
-    grown = realloc(*array, more * item);
-    if (grown == NULL)
-        return clm_fail(p->err, CLM_E_NOMEM, "%s: no memory for its table of tensors", p->path);
-    *array = grown;
-    *room = more;
-    return CLM_OK;
+    return clm_fail(p->err, CLM_E_NOMEM, "%s: no memory for its table of tensors", p->path);
 }
 
 clm_status clm__pickle_fail(clm__pickle *p, const char *defect)
@@ -31,19 +22,20 @@ clm_status clm__pickle_fail(clm__pickle *p, const char *defect)
 
 static clm_status push_index(clm__pickle *p, uint32_t value)
 {
-    clm_status st =
-        clm__pickle_reserve(p, (void **)&p->stack, p->n_stack, &p->stack_room, sizeof *p->stack);
+    uint32_t *grown = clm_grow(p->stack, &p->stack_room, p->n_stack + 1, sizeof *grown);
 
-    if (st == CLM_OK) p->stack[p->n_stack++] = value;
-    return st;
+    if (grown == NULL) return clm__pickle_no_memory(p);
+    p->stack = grown;
+    p->stack[p->n_stack++] = value;
+    return CLM_OK;
 }
 
 clm_status clm__pickle_push(clm__pickle *p, clm__value value)
 {
-    clm_status st = clm__pickle_reserve(p, (void **)&p->values, p->n_values, &p->values_room,
-                                        sizeof *p->values);
+    clm__value *grown = clm_grow(p->values, &p->values_room, p->n_values + 1, sizeof *grown);
 
-    if (st != CLM_OK) return st;
+    if (grown == NULL) return clm__pickle_no_memory(p);
+    p->values = grown;
     p->values[p->n_values] = value;
     return push_index(p, (uint32_t)p->n_values++);
 }
@@ -51,11 +43,13 @@ clm_status clm__pickle_push(clm__pickle *p, clm__value value)
 clm_status clm__pickle_link(clm__pickle *p, uint32_t key, uint32_t value, uint32_t next,
                             uint32_t *cell)
 {
-    clm_status st;
+    clm__cell *grown;
 
+    *cell = CLM__NONE_CELL;
     if (p->n_cells == CLM__NONE_CELL) p->n_cells = 1;
-    st = clm__pickle_reserve(p, (void **)&p->cells, p->n_cells, &p->cells_room, sizeof *p->cells);
-    if (st != CLM_OK) return st;
+    grown = clm_grow(p->cells, &p->cells_room, p->n_cells + 1, sizeof *grown);
+    if (grown == NULL) return clm__pickle_no_memory(p);
+    p->cells = grown;
     *cell = (uint32_t)p->n_cells;
     p->cells[p->n_cells++] = (clm__cell){key, value, next};
     return CLM_OK;
@@ -142,16 +136,15 @@ static clm_status append_items(clm__pickle *p, size_t first, bool marked)
 /* Writers number from 0 on, so a number is less than the bytes of the pickle. */
 static clm_status memo_put(clm__pickle *p, size_t slot)
 {
+    uint32_t *grown;
+
     if (p->n_stack == 0 || p->stack[p->n_stack - 1] == CLM__MARK)
         return clm__pickle_fail(p, "nothing is there to be remembered");
     if (slot >= p->size) return clm__pickle_fail(p, "a memo number is out of range");
-    while (p->n_memo <= slot) {
-        clm_status st =
-            clm__pickle_reserve(p, (void **)&p->memo, p->n_memo, &p->memo_room, sizeof *p->memo);
-
-        if (st != CLM_OK) return st;
-        p->memo[p->n_memo++] = CLM__MARK;
-    }
+    grown = clm_grow(p->memo, &p->memo_room, slot + 1, sizeof *grown);
+    if (grown == NULL) return clm__pickle_no_memory(p);
+    p->memo = grown;
+    while (p->n_memo <= slot) p->memo[p->n_memo++] = CLM__MARK;
     p->memo[slot] = p->stack[p->n_stack - 1];
     return CLM_OK;
 }

@@ -4,6 +4,8 @@
 
 #include "runtime/formats/pickle_impl.h"
 
+#include "host/grow.h"
+
 static const struct {
     const char *module, *name;
     clm__kind kind;
@@ -96,7 +98,7 @@ static bool sound_key(const clm__value *key)
 clm_status clm__pickle_storage(clm__pickle *p, uint32_t id)
 {
     const clm__value *tuple = &p->values[id];
-    clm__storage s = {0};
+    clm__storage s = {0}, *grown;
     size_t room = 0, bytes;
     clm_status st;
 
@@ -118,9 +120,9 @@ clm_status clm__pickle_storage(clm__pickle *p, uint32_t id)
         return clm_fail(p->err, CLM_E_MODEL, "%s: storage '%.*s' has %zu bytes of %zu: damaged",
                         p->path, (int)key->count, key->text, room, s.bytes);
     }
-    st = clm__pickle_reserve(p, (void **)&p->storages, p->n_storages, &p->storages_room,
-                             sizeof *p->storages);
-    if (st != CLM_OK) return st;
+    grown = clm_grow(p->storages, &p->storages_room, p->n_storages + 1, sizeof *grown);
+    if (grown == NULL) return clm__pickle_no_memory(p);
+    p->storages = grown;
     p->storages[p->n_storages] = s;
     return clm__pickle_push(p,
                             (clm__value){.kind = CLM__STORAGE, .index = (uint32_t)p->n_storages++});
@@ -144,7 +146,7 @@ static bool is_dense(const clm_stored *t, const size_t *strides)
 static clm_status rebuild_tensor(clm__pickle *p, const clm__value *arguments)
 {
     size_t strides[CLM_STORED_MAX_RANK], n_strides = 0;
-    clm_stored t = {.file = p->path};
+    clm_stored t = {.file = p->path}, *grown;
     clm_status st;
 
     if (arguments->count < 6 || arguments->count > 7)
@@ -167,9 +169,9 @@ static clm_status rebuild_tensor(clm__pickle *p, const clm__value *arguments)
     if (t.bytes > 0 && !is_dense(&t, strides))
         return clm__pickle_fail(p, "a tensor whose rows are not dense, which is not supported");
     t.data = s->data + first * clm__dtype_bytes(t.dtype);
-    st = clm__pickle_reserve(p, (void **)&p->tensors, p->n_tensors, &p->tensors_room,
-                             sizeof *p->tensors);
-    if (st != CLM_OK) return st;
+    grown = clm_grow(p->tensors, &p->tensors_room, p->n_tensors + 1, sizeof *grown);
+    if (grown == NULL) return clm__pickle_no_memory(p);
+    p->tensors = grown;
     p->tensors[p->n_tensors] = t;
     return clm__pickle_push(p,
                             (clm__value){.kind = CLM__TENSOR, .index = (uint32_t)p->n_tensors++});

@@ -77,9 +77,8 @@ clm_status clm__pickle_fail(clm__pickle *p, const char *defect);
 clm_status clm__pickle_push(clm__pickle *p, clm__value value);
 clm_status clm__pickle_link(clm__pickle *p, uint32_t key, uint32_t value, uint32_t next,
                             uint32_t *cell);
-/* Grows `*array` so that one more item of `item` bytes fits. */
-clm_status clm__pickle_reserve(clm__pickle *p, void **array, size_t count, size_t *room,
-                               size_t item);
+/* The failure of a table that cannot grow. */
+clm_status clm__pickle_no_memory(clm__pickle *p);
 
 /* pickle_build.c: pushes a function or type; anything but the known ones is refused by name. */
 clm_status clm__pickle_global(clm__pickle *p, const char *module, size_t module_size,

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/grow.h"
+
 static const struct {
     const char *name;
     size_t bytes;
@@ -37,6 +39,7 @@ bool clm__stored_bytes(clm_dtype dtype, const size_t *dims, size_t rank, size_t 
 clm_status clm__stored_add(clm_stored_list *list, const clm_stored *tensor, const char *name,
                            size_t name_size, clm_err *err)
 {
+    clm_stored *grown;
     char *copy;
 
     if (name_size == 0 || name_size > CLM_STORED_MAX_NAME) {
@@ -50,14 +53,9 @@ clm_status clm__stored_add(clm_stored_list *list, const clm_stored *tensor, cons
                             list->count, (int)name_size, name);
         }
     }
-    if (list->count == list->room) {
-        const size_t room = list->room == 0 ? 64 : 2 * list->room;
-        clm_stored *grown = realloc(list->items, room * sizeof *grown);
-
-        if (grown == NULL) return clm_fail(err, CLM_E_NOMEM, "%s: no memory", tensor->file);
-        list->items = grown;
-        list->room = room;
-    }
+    grown = clm_grow(list->items, &list->room, list->count + 1, sizeof *grown);
+    if (grown == NULL) return clm_fail(err, CLM_E_NOMEM, "%s: no memory", tensor->file);
+    list->items = grown;
     copy = malloc(name_size + 1);
     if (copy == NULL) return clm_fail(err, CLM_E_NOMEM, "%s: no memory", tensor->file);
     memcpy(copy, name, name_size);

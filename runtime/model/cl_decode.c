@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "runtime/model/backend_cl_impl.h"
+#include "host/grow.h"
 #include "runtime/model/shapes.h"
 #include "runtime/ops/act.h"
 #include "runtime/ops/op_act_quant.h"
@@ -90,15 +91,12 @@ static clm_status add(maker *m, const clm_op_desc *op, const clm_shape *shape,
                       clm_buffer *const *bufs)
 {
     clm_cl_plan *plan = m->plan;
+    clm_cl_launch *grown;
 
     if (m->sketch) return clm_cl_kernels_plan(m->b->kernels, op, shape, m->err);
-    if (plan->n == plan->room) {
-        size_t room = 2 * plan->room + 256;
-        clm_cl_launch *grown = realloc(plan->launches, room * sizeof *grown);
-        if (grown == NULL) return clm_fail(m->err, CLM_E_NOMEM, "plan of a token: no memory");
-        plan->launches = grown;
-        plan->room = room;
-    }
+    grown = clm_grow(plan->launches, &plan->room, plan->n + 1, sizeof *grown);
+    if (grown == NULL) return clm_fail(m->err, CLM_E_NOMEM, "plan of a token: no memory");
+    plan->launches = grown;
     return clm_cl_kernels_bind(m->b->kernels, op, shape, bufs, &plan->launches[plan->n++], m->err);
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/grow.h"
 #include "host/parallel.h"
 
 typedef struct entry {
@@ -71,7 +72,7 @@ static bool same_shape(const clm_shape *a, const clm_shape *b)
 static clm_status find_entry(clm_cl_kernels *k, const clm_op_desc *op, const clm_shape *shape,
                              entry **out, clm_err *err)
 {
-    entry wanted = {.op = op, .shape = *shape};
+    entry wanted = {.op = op, .shape = *shape}, *grown;
 
     clm_tuning_params(k->tuning, op, shape, clm_device_caps(k->dev), wanted.params);
     wanted.n_defs = op->defines(shape, wanted.params, wanted.defs);
@@ -80,13 +81,9 @@ static clm_status find_entry(clm_cl_kernels *k, const clm_op_desc *op, const clm
             *out = &k->entries[i];
             return CLM_OK;
         }
-    if (k->n == k->room) {
-        size_t room = 2 * k->room + 16;
-        entry *grown = realloc(k->entries, room * sizeof *grown);
-        if (grown == NULL) return clm_fail(err, CLM_E_NOMEM, "kernels: no memory");
-        k->entries = grown;
-        k->room = room;
-    }
+    grown = clm_grow(k->entries, &k->room, k->n + 1, sizeof *grown);
+    if (grown == NULL) return clm_fail(err, CLM_E_NOMEM, "kernels: no memory");
+    k->entries = grown;
     k->entries[k->n] = wanted;
     *out = &k->entries[k->n++];
     return CLM_OK;
@@ -95,16 +92,13 @@ static clm_status find_entry(clm_cl_kernels *k, const clm_op_desc *op, const clm
 static clm_status add_plan(clm_cl_kernels *k, const clm_op_desc *op, const clm_shape *shape,
                            clm_err *err)
 {
+    plan *grown;
+
     for (size_t i = 0; i < k->n_plans; i++)
         if (k->plans[i].op == op && same_shape(&k->plans[i].shape, shape)) return CLM_OK;
-    if (k->n_plans == k->plan_room) {
-        const size_t room = 2 * k->plan_room + 16;
-        plan *grown = realloc(k->plans, room * sizeof *grown);
-
-        if (grown == NULL) return clm_fail(err, CLM_E_NOMEM, "kernels: no memory");
-        k->plans = grown;
-        k->plan_room = room;
-    }
+    grown = clm_grow(k->plans, &k->plan_room, k->n_plans + 1, sizeof *grown);
+    if (grown == NULL) return clm_fail(err, CLM_E_NOMEM, "kernels: no memory");
+    k->plans = grown;
     k->plans[k->n_plans++] = (plan){op, *shape};
     return CLM_OK;
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "host/utf8.h"
+#include "host/grow.h"
 #include "runtime/text/bpe_impl.h"
 #include "runtime/text/utf8.h"
 
@@ -46,15 +47,10 @@ typedef struct work {
 /* Makes room for `need` items of `item` bytes; a text has 64 MiB at most. */
 static clm_status reserve(list *l, size_t need, size_t item, clm_err *err)
 {
-    size_t room = l->room < 64 ? 64 : l->room;
-    void *grown;
+    void *grown = clm_grow(l->items, &l->room, need, item);
 
-    if (need <= l->room) return CLM_OK;
-    while (room < need) room *= 2;
-    grown = realloc(l->items, room * item);
     if (grown == NULL) return clm_fail(err, CLM_E_NOMEM, "tokenizer: no memory");
     l->items = grown;
-    l->room = room;
     return CLM_OK;
 }
 

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/grow.h"
+
 /* What is being built: finished ids, and the text of the segment not yet tokenised. */
 typedef struct builder {
     const clm_tokenizer *tok;
@@ -52,28 +54,34 @@ static void builder_clear(builder *b)
     memset(b, 0, sizeof *b);
 }
 
-/* Grows `*array` so that `need` items fit. */
-static bool reserve(builder *b, void **array, size_t *room, size_t need, size_t item)
+static void fail_memory(builder *b)
 {
-    size_t want = *room < 64 ? 64 : *room;
-    void *grown;
+    b->st = clm_fail(b->err, CLM_E_NOMEM, "chat template: no memory");
+}
 
-    if (need <= *room) return true;
-    while (want < need && want <= SIZE_MAX / 2 / item) want *= 2;
-    grown = want >= need ? realloc(*array, want * item) : NULL;
-    if (grown == NULL) {
-        b->st = clm_fail(b->err, CLM_E_NOMEM, "chat template: no memory");
-        return false;
-    }
-    *array = grown;
-    *room = want;
-    return true;
+/* Room for `count` more ids; false: there is none. */
+static bool reserve_ids(builder *b, size_t count)
+{
+    int *grown = clm_grow(b->ids, &b->room_ids, b->n_ids + count, sizeof *grown);
+
+    if (grown != NULL)
+        b->ids = grown;
+    else
+        fail_memory(b);
+    return grown != NULL;
 }
 
 static void add_bytes(builder *b, const char *data, size_t size)
 {
+    char *grown;
+
     if (b->st != CLM_OK || size == 0) return;
-    if (!reserve(b, (void **)&b->text, &b->room_text, b->n_text + size, 1)) return;
+    grown = clm_grow(b->text, &b->room_text, b->n_text + size, 1);
+    if (grown == NULL) {
+        fail_memory(b);
+        return;
+    }
+    b->text = grown;
     memcpy(b->text + b->n_text, data, size);
     b->n_text += size;
 }
@@ -90,7 +98,7 @@ static void add_text(builder *b, const char *text)
 static void add_ids(builder *b, const int *ids, size_t count)
 {
     if (b->st != CLM_OK || count == 0) return;
-    if (!reserve(b, (void **)&b->ids, &b->room_ids, b->n_ids + count, sizeof *b->ids)) return;
+    if (!reserve_ids(b, count)) return;
     memcpy(b->ids + b->n_ids, ids, count * sizeof *ids);
     b->n_ids += count;
 }
@@ -450,9 +458,7 @@ static clm_status encode_baichuan_round(const job *j, size_t from, size_t end, c
 /* Puts `front` in front of what `b` has. */
 static void prepend(builder *b, const builder *front)
 {
-    if (front->n_ids == 0) return;
-    if (!reserve(b, (void **)&b->ids, &b->room_ids, b->n_ids + front->n_ids, sizeof *b->ids))
-        return;
+    if (front->n_ids == 0 || !reserve_ids(b, front->n_ids)) return;
     memmove(b->ids + front->n_ids, b->ids, b->n_ids * sizeof *b->ids);
     memcpy(b->ids, front->ids, front->n_ids * sizeof *b->ids);
     b->n_ids += front->n_ids;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/grow.h"
+
 struct clm_stop_filter {
     char **stops;
     size_t n;
@@ -44,16 +46,14 @@ void clm_stop_filter_destroy(clm_stop_filter *f)
 
 static clm_status append(clm_stop_filter *f, const char *text, size_t n, clm_err *err)
 {
+    char *grown;
+
     memmove(f->held, f->held + f->shown, f->used - f->shown);
     f->used -= f->shown;
     f->shown = 0;
-    if (f->used + n > f->room) {
-        size_t room = 2 * (f->used + n);
-        char *grown = realloc(f->held, room);
-        if (grown == NULL) return clm_fail(err, CLM_E_NOMEM, "stop strings: no memory");
-        f->held = grown;
-        f->room = room;
-    }
+    grown = clm_grow(f->held, &f->room, f->used + n + 1, 1);
+    if (grown == NULL) return clm_fail(err, CLM_E_NOMEM, "stop strings: no memory");
+    f->held = grown;
     memcpy(f->held + f->used, text, n);
     f->used += n;
     return CLM_OK;
