@@ -8,15 +8,15 @@
 #include "dot.cl"
 
 __kernel void dot_probe(__global const uint *restrict w, __global const uint *restrict x,
-                        __global int *restrict out, const int lanes)
+                        __global int *restrict out)
 {
+    const int lanes = (int)get_global_size(0) * 16;
     const int first = (int)get_global_id(0) * 16;
     const int16 lane = (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15) + first;
     const uint16 v = vload16(get_global_id(0), w);
     int16 nibbles;
     int bytes = 0;
 
-    if (first >= lanes) return;
     for (int i = 0; i < 16; i++) out[first + i] = clm_dot4(w[first + i], x[0], first + i);
     for (int i = 0; i < 4; i++) bytes += (int)(x[0] << (24 - 8 * i)) >> 24;
     nibbles = clm_u4_start(-8 * 8 * bytes);

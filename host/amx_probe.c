@@ -4,9 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/buffer.h"
-#include "host/kernel.h"
-#include "host/program.h"
+#include "host/probe.h"
 #include "host/tile_probe.h"
 
 enum { SIDE = 16, COUNT = SIDE * SIDE };
@@ -82,39 +80,20 @@ static float wanted(int i, bool cvt)
     return rounded(clm__tile_sum(0, SIDE - 1 - column, 2 * SIDE)) - 2.0f * rounded(sum);
 }
 
-static clm_status multiply(clm_device *dev, bool cvt, const uint32_t *a, const uint32_t *b,
-                           float *c)
-{
-    const clm_define defs[] = {{"AMX", 1}, {"CVT", cvt}};
-    const clm_range range = {1, {1}, {1}};
-    clm_program *prog = NULL;
-    clm_kernel *kernel = NULL;
-    clm_buffer *bufs[3] = {NULL};
-    clm_status st = clm_program_create(dev, "amx_probe", defs, 2, &prog, NULL);
-
-    if (st == CLM_OK) st = clm_kernel_create(prog, "amx_probe", &kernel, NULL);
-    if (st == CLM_OK) st = clm_buffer_create(dev, CLM_ELEM_I32, COUNT, &bufs[0], NULL);
-    if (st == CLM_OK) st = clm_buffer_create(dev, CLM_ELEM_I32, COUNT, &bufs[1], NULL);
-    if (st == CLM_OK) st = clm_buffer_create(dev, CLM_ELEM_F32, COUNT, &bufs[2], NULL);
-    if (st == CLM_OK) st = clm_buffer_write(bufs[0], 0, COUNT, a, NULL);
-    if (st == CLM_OK) st = clm_buffer_write(bufs[1], 0, COUNT, b, NULL);
-    if (st == CLM_OK) st = clm_buffer_write(bufs[2], 0, COUNT, c, NULL);
-    if (st == CLM_OK) {
-        const clm_arg args[] = {CLM_BUF(bufs[0]), CLM_BUF(bufs[1]), CLM_BUF(bufs[2])};
-        st = clm_kernel_set_args(kernel, args, 3, NULL);
-    }
-    if (st == CLM_OK) st = clm_kernel_enqueue(kernel, &range, NULL);
-    if (st == CLM_OK) st = clm_buffer_read(bufs[2], 0, COUNT, c, NULL);
-    for (size_t i = 0; i < 3; i++) clm_buffer_destroy(bufs[i]);
-    clm_kernel_destroy(kernel);
-    clm_program_destroy(prog);
-    return st;
-}
-
 static bool runs(clm_device *dev, bool cvt)
 {
+    const clm_define defs[] = {{"AMX", 1}, {"CVT", cvt}};
     uint32_t a[COUNT], b[COUNT];
     float c[COUNT];
+    const clm__probe probe = {
+        .name = "amx_probe",
+        .defs = defs,
+        .n_defs = 2,
+        .range = {1, {1}, {1}},
+        .buffers = {{CLM_ELEM_I32, COUNT, a, NULL},
+                    {CLM_ELEM_I32, COUNT, b, NULL},
+                    {CLM_ELEM_F32, COUNT, c, c}},
+    };
 
     for (int i = 0; i < COUNT; i++) {
         const int row = i / SIDE, at = i % SIDE;
@@ -123,7 +102,7 @@ static bool runs(clm_device *dev, bool cvt)
         b[i] = clm__tile_pair(clm__tile_b(2 * row, at), clm__tile_b(2 * row + 1, at));
         c[i] = (float)clm__tile_c(row, at);
     }
-    if (multiply(dev, cvt, a, b, c) != CLM_OK) return false;
+    if (!clm__probe_runs(dev, &probe)) return false;
     for (int i = 0; i < COUNT; i++)
         if (c[i] != wanted(i, cvt)) return false;
     return true;

@@ -9,9 +9,7 @@
 #include <sys/auxv.h>
 #endif
 
-#include "host/buffer.h"
-#include "host/kernel.h"
-#include "host/program.h"
+#include "host/probe.h"
 
 enum { LANES = 64 };
 
@@ -85,33 +83,20 @@ static bool right(const uint32_t *w, uint32_t x, const int32_t *out)
 static bool works(clm_device *dev, clm_dot dot)
 {
     const clm_define def = {"DOT", (int)dot};
-    const clm_range range = {1, {LANES / 16}, {1}};
     uint32_t w[LANES], x = 0x81F37F7Eu; /* -127, -13, 127, 126 */
     int32_t out[3 * LANES] = {0};
-    clm_program *prog = NULL;
-    clm_kernel *kernel = NULL;
-    clm_buffer *bufs[3] = {NULL};
-    clm_status st;
+    const clm__probe probe = {
+        .name = "dot_probe",
+        .defs = &def,
+        .n_defs = 1,
+        .range = {1, {LANES / 16}, {1}},
+        .buffers = {{CLM_ELEM_I32, LANES, w, NULL},
+                    {CLM_ELEM_I32, 1, &x, NULL},
+                    {CLM_ELEM_I32, 3 * LANES, NULL, out}},
+    };
 
     for (uint32_t i = 0; i < LANES; i++) w[i] = i * 2654435761u ^ 0x80FF7F01u;
-    st = clm_program_create(dev, "dot_probe", &def, 1, &prog, NULL);
-    if (st == CLM_OK) st = clm_kernel_create(prog, "dot_probe", &kernel, NULL);
-    if (st == CLM_OK) st = clm_buffer_create(dev, CLM_ELEM_I32, LANES, &bufs[0], NULL);
-    if (st == CLM_OK) st = clm_buffer_create(dev, CLM_ELEM_I32, 1, &bufs[1], NULL);
-    if (st == CLM_OK) st = clm_buffer_create(dev, CLM_ELEM_I32, 3 * LANES, &bufs[2], NULL);
-    if (st == CLM_OK) st = clm_buffer_write(bufs[0], 0, LANES, w, NULL);
-    if (st == CLM_OK) st = clm_buffer_write(bufs[1], 0, 1, &x, NULL);
-    if (st == CLM_OK) {
-        const clm_arg args[] = {CLM_BUF(bufs[0]), CLM_BUF(bufs[1]), CLM_BUF(bufs[2]),
-                                CLM_I32(LANES)};
-        st = clm_kernel_set_args(kernel, args, 4, NULL);
-    }
-    if (st == CLM_OK) st = clm_kernel_enqueue(kernel, &range, NULL);
-    if (st == CLM_OK) st = clm_buffer_read(bufs[2], 0, 3 * LANES, out, NULL);
-    for (size_t i = 0; i < 3; i++) clm_buffer_destroy(bufs[i]);
-    clm_kernel_destroy(kernel);
-    clm_program_destroy(prog);
-    return st == CLM_OK && right(w, x, out);
+    return clm__probe_runs(dev, &probe) && right(w, x, out);
 }
 
 clm_dot clm__dot_probe(clm_device *dev)

@@ -4,9 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/buffer.h"
-#include "host/kernel.h"
-#include "host/program.h"
+#include "host/probe.h"
 #include "host/tile_probe.h"
 
 /* C += A B of SIDE x SIDE; a word is a pair of numbers of A or B. */
@@ -40,31 +38,18 @@ bool clm__mma_runs(clm_device *dev, clm_mma mma, bool plain)
 {
     const clm_define defs[] = {{"MMA", (int)mma}, {"MMA_PLAIN", plain}};
     const size_t lanes = (size_t)clm_mma_lanes(mma);
-    const clm_range range = {1, {lanes}, {lanes}};
     uint32_t ab[2 * WORDS];
     float c[SIDE * SIDE];
-    clm_program *prog = NULL;
-    clm_kernel *kernel = NULL;
-    clm_buffer *bufs[2] = {NULL};
-    clm_status st;
+    const clm__probe probe = {
+        .name = "mma_probe",
+        .defs = defs,
+        .n_defs = 2,
+        .range = {1, {lanes}, {lanes}},
+        .buffers = {{CLM_ELEM_I32, 2 * WORDS, ab, NULL}, {CLM_ELEM_F32, SIDE * SIDE, c, c}},
+    };
 
     fill(ab, c);
-    st = clm_program_create(dev, "mma_probe", defs, 2, &prog, NULL);
-    if (st == CLM_OK) st = clm_kernel_create(prog, "mma_probe", &kernel, NULL);
-    if (st == CLM_OK) st = clm_buffer_create(dev, CLM_ELEM_I32, 2 * WORDS, &bufs[0], NULL);
-    if (st == CLM_OK) st = clm_buffer_create(dev, CLM_ELEM_F32, SIDE * SIDE, &bufs[1], NULL);
-    if (st == CLM_OK) st = clm_buffer_write(bufs[0], 0, 2 * WORDS, ab, NULL);
-    if (st == CLM_OK) st = clm_buffer_write(bufs[1], 0, SIDE * SIDE, c, NULL);
-    if (st == CLM_OK) {
-        const clm_arg args[] = {CLM_BUF(bufs[0]), CLM_BUF(bufs[1])};
-        st = clm_kernel_set_args(kernel, args, 2, NULL);
-    }
-    if (st == CLM_OK) st = clm_kernel_enqueue(kernel, &range, NULL);
-    if (st == CLM_OK) st = clm_buffer_read(bufs[1], 0, SIDE * SIDE, c, NULL);
-    for (size_t i = 0; i < 2; i++) clm_buffer_destroy(bufs[i]);
-    clm_kernel_destroy(kernel);
-    clm_program_destroy(prog);
-    return st == CLM_OK && right(c, mma);
+    return clm__probe_runs(dev, &probe) && right(c, mma);
 }
 
 /* Whether it makes sense to try: by whose assembly, functions or extension a device is known to have. */

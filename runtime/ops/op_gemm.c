@@ -25,8 +25,6 @@ static const int k_tiles[] = {1, 2, 4, 8};
 static const int k_lane_t[] = {4, 8};
 static const int k_lane_n[] = {4, 8};
 static const int k_wg[] = {64, 128, 256};
-static const int k_dots[] = {CLM_DOT_PLAIN, CLM_DOT_KHR,  CLM_DOT_AMD, CLM_DOT_PTX,
-                             CLM_DOT_VNNI,  CLM_DOT_AVX2, CLM_DOT_SDOT};
 
 static const clm_axis k_axes[] = {
     [AXIS_FAMILY] = {"FAMILY", k_families, CLM_COUNT(k_families)},
@@ -34,7 +32,7 @@ static const clm_axis k_axes[] = {
     [AXIS_LANE_T] = {"LANE_T", k_lane_t, CLM_COUNT(k_lane_t)},
     [AXIS_LANE_N] = {"LANE_N", k_lane_n, CLM_COUNT(k_lane_n)},
     [AXIS_WG] = {"WG", k_wg, CLM_COUNT(k_wg)},
-    [AXIS_DOT] = {"DOT", k_dots, CLM_COUNT(k_dots)},
+    [AXIS_DOT] = {"DOT", clm_op_dots, CLM_DOT_COUNT},
 };
 
 static const char *const k_dims[CLM_GEMM_DIMS] = {

@@ -22,15 +22,13 @@ static const int k_families[] = {FAMILY_CPU, FAMILY_GPU};
 static const int k_streams[] = {1, 2, 4, 8};
 static const int k_wg[] = {64, 256, 512};
 static const int k_magic[] = {0, 1};
-static const int k_dots[] = {CLM_DOT_PLAIN, CLM_DOT_KHR,  CLM_DOT_AMD, CLM_DOT_PTX,
-                             CLM_DOT_VNNI,  CLM_DOT_AVX2, CLM_DOT_SDOT};
 
 static const clm_axis k_axes[] = {
     [AXIS_FAMILY] = {"FAMILY", k_families, CLM_COUNT(k_families)},
     [AXIS_STREAMS] = {"STREAMS", k_streams, CLM_COUNT(k_streams)},
     [AXIS_WG] = {"WG", k_wg, CLM_COUNT(k_wg)},
     [AXIS_MAGIC] = {"MAGIC", k_magic, CLM_COUNT(k_magic)},
-    [AXIS_DOT] = {"DOT", k_dots, CLM_COUNT(k_dots)},
+    [AXIS_DOT] = {"DOT", clm_op_dots, CLM_DOT_COUNT},
 };
 
 static const char *const k_dims[CLM_LINEAR_DIMS] = {

@@ -4,6 +4,9 @@
  */
 #include "runtime/ops/op_util.h"
 
+const int clm_op_dots[CLM_DOT_COUNT] = {CLM_DOT_PLAIN, CLM_DOT_KHR,  CLM_DOT_AMD, CLM_DOT_PTX,
+                                        CLM_DOT_VNNI,  CLM_DOT_AVX2, CLM_DOT_SDOT};
+
 bool clm_op_group_fits(const clm_caps *caps, int wg)
 {
     return wg >= 1 && (size_t)wg <= caps->max_group_size && (size_t)wg <= caps->max_item_sizes[0];

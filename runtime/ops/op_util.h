@@ -8,9 +8,13 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include "host/dot.h"
 #include "tuning/op_desc.h"
 
 #define CLM_COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+/* The values of an axis DOT: all ways of cl/dot.cl. */
+extern const int clm_op_dots[CLM_DOT_COUNT];
 
 /* Whether a 1-D work-group of `wg` items fits the device. */
 bool clm_op_group_fits(const clm_caps *caps, int wg);
