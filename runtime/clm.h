@@ -68,6 +68,7 @@ typedef struct clm_settings {
     char *server_host;
     uint32_t server_port;
     char *server_api_key_file;
+    char *server_origins; /* of pages that may use the server: separated by blanks or commas */
     uint32_t server_parallel;
     uint64_t given; /* bit i: key i, in the order of the dump, has been set by somebody */
 } clm_settings;

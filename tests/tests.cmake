@@ -54,7 +54,8 @@ endif()
 set(CLM_CLIENTS_PYTHON python3 CACHE FILEPATH "Python that has openai and selenium")
 add_test(NAME openai_client COMMAND ${CLM_CLIENTS_PYTHON} ${CMAKE_SOURCE_DIR}/tests/cli/test_openai_client.py)
 add_test(NAME page COMMAND ${CLM_CLIENTS_PYTHON} ${CMAKE_SOURCE_DIR}/tests/cli/test_page.py)
-set_tests_properties(openai_client page PROPERTIES LABELS e2e TIMEOUT 600 SKIP_RETURN_CODE 77
+add_test(NAME other_site COMMAND ${CLM_CLIENTS_PYTHON} ${CMAKE_SOURCE_DIR}/tests/cli/test_other_site.py)
+set_tests_properties(openai_client page other_site PROPERTIES LABELS e2e TIMEOUT 600 SKIP_RETURN_CODE 77
     ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>")
 add_test(NAME doctor COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_doctor.py)
 set_tests_properties(doctor PROPERTIES LABELS e2e TIMEOUT 1200 ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>")

@@ -89,6 +89,7 @@ static const clm_flag shared[] = {
      .value = "FILE",
      .key = "server.api_key_file",
      .group = CLM_FLAGS_SERVER},
+    {.names = "--origins", .value = "LIST", .key = "server.origins", .group = CLM_FLAGS_SERVER},
     {.names = "-np, --parallel", .value = "N", .key = "server.parallel", .group = CLM_FLAGS_SERVER},
 
     {.names = "--tuning", .value = "MODE", .key = "tuning.mode", .group = CLM_FLAGS_TUNING},

@@ -108,6 +108,7 @@ typedef struct serve {
     const char *key; /* besides the file's, or NULL */
     const char *key_source;
     clm_access *access;
+    clm_cors *cors;
     clm_metrics *metrics;
     clm_jobs *jobs;
     clm_server *server;
@@ -144,6 +145,12 @@ static void warn(const serve *s)
                 "name of the server is taken: --api-key-file sets keys, --host 127.0.0.1 keeps "
                 "others out\n",
                 s->listener.address);
+    else if (clm_cors_takes_all(s->cors) && !clm_access_has_keys(s->access))
+        fprintf(stderr,
+                "clm: warning: every page in a browser that reaches %s may use the model: name "
+                "their sites "
+                "in --origins instead of *, or set keys with --api-key-file\n",
+                s->listener.address);
 }
 
 /* Creates the access, or gives it other keys. */
@@ -166,6 +173,13 @@ static clm_status read_keys(serve *s, clm_err *err)
     if (st != CLM_E_CONFIG) return st;
     if (s->key != NULL && s->key[0] == '\0') return clm_fail_context(err, st, "%s", s->key_source);
     return clm_fail_context(err, st, "server.api_key_file: %s", file);
+}
+
+static clm_status read_origins(serve *s, clm_err *err)
+{
+    const clm_status st = clm_cors_create(s->settings->server_origins, &s->cors, err);
+
+    return st == CLM_OK ? st : clm_fail_context(err, st, "server.origins");
 }
 
 static void reload_keys(serve *s)
@@ -209,12 +223,14 @@ static clm_status open_server(serve *s, clm_err *err)
     if (st == CLM_OK)
         st = clm_listen(s->settings->server_host, s->settings->server_port, &s->listener, err);
     if (st == CLM_OK) st = read_keys(s, err);
+    if (st == CLM_OK) st = read_origins(s, err);
     if (st == CLM_OK) st = clm_metrics_create(&s->metrics, err);
     if (st == CLM_OK) st = clm_jobs_create(s->metrics, &s->jobs, err);
     if (st != CLM_OK) return st;
     warn(s);
     parts = (clm_server_parts){.listener = s->listener,
                                .access = s->access,
+                               .cors = s->cors,
                                .jobs = s->jobs,
                                .metrics = s->metrics,
                                .model = s->model.text};
@@ -293,6 +309,7 @@ out:
     clm_engine_destroy(s.engine);
     clm_metrics_destroy(s.metrics);
     clm_access_destroy(s.access);
+    clm_cors_destroy(s.cors);
     clm_config_destroy(s.config);
     return st;
 }

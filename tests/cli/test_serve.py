@@ -381,6 +381,44 @@ class Refusals(OneServer):
         self.assertNotIn("\x1b", self.server.text())
 
 
+class OtherSites(OneServer):
+    args = ("--origins", "https://chat.example.org http://localhost:3000/")
+
+    def ask(self, origin, **headers):
+        status, got, _ = self.server.request("GET", "/v1/models", headers={"Origin": origin, **headers})
+        return status, got["Access-Control-Allow-Origin"], got["Vary"]
+
+    def test_listed(self):
+        for origin in ("https://chat.example.org", "http://localhost:3000"):
+            self.assertEqual(self.ask(origin), (200, origin, "Origin"))
+            status, headers, text = self.server.request("OPTIONS", "/v1/chat/completions", headers={
+                "Origin": origin, "Access-Control-Request-Method": "POST",
+                "Access-Control-Request-Headers": "authorization,content-type,x-stainless-os"})
+            self.assertEqual((status, text, headers["Access-Control-Allow-Origin"]), (204, "", origin))
+            self.assertIn("POST", headers["Access-Control-Allow-Methods"])
+            self.assertEqual(headers["Access-Control-Allow-Headers"], "authorization,content-type,x-stainless-os")
+
+    def test_others(self):
+        for origin in ("https://evil.example", "null", "https://chat.example.org.evil.example", "http://chat.example.org"):
+            self.assertEqual(self.ask(origin), (403, None, "Origin"))
+            status, headers, text = self.server.request("OPTIONS", "/v1/models", headers={
+                "Origin": origin, "Access-Control-Request-Method": "GET"})
+            self.assertEqual((status, headers["Access-Control-Allow-Origin"]), (403, None))
+            self.assertIn("server.origins", json.loads(text)["error"]["message"])
+
+    def test_own_and_programs(self):
+        own = "http://127.0.0.1:%d" % self.server.port
+        self.assertEqual(self.ask(own), (200, None, "Origin"))
+        self.assertEqual(self.server.request("GET", "/v1/models")[0], 200)
+        self.assertEqual(self.server.request("OPTIONS", "/v1/models")[0], 405)  # nobody's preflight
+
+    def test_no_origins(self):
+        run = subprocess.run([CLM, "serve", "--config", CONFIG, "--port", "0", "--origins", "chat.example.org"],
+                             capture_output=True, text=True, timeout=LIMIT)
+        self.assertEqual(run.returncode, 2, run.stderr)
+        self.assertIn("server.origins: 'chat.example.org' is no origin: write scheme://host[:port]", run.stderr)
+
+
 class ManyClients(OneServer):
     def settle(self):
         end = time.time() + LIMIT

@@ -96,7 +96,8 @@ static clm_settings settings(clm_device_choice *choice)
                           .batch_size = 8,
                           .kv_cache_type = CLM_KV_F16,
                           .server_host = (char *)"",
-                          .server_api_key_file = (char *)""};
+                          .server_api_key_file = (char *)"",
+                          .server_origins = (char *)""};
 }
 
 static void check_run(clm_bench *bench, size_t prompt, size_t gen, size_t depth, size_t parallel)

@@ -40,7 +40,8 @@ static void open_fixture(fixture *f)
                       .batch_size = 16, /* several batches for a prompt */
                       .kv_cache_type = CLM_KV_F32,
                       .server_host = (char *)"",
-                      .server_api_key_file = (char *)""};
+                      .server_api_key_file = (char *)"",
+                      .server_origins = (char *)""};
 
     memset(f, 0, sizeof *f);
     if (clm_engine_create(&s, NULL, &f->engine, &f->err) != CLM_OK) fail_msg("%s", f->err.text);

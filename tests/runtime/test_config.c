@@ -98,6 +98,7 @@ static void assert_same(const clm_settings *a, const clm_settings *b)
     assert_string_equal(a->server_host, b->server_host);
     assert_int_equal(a->server_port, b->server_port);
     assert_string_equal(a->server_api_key_file, b->server_api_key_file);
+    assert_string_equal(a->server_origins, b->server_origins);
     assert_int_equal(a->server_parallel, b->server_parallel);
 }
 
@@ -126,6 +127,7 @@ static void assert_defaults(const clm_settings *s)
     assert_string_equal(s->server_host, "127.0.0.1");
     assert_int_equal(s->server_port, 8080);
     assert_string_equal(s->server_api_key_file, "");
+    assert_string_equal(s->server_origins, "");
     assert_int_equal(s->server_parallel, 4);
 }
 
@@ -165,7 +167,8 @@ static const char full[] =
     "seed: 18446744073709551615\n"
     "stop: [\"\\nHuman:\", \"\xe4\xba\xba\", 1, no]\n"
     "tuning: {mode: off, budget_s: 12.5}\n"
-    "server: {host: \"::1\", port: 65535, api_key_file: keys, parallel: 1024}\n";
+    "server: {host: \"::1\", port: 65535, api_key_file: keys, origins: \"https://a.example *\",\n"
+    "         parallel: 1024}\n";
 
 static void assert_full(const clm_settings *s)
 {
@@ -200,6 +203,7 @@ static void assert_full(const clm_settings *s)
     assert_string_equal(s->server_host, "::1");
     assert_int_equal(s->server_port, 65535);
     assert_string_equal(s->server_api_key_file, "keys");
+    assert_string_equal(s->server_origins, "https://a.example *");
     assert_int_equal(s->server_parallel, 1024);
 }
 

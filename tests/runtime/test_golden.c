@@ -115,7 +115,8 @@ static clm_engine *open_engine(const model *m, const char *device, clm_kv_type k
                       .kv_cache_type = kv,
                       .activations = CLM_ACT_F32,
                       .server_host = "",
-                      .server_api_key_file = ""};
+                      .server_api_key_file = "",
+                      .server_origins = ""};
     clm_engine *e;
     clm_err err = {""};
 

@@ -54,7 +54,8 @@ static void open_fixture(fixture *f, uint32_t ctx)
                       .batch_size = 64,
                       .kv_cache_type = CLM_KV_F16,
                       .server_host = (char *)"",
-                      .server_api_key_file = (char *)""};
+                      .server_api_key_file = (char *)"",
+                      .server_origins = (char *)""};
     clm_err err = {""};
 
     memset(f, 0, sizeof *f);

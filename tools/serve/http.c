@@ -63,6 +63,11 @@ bool clm_server_about(clm_server *s, clm_engine_report *out)
     return has;
 }
 
+static const char *header(const clm_exchange *x, const char *name)
+{
+    return MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, name);
+}
+
 /* ---- sending --------------------------------------------------------------------------------- */
 
 int clm_exchange_queue(clm_exchange *x, unsigned http, const char *type,
@@ -71,7 +76,8 @@ int clm_exchange_queue(clm_exchange *x, unsigned http, const char *type,
     enum MHD_Result result;
 
     if (response == NULL) return MHD_NO;
-    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    clm_cors_mark(x->server->parts.cors, header(x, MHD_HTTP_HEADER_ORIGIN), response);
+    if (type != NULL) MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     result = MHD_queue_response(x->connection, http, response);
@@ -228,6 +234,16 @@ static int route_style(clm_exchange *x)
     return send_page(x, "page.css", "text/css; charset=utf-8");
 }
 
+/* What a browser asks before a page of another site may send something. */
+static int route_preflight(clm_exchange *x)
+{
+    return clm_exchange_queue(
+        x, MHD_HTTP_NO_CONTENT, NULL,
+        clm_cors_preflight(header(x, MHD_HTTP_HEADER_ACCESS_CONTROL_REQUEST_HEADERS)));
+}
+
+static const clm_route preflight = {"OPTIONS", "preflight", true, false, route_preflight};
+
 static const clm_route routes[] = {
     {"GET", "/", true, false, route_page},
     {"GET", "/page.js", true, false, route_script},
@@ -284,11 +300,6 @@ static const clm_route *find_route(const char *method, const char *path, clm_ref
 
 /* ---- requests -------------------------------------------------------------------------------- */
 
-static const char *header(const clm_exchange *x, const char *name)
-{
-    return MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, name);
-}
-
 static const clm_refusal too_large = {.http = MHD_HTTP_CONTENT_TOO_LARGE,
                                       .type = "invalid_request_error",
                                       .err = {"the body has more than 1 MB"}},
@@ -317,10 +328,28 @@ static bool body_is_ambiguous(const clm_exchange *x)
     return n > 1;
 }
 
+static bool is_preflight(const clm_exchange *x)
+{
+    return strcmp(x->method, MHD_HTTP_METHOD_OPTIONS) == 0 &&
+           header(x, MHD_HTTP_HEADER_ORIGIN) != NULL &&
+           header(x, MHD_HTTP_HEADER_ACCESS_CONTROL_REQUEST_METHOD) != NULL;
+}
+
+/* Whether it comes from a page that may not use the server. */
+static bool is_foreign(const clm_exchange *x)
+{
+    const clm_server_parts *p = &x->server->parts;
+    const char *origin = header(x, MHD_HTTP_HEADER_ORIGIN);
+
+    return !clm_cors_allows(p->cors, origin) &&
+           !clm_access_origin_good(p->access, origin, header(x, MHD_HTTP_HEADER_HOST));
+}
+
 /* What speaks against the request before its body is read. */
 static bool refused(clm_exchange *x, clm_refusal *why)
 {
     clm_access *access = x->server->parts.access;
+    const char *origin = header(x, MHD_HTTP_HEADER_ORIGIN);
     const char *length = header(x, MHD_HTTP_HEADER_CONTENT_LENGTH);
 
     if (body_is_ambiguous(x)) {
@@ -330,15 +359,23 @@ static bool refused(clm_exchange *x, clm_refusal *why)
                  "Transfer-Encoding");
         return true;
     }
-    x->route = find_route(x->method, x->path, why);
+    x->route = is_preflight(x) ? &preflight : find_route(x->method, x->path, why);
     if (x->route == NULL) return true;
-    if (!x->route->open &&
-        !clm_access_origin_good(access, header(x, "Origin"), header(x, MHD_HTTP_HEADER_HOST))) {
+    if (x->route == &preflight && !clm_cors_allows(x->server->parts.cors, origin)) {
+        *why = (clm_refusal){.http = MHD_HTTP_FORBIDDEN, .type = "permission_error"};
+        clm_fail(&why->err, CLM_E_USAGE,
+                 "pages of %.200s may not use this server: server.origins (--origins) lists those "
+                 "that may",
+                 origin);
+        return true;
+    }
+    if (!x->route->open && is_foreign(x)) {
         *why = (clm_refusal){.http = MHD_HTTP_FORBIDDEN, .type = "permission_error"};
         clm_fail(&why->err, CLM_E_USAGE,
                  "this looks like another site's page: a server without keys answers to its own "
-                 "pages only, and on a loopback address to loopback names; behind a proxy it needs "
-                 "keys (--api-key-file)");
+                 "pages and those of --origins only, and on a loopback address to loopback names; "
+                 "behind a "
+                 "proxy it needs keys (--api-key-file)");
         return true;
     }
     if (!x->route->open && !clm_access_key_good(access, header(x, MHD_HTTP_HEADER_AUTHORIZATION))) {

@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 #include "tools/serve/access.h"
+#include "tools/serve/cors.h"
 #include "tools/serve/jobs.h"
 #include "tools/serve/listen.h"
 #include "tools/serve/metrics.h"
@@ -28,6 +29,7 @@ typedef struct clm_server clm_server;
 typedef struct clm_server_parts {
     clm_listener listener;
     clm_access *access;
+    const clm_cors *cors;
     clm_jobs *jobs;
     clm_metrics *metrics;
     const char *model; /* the id that clients see */
