@@ -3,17 +3,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "host/clock.h"
 
-extern char **environ;
+enum { NOT_EXECUTED = 127 }; /* exit code, as that of shells */
 
 /* The environment with `setting` ("NAME=value") in place of what NAME is; the array is malloc'd. */
 static char **make_environment(char *setting)
@@ -32,23 +33,38 @@ static char **make_environment(char *setting)
     return all;
 }
 
-/* Ctrl+C is the parent's: the child has a process group of its own. */
-static bool spawn(char *const *argv, char *const *environment, pid_t *pid)
+/* In the child, between fork and exec: async-signal-safe calls only. Output of drivers goes away. */
+static void become(char *const *argv, char *const *environment, const clm_child_fd *fds, size_t n,
+                   pid_t parent)
 {
-    posix_spawn_file_actions_t files;
-    posix_spawnattr_t how;
-    bool ok;
+    enum {
+        ABOVE = 16
+    }; /* the numbers that they go to, so that no dup2 closes what the next one needs */
+    const int null = open("/dev/null", O_RDWR);
+    const struct rlimit none = {0, 0};
+    int moved[CLM_CHILD_FDS];
+    bool ok = null >= 0;
 
-    posix_spawn_file_actions_init(&files);
-    posix_spawnattr_init(&how);
-    ok = posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDWR, 0) == 0 &&
-         posix_spawn_file_actions_adddup2(&files, 0, 1) == 0 &&
-         posix_spawn_file_actions_adddup2(&files, 0, 2) == 0 &&
-         posix_spawnattr_setflags(&how, POSIX_SPAWN_SETPGROUP) == 0 &&
-         posix_spawn(pid, argv[0], &files, &how, argv, environment) == 0;
-    posix_spawnattr_destroy(&how);
-    posix_spawn_file_actions_destroy(&files);
-    return ok;
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) _exit(NOT_EXECUTED); /* died before the line above */
+    signal(SIGPIPE, SIG_DFL);
+    setrlimit(RLIMIT_CORE, &none); /* a crash is expected */
+    for (size_t i = 0; i < n && ok; i++)
+        ok = (moved[i] = fcntl(fds[i].here, F_DUPFD_CLOEXEC, ABOVE)) >= 0;
+    for (int i = 0; i < 3 && ok; i++) ok = dup2(null, i) >= 0;
+    for (size_t i = 0; i < n && ok; i++) ok = dup2(moved[i], fds[i].there) >= 0;
+    if (ok) execve(argv[0], argv, environment);
+    _exit(NOT_EXECUTED);
+}
+
+pid_t clm_child_start(char *const *argv, char *const *environment, const clm_child_fd *fds,
+                      size_t n)
+{
+    const pid_t parent = getpid(), pid = fork();
+
+    if (pid == 0) become(argv, environment, fds, n, parent);
+    return pid;
 }
 
 static clm_child_end wait_for(pid_t pid, double seconds, const volatile sig_atomic_t *stop,
@@ -73,7 +89,8 @@ static clm_child_end wait_for(pid_t pid, double seconds, const volatile sig_atom
     }
     if (why != CLM_CHILD_EXITED) return why;
     *code = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
-    return WIFSIGNALED(status) ? CLM_CHILD_CRASHED : CLM_CHILD_EXITED;
+    if (WIFSIGNALED(status)) return CLM_CHILD_CRASHED;
+    return *code == NOT_EXECUTED ? CLM_CHILD_NOT_BEGUN : CLM_CHILD_EXITED;
 }
 
 clm_child_end clm_child_run(char *const *argv, const char *variable, const char *value,
@@ -87,8 +104,8 @@ clm_child_end clm_child_run(char *const *argv, const char *variable, const char 
     if (variable != NULL && asprintf(&setting, "%s=%s", variable, value) < 0) return end;
     if (setting != NULL) environment = make_environment(setting);
     if (setting == NULL || environment != NULL) {
-        if (spawn(argv, setting != NULL ? environment : environ, &pid))
-            end = wait_for(pid, seconds, stop, code);
+        pid = clm_child_start(argv, setting != NULL ? environment : environ, NULL, 0);
+        if (pid > 0) end = wait_for(pid, seconds, stop, code);
     }
     free(environment);
     free(setting);

@@ -42,6 +42,7 @@ clm_status clm_device_open(const clm_device_info *info, const clm_observer *obs,
         return clm_fail(err, CLM_E_NODEVICE, "%s cannot be used: %s", info->caps.name, unusable);
     dev = calloc(1, sizeof *dev);
     if (dev == NULL) return clm_fail(err, CLM_E_NOMEM, "device: no memory");
+    clm_gemm_hold();
     dev->id = info->device_id;
     dev->caps = info->caps;
     dev->keep_programs = keep_by_default();

@@ -232,7 +232,7 @@ clm_status clm_file_remove(const char *path, clm_err *err)
 /* Whether files of this name make up models. */
 static int is_model_part(const struct dirent *entry)
 {
-    static const char *const endings[] = {".bin", ".safetensors", ".json", ".model"};
+    static const char *const endings[] = {".bin", ".safetensors", ".json", ".model", ".py"};
     const char *ending = strrchr(entry->d_name, '.');
 
     for (size_t i = 0; ending != NULL && i < sizeof endings / sizeof *endings; i++)

@@ -52,7 +52,7 @@ bool clm_file_is_dir(const char *path);
 
 /* Adds to `h` what tells whether the file `path`, or any file of a model directly in the folder
  * `path`, was changed: absolute path, names, sizes, times of modification. Of a folder's files only
- * those count that models consist of (.bin, .safetensors, .json, .model).
+ * those count that models consist of (.bin, .safetensors, .json, .model; .py, whose code says what the others do not).
  * Returns CLM_OK, CLM_E_IO or CLM_E_NOMEM. */
 clm_status clm_file_identify(const char *path, clm_hash *h, clm_err *err);
 

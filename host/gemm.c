@@ -1,6 +1,7 @@
 /* host/gemm.c: see host/gemm.h. */
 #include "host/gemm.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "host/cl_util.h"
@@ -59,12 +60,22 @@ clm_status clm_gemm_override(clm_device *dev, const char *const *names, const in
     return CLM_OK;
 }
 
+/* CLBlast's own state is the process's: so is the number of devices that use it. */
+static atomic_uint n_users;
+
+void clm_gemm_hold(void)
+{
+    atomic_fetch_add(&n_users, 1);
+}
+
 void clm_gemm_release(void)
 {
-    CLBlastClearCache();
+    if (atomic_fetch_sub(&n_users, 1) == 1) CLBlastClearCache();
 }
 
 #else
+
+void clm_gemm_hold(void) {}
 
 void clm_gemm_release(void) {}
 

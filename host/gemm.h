@@ -28,9 +28,10 @@ clm_status clm_gemm_nt(clm_device *dev, size_t m, size_t n, size_t k, const clm_
 clm_status clm_gemm_override(clm_device *dev, const char *const *names, const int *values, size_t n,
                              clm_err *err);
 
-/* Lets go of the programs that CLBlast keeps, with the references to contexts in them; products
- * after it compile anew. To be called before a context ends: CLBlast itself would do it from a
- * static destructor, when the driver may be gone already (Oclgrind's thread data is). */
+/* A device that is opened holds what CLBlast keeps, compiled programs with references to contexts, and releases it
+ * before its context ends. With the last one it goes: CLBlast itself would do that from a static destructor, when
+ * the driver may be gone already (Oclgrind's thread data is). */
+void clm_gemm_hold(void);
 void clm_gemm_release(void);
 
 #endif

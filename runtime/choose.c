@@ -24,16 +24,11 @@ static clm_status process(clm_engine *e, clm_slot *slot, const atomic_int *stop,
     const clm_outputs want = {.logits = logits};
     clm_status st = CLM_OK;
 
-    clm_transformer_watch(e->model, stop);
     while (st == CLM_OK && slot->n < n) {
-        const size_t before = slot->n;
-
         if (atomic_load_explicit(stop, memory_order_relaxed) != 0)
-            st = clm_fail(err, CLM_E_INTERRUPTED, "interrupted");
-        if (st == CLM_OK) st = clm_slot_feed(&e->slots, slot, ids, n, SIZE_MAX, &want, err);
-        if (st != CLM_OK) slot->n = before; /* what was queued may never have been computed */
+            return clm_fail(err, CLM_E_INTERRUPTED, "interrupted");
+        st = clm_slot_feed(&e->slots, slot, ids, n, SIZE_MAX, &want, stop, err);
     }
-    clm_transformer_watch(e->model, NULL);
     return st;
 }
 

@@ -259,7 +259,8 @@ void clm_engine_destroy(clm_engine *e);
 
 /* Where kernels have not run before on this device, runs them on made-up tokens, with progress to `obs` (may
  * be NULL): drivers finish kernels when they first run, PoCL in seconds, which the first answer would
- * otherwise wait for and count as its own time. Forgets what the key-value cache holds. */
+ * otherwise wait for and count as its own time. Forgets what the key-value caches
+ * hold: answers in progress process their ids again. */
 clm_status clm_engine_warm_up(clm_engine *e, const clm_observer *obs, clm_err *err);
 
 /* Makes key-value caches for up to `n` answers at once (an engine begins with one), as far as memory goes.
@@ -280,8 +281,8 @@ void clm_engine_describe(const clm_engine *e, clm_engine_report *out);
 const clm_tokenizer *clm_engine_tokenizer(const clm_engine *e); /* borrowed */
 
 /* Logits at positions from..count-1 of `ids`, processed in batches of `batch` tokens (0: all at
- * once). `logits` has room for (count - from) * vocab floats. Uses the key-value cache of the
- * engine, which is empty afterwards. */
+ * once). `logits` has room for (count - from) * vocab floats. Uses a key-value cache of the
+ * engine, whose caches are forgotten: answers in progress process their ids again. */
 clm_status clm_engine_logits(clm_engine *e, const int *ids, size_t count, size_t from, size_t batch,
                              float *logits, clm_err *err);
 
@@ -346,6 +347,7 @@ typedef struct clm_reply {
     size_t prompt_tokens;  /* of the whole prompt */
     size_t cached_tokens;  /* of these, taken from the cache */
     size_t new_tokens;     /* generated */
+    size_t context_tokens; /* prompt and answer at the end, without rounds dropped meanwhile */
     size_t dropped_rounds; /* oldest rounds that were forgotten, as the context is full */
     bool kept;             /* question and answer are in the conversation (clm_session_ask) */
     double prompt_seconds, decode_seconds;
@@ -427,7 +429,7 @@ clm_status clm_session_end(clm_session *s, clm_reply *reply, clm_err *err);
 bool clm_session_undo(clm_session *s);
 /* Forgets the conversation. */
 void clm_session_clear(clm_session *s);
-/* Number of rounds and of tokens now in the context. */
+/* Number of rounds, and of tokens that they take in the context. */
 void clm_session_usage(const clm_session *s, size_t *rounds, size_t *tokens);
 
 /* Ends the answer in progress (or, for clm_session_ask and clm_session_choose not yet begun, the next one) after the

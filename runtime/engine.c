@@ -158,7 +158,7 @@ clm_status clm_engine_warm_up(clm_engine *e, const clm_observer *obs, clm_err *e
     clm_status st = CLM_OK;
 
     if (is_warm(e)) return CLM_OK;
-    e->slots.list[0]->n = 0;
+    clm_slots_forget(&e->slots);
     clm_progress(obs, "warming up", 0, N_WARM);
     for (size_t i = 0, at = 0; i + 1 < N_WARM && st == CLM_OK; i++) {
         const size_t n = warm_tokens[i] < batch ? warm_tokens[i] : batch;
@@ -258,7 +258,7 @@ clm_status clm_engine_stream_logits(clm_engine *e, const int *ids, size_t count,
     rows = malloc(CLM_LOGIT_ROWS * vocab * sizeof *rows);
     if (rows == NULL) return clm_fail(err, CLM_E_NOMEM, "logits: no memory");
     if (batch == 0 || batch > largest) batch = largest;
-    e->slots.list[0]->n = 0;
+    clm_slots_forget(&e->slots);
     for (size_t at = 0; at < count && st == CLM_OK; at += batch) {
         size_t m = count - at < batch ? count - at : batch;
         size_t first = from > at ? from : at;

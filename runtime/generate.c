@@ -179,6 +179,7 @@ static bool ends_answer(const clm_run *r, int id)
 
 static void end(clm_run *r, clm_status st)
 {
+    r->reply.context_tokens = r->n_prompt + r->reply.new_tokens;
     r->ended = true;
     r->status = st;
     if (r->prompt_done > 0.0)
@@ -287,7 +288,7 @@ static void choose_alone(clm_run *r, float *logits)
     choice c = {.run = r, .logits = logits};
     const clm_outputs want = {.logits = best ? NULL : logits, .best = best ? &c.id : NULL};
 
-    c.st = clm_slot_feed(slots, r->slot, r->ids, r->n_ids, 1, &want, &r->err);
+    c.st = clm_slot_feed(slots, r->slot, r->ids, r->n_ids, 1, &want, NULL, &r->err);
     if (c.st == CLM_OK && best && c.id < 0)
         c.st = clm_fail(&r->err, CLM_E_MODEL,
                         "%s: the model gives no number for any next token: its weights are damaged",
@@ -322,20 +323,17 @@ static void feed(clm_run *r, bool shared)
     const size_t before = r->slot->n;
     clm_status st;
 
-    clm_transformer_watch(e->model, r->g.stop);
     st = clm_slot_feed(&e->slots, r->slot, r->ids, r->n_ids - 1,
-                       shared ? shared_batch(e) : SIZE_MAX, NULL, &r->err);
-    clm_transformer_watch(e->model, NULL);
+                       shared ? shared_batch(e) : SIZE_MAX, NULL, r->g.stop, &r->err);
     if (st == CLM_E_INTERRUPTED) {
         finish(r, CLM_FINISH_INTERRUPTED);
         return;
     }
     /* At its end the time of a prompt is told apart from decoding. */
     if (st == CLM_OK && (shared || (is_ready(r) && r->prompt_done <= 0.0)))
-        st = clm_transformer_finish(e->model, &r->err);
+        st = clm_slots_finish(&e->slots, &r->err);
     if (st == CLM_OK && shared)
         e->prompt_token_seconds = (clm_clock_seconds() - start) / (double)(r->slot->n - before);
-    if (st != CLM_OK) r->slot->n = before; /* what was queued may never have been computed */
     if (st != CLM_OK) end(r, st);
 }
 
@@ -358,6 +356,7 @@ static void choose_together(clm_engine *e, clm_run *const *runs, size_t n)
     for (size_t i = 0; i < n; i++)
         rows[i] = (clm_row){runs[i]->slot->seq, runs[i]->slot->n, runs[i]->ids[runs[i]->n_ids - 1]};
     st = clm_transformer_run_rows(e->model, rows, n, e->logits, &err);
+    if (st != CLM_OK) clm_slots_forget(&e->slots);
     for (size_t i = 0; i < n; i++) {
         choices[i] = (choice){.run = runs[i], .logits = e->logits + i * vocab};
         if (st == CLM_OK) runs[i]->slot->ids[runs[i]->slot->n++] = rows[i].id;

@@ -93,17 +93,6 @@ static clm_status add_message(clm_session *s, clm_chat_role role, const char *te
     return CLM_OK;
 }
 
-bool clm_session_undo(clm_session *s)
-{
-    size_t first = s->n_messages;
-
-    if (first == 0) return false;
-    while (first > 0 && s->rounds[first - 1].role != CLM_ROLE_USER) first--;
-    if (first > 0) first--;
-    remove_messages(s, first, s->n_messages - first);
-    return true;
-}
-
 void clm_session_clear(clm_session *s)
 {
     remove_messages(s, 0, s->n_messages);
@@ -148,6 +137,20 @@ static clm_status encode(const clm_session *s, size_t skip, size_t max_input, in
 {
     return encode_messages(s, s->rounds + skip, s->n_messages - skip, max_input, ids, n, n_dropped,
                            err);
+}
+
+bool clm_session_undo(clm_session *s)
+{
+    size_t first = s->n_messages;
+    int *ids = NULL;
+
+    if (first == 0) return false;
+    while (first > 0 && s->rounds[first - 1].role != CLM_ROLE_USER) first--;
+    if (first > 0) first--;
+    remove_messages(s, first, s->n_messages - first);
+    if (encode(s, 0, 0, &ids, &s->n_tokens, NULL, NULL) != CLM_OK) s->n_tokens = 0;
+    free(ids);
+    return true;
 }
 
 /* Prompt of the conversation. Rounds that do not fit are forgotten for good when the answer is there, so
@@ -281,7 +284,7 @@ clm_status clm_session_ask(clm_session *s, const char *text, size_t size,
     }
     reply->dropped_rounds += dropped;
     st = settle(s, st, &answer, reply, err);
-    if (reply->kept) s->n_tokens = reply->prompt_tokens + reply->new_tokens;
+    if (reply->kept) s->n_tokens = reply->context_tokens;
     s->interrupted = 0;
     free(prompt);
     free(answer.data);

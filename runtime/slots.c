@@ -69,15 +69,20 @@ typedef enum worth {
     OTHERS,    /* another conversation, that may go on yet */
     BEGINNING, /* another one, or an earlier state of this, that has half of the ids */
     EMPTY,     /* nobody's */
-    CONTINUED /* the ids go on where it ends (the end of a text may be cut into other tokens), or ask again */
+    CONTINUED  /* little or nothing of it is lost */
 } worth;
 
-enum { OTHER_END = 8 };
+/* Two texts that have nothing in common begin with the same BOS or two; the end of a text may be cut into other tokens
+ * when it goes on. */
+enum { SAME_BEGINNING = 2, OTHER_END = 8 };
 
 static worth worth_of(const clm_slot *slot, size_t common, size_t n)
 {
+    const bool goes_on = common > SAME_BEGINNING && common + OTHER_END >= slot->n;
+    const bool asks_again = common + 1 >= n && 2 * common >= slot->n;
+
     if (slot->n == 0) return EMPTY;
-    if (common + OTHER_END >= slot->n || common + 1 >= n) return CONTINUED;
+    if (goes_on || common == slot->n || asks_again) return CONTINUED;
     return 2 * common >= n ? BEGINNING : OTHERS;
 }
 
@@ -123,8 +128,21 @@ void clm_slot_keep(clm_slot *slot, const int *ids, size_t n)
     slot->n = common_beginning(slot, ids, n > 0 ? n - 1 : 0);
 }
 
+void clm_slots_forget(clm_slots *s)
+{
+    for (size_t i = 0; i < s->n; i++) s->list[i]->n = 0;
+}
+
+clm_status clm_slots_finish(clm_slots *s, clm_err *err)
+{
+    const clm_status st = clm_transformer_finish(s->model, err);
+
+    if (st != CLM_OK) clm_slots_forget(s);
+    return st;
+}
+
 clm_status clm_slot_feed(clm_slots *s, clm_slot *slot, const int *ids, size_t n, size_t most,
-                         const clm_outputs *want, clm_err *err)
+                         const clm_outputs *want, const atomic_int *stop, clm_err *err)
 {
     const size_t batch = clm_transformer_batch(s->model), at = slot->n;
     const size_t room = most < batch ? most : batch, m = n - at < room ? n - at : room;
@@ -136,7 +154,10 @@ clm_status clm_slot_feed(clm_slots *s, clm_slot *slot, const int *ids, size_t n,
         last = *want;
         last.from = m - 1;
     }
+    clm_transformer_watch(s->model, stop);
     st = clm_transformer_run(s->model, slot->seq, ids + at, m, at, &last, err);
+    clm_transformer_watch(s->model, NULL);
+    if (st != CLM_OK && st != CLM_E_INTERRUPTED) clm_slots_forget(s);
     if (st != CLM_OK) return st;
     memcpy(slot->ids + at, ids + at, m * sizeof *ids);
     slot->n = at + m;

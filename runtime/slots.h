@@ -42,9 +42,16 @@ void clm_slots_release(clm_slot *slot);
 /* Of a slot whose answer goes on from other ids: keeps what is common, at most n - 1. */
 void clm_slot_keep(clm_slot *slot, const int *ids, size_t n);
 
+/* All hold nothing: after a failure what was queued may never have been computed, and it shows only when somebody
+ * waits. Answers in progress then process their ids again. */
+void clm_slots_forget(clm_slots *s);
+
 /* Processes the next of ids[0 .. n-1] that the slot does not hold, at most `most` (and a batch). `want` (may be
- * NULL) is given when that are the last ones. */
+ * NULL) is given when that are the last ones. `stop` (may be NULL) not 0 ends it between two layers (CLM_E_INTERRUPTED),
+ * and the slot is as before; after any other failure all are forgotten. */
 clm_status clm_slot_feed(clm_slots *s, clm_slot *slot, const int *ids, size_t n, size_t most,
-                         const clm_outputs *want, clm_err *err);
+                         const clm_outputs *want, const atomic_int *stop, clm_err *err);
+/* Waits until what was fed has been computed; on failure all are forgotten. */
+clm_status clm_slots_finish(clm_slots *s, clm_err *err);
 
 #endif

@@ -548,6 +548,7 @@ static clm_status merge_into(const char *path, const char *log, const clm_tune_d
                              clm_err *err)
 {
     clm_tune_db all = {0};
+    clm_tune_device device;
     char *dir = clm_path_dir(path);
     int lock = -1;
     clm_status st =
@@ -555,7 +556,9 @@ static clm_status merge_into(const char *path, const char *log, const clm_tune_d
 
     if (st == CLM_OK) st = clm_tune_log_lock(log, &lock, err);
     if (st == CLM_OK && clm_file_exists(path)) st = clm_tune_db_read(path, &all, err);
-    all.device = good->device;
+    device = good->device;
+    clm_tune_device_raise(&device, &all.device);
+    all.device = device;
     if (st == CLM_OK) st = clm_tune_db_merge(&all, good, err);
     if (st == CLM_OK) st = clm_tune_db_write(&all, path, err);
     clm_tune_unlock(lock);

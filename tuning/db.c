@@ -2,6 +2,7 @@
 #include "tuning/db.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +67,13 @@ bool clm_tune_device_same(const clm_tune_device *a, const clm_tune_device *b)
     return strcmp(a->vendor, b->vendor) == 0 && strcmp(a->name, b->name) == 0 &&
            strcmp(a->type, b->type) == 0 && strcmp(a->driver, b->driver) == 0 &&
            strcmp(a->platform, b->platform) == 0 && a->units == b->units;
+}
+
+void clm_tune_device_raise(clm_tune_device *d, const clm_tune_device *seen)
+{
+    d->read_gbps = fmax(d->read_gbps, seen->read_gbps);
+    d->fp32_gflops = fmax(d->fp32_gflops, seen->fp32_gflops);
+    d->int8_gops = fmax(d->int8_gops, seen->int8_gops);
 }
 
 const char *clm_tune_entry_check(const clm_op_table *table, const clm_tune_entry *e,

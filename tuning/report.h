@@ -134,6 +134,8 @@ clm_status clm_tune_db_put(clm_tune_db *db, const clm_tune_entry *e, clm_err *er
  * stays (the faster one, where the default does not work). */
 clm_status clm_tune_db_merge(clm_tune_db *into, const clm_tune_db *from, clm_err *err);
 bool clm_tune_device_same(const clm_tune_device *a, const clm_tune_device *b);
+/* Raises the limits of `d` to those of `seen`: the best ever seen count, as other busy programs make them too low. */
+void clm_tune_device_raise(clm_tune_device *d, const clm_tune_device *seen);
 
 /* The log beside a database (x.yaml, x.log), malloc'd. NULL: it has another ending, or no memory. */
 char *clm_tune_log_beside(const char *db_path);

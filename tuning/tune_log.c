@@ -3,22 +3,21 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
+#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "host/file.h"
 #include "host/grow.h"
-#include "host/yaml.h"
-#include "tuning/key.h"
+#include "tuning/tune_line.h"
 
-enum { MAX_BYTES = 64 << 20 };
-
-/* What a line says of its candidate. */
-typedef enum line_kind { BEGIN, STOPPED, RESULT } line_kind;
+/* A log of more than LARGE_BYTES is written anew when it is opened, with the results of the KEPT candidates tried last:
+ * each takes some 300 bytes. */
+enum { MAX_BYTES = 1 << 28, LARGE_BYTES = 8 << 20, KEPT = 16384 };
 
 /* What all lines say of a candidate. */
 typedef struct record {
@@ -28,7 +27,8 @@ typedef struct record {
 } record;
 
 typedef struct records {
-    record *list;
+    void *tree; /* of the C library's tsearch, by candidate */
+    record **list;
     size_t n, room;
 } records;
 
@@ -50,213 +50,120 @@ static void read_boot(char out[40])
     free(text);
 }
 
-static bool same_params(const clm_tune_try *t, const clm_tune_param *params, size_t n)
+/* ---- Records --------------------------------------------------------------------------------- */
+
+/* An order of candidates. */
+static int compare(const void *left, const void *right)
 {
-    if (t->n_params != n) return false;
-    for (size_t i = 0; i < n; i++)
-        if (t->params[i].value != params[i].value || strcmp(t->params[i].name, params[i].name) != 0)
-            return false;
-    return true;
+    const clm_tune_try *a = &((const record *)left)->t, *b = &((const record *)right)->t;
+    int order = strcmp(a->key.op, b->key.op);
+
+    if (order == 0) order = strcmp(a->key.shape, b->key.shape);
+    if (order == 0) order = strcmp(a->key.source, b->key.source);
+    if (order == 0) order = (a->n_params > b->n_params) - (a->n_params < b->n_params);
+    for (size_t i = 0; i < a->n_params && order == 0; i++) {
+        const clm_tune_param *p = &a->params[i], *q = &b->params[i];
+
+        order = strcmp(p->name, q->name);
+        if (order == 0) order = (p->value > q->value) - (p->value < q->value);
+    }
+    return order;
 }
 
-static record *find(const records *all, const clm_tune_key *key, const clm_tune_param *params,
-                    size_t n)
+static void drop_nothing(void *node)
 {
-    for (size_t i = all->n; i-- > 0;) {
-        record *r = &all->list[i];
+    (void)node; /* the list has them */
+}
 
-        if (same_params(&r->t, params, n) && clm_tune_key_same(&r->t.key, key)) return r;
+static void clear(records *all)
+{
+    tdestroy(all->tree, drop_nothing);
+    for (size_t i = 0; i < all->n; i++) free(all->list[i]);
+    free(all->list);
+    *all = (records){NULL, NULL, 0, 0};
+}
+
+/* The record of t's candidate, made if there is none; NULL: no memory. */
+static record *find_or_add(records *all, const clm_tune_try *t)
+{
+    record **grown = clm_grow(all->list, &all->room, all->n + 1, sizeof *grown), **found;
+    record *fresh;
+
+    if (grown == NULL) return NULL;
+    all->list = grown;
+    fresh = calloc(1, sizeof *fresh);
+    if (fresh == NULL) return NULL;
+    fresh->t = *t;
+    found = tsearch(fresh, &all->tree, compare);
+    if (found != NULL && *found == fresh) {
+        all->list[all->n++] = fresh;
+        return fresh;
     }
-    return NULL;
+    free(fresh);
+    return found != NULL ? *found : NULL;
 }
 
 /* Takes a line into account; `boot` is the present start. False: no memory. */
-static bool note(records *all, const clm_tune_try *t, line_kind kind, const char *boot)
+static bool note(records *all, const clm_tune_try *t, clm__line_kind kind, const char *boot)
 {
-    record *r = find(all, &t->key, t->params, t->n_params);
+    record *r = find_or_add(all, t);
 
-    if (r == NULL) {
-        record *grown = clm_grow(all->list, &all->room, all->n + 1, sizeof *grown);
-
-        if (grown == NULL) return false;
-        all->list = grown;
-        r = &all->list[all->n++];
-        memset(r, 0, sizeof *r);
-        r->t = *t;
-    }
-    if (kind == BEGIN) {
+    if (r == NULL) return false;
+    if (kind == CLM__LINE_BEGIN) {
         r->lost += strcmp(t->text, boot) != 0;
         return true;
     }
     r->lost = 0; /* the machine was there at the end */
-    if (kind == RESULT) {
+    if (kind == CLM__LINE_RESULT) {
         r->t = *t;
         r->done = true;
     }
     return true;
 }
 
-/* ---- Lines ----------------------------------------------------------------------------------- */
-
-/* What stands in the place of a reason. */
-static const char k_begin[] = "begin", k_stopped[] = "stopped";
-
-static bool get_text(const clm_yaml_node *map, const char *name, char *out, size_t room)
-{
-    const clm_yaml_node *node = clm_yaml_find(map, name);
-    const char *text = node != NULL ? clm_yaml_text(node, NULL) : NULL;
-
-    if (text == NULL || strlen(text) >= room) return false;
-    snprintf(out, room, "%s", text);
-    return true;
-}
-
-/* 0: it is not there, or out of range. */
-static double get_number(const clm_yaml_node *map, const char *name, double max)
-{
-    const clm_yaml_node *node = clm_yaml_find(map, name);
-    double value = 0.0;
-
-    if (node == NULL ||
-        clm_yaml_get_f64(node, (clm_yaml_range){0.0, max, false}, &value, NULL) != CLM_OK)
-        return 0.0;
-    return value;
-}
-
-/* Whether the result can go into a database. */
-static bool is_sound(const clm_tune_try *t)
-{
-    const bool timed = t->reason == CLM_TUNE_OK || t->reason == CLM_TUNE_SLOW;
-
-    return !timed || (t->ms > 0.0 && t->error <= 1.0);
-}
-
-/* False: not a line of ours. */
-static bool read_map(const clm_yaml_node *map, clm_tune_try *t, line_kind *kind)
-{
-    const clm_yaml_node *params = clm_yaml_find(map, "params");
-    char word[16];
-
-    memset(t, 0, sizeof *t);
-    if (!get_text(map, "op", t->key.op, sizeof t->key.op) ||
-        !get_text(map, "shape", t->key.shape, sizeof t->key.shape) ||
-        !get_text(map, "source", t->key.source, sizeof t->key.source) ||
-        !get_text(map, "result", word, sizeof word) || params == NULL ||
-        !clm_tune_is_word(t->key.op, CLM_TUNE_NAME_LETTERS) ||
-        clm_yaml_kind_of(params) != CLM_YAML_MAP || clm_yaml_count(params) > CLM_TUNE_MAX_PARAMS)
-        return false;
-    for (const clm_yaml_node *v = clm_yaml_first(params); v != NULL; v = clm_yaml_next(v)) {
-        clm_tune_param *p = &t->params[t->n_params++];
-        const char *name = clm_yaml_text(clm_yaml_key(v), NULL);
-        double value;
-
-        if (clm_yaml_get_f64(v, (clm_yaml_range){-1e9, 1e9, false}, &value, NULL) != CLM_OK ||
-            strlen(name) >= sizeof p->name || !clm_tune_is_word(name, CLM_TUNE_NAME_LETTERS))
-            return false;
-        snprintf(p->name, sizeof p->name, "%s", name);
-        p->value = (int)value;
-    }
-    t->ms = get_number(map, "ms", CLM_TUNE_MAX_MS);
-    t->median_ms = get_number(map, "median_ms", CLM_TUNE_MAX_MS);
-    t->error = get_number(map, "error", 1e18);
-    t->build_s = get_number(map, "build_s", 1e9);
-    t->when = (int64_t)get_number(map, "when", 1e18);
-    (void)get_text(map, "text", t->text, sizeof t->text);
-    *kind = strcmp(word, k_begin) == 0 ? BEGIN : strcmp(word, k_stopped) == 0 ? STOPPED : RESULT;
-    for (int i = 0; i < CLM_TUNE_REASONS; i++)
-        if (strcmp(word, clm_tune_reason_text((clm_tune_reason)i)) == 0) {
-            t->reason = (clm_tune_reason)i;
-            return is_sound(t);
-        }
-    return *kind != RESULT;
-}
-
-static bool read_line(const char *line, size_t size, clm_tune_try *t, line_kind *kind)
-{
-    clm_yaml *doc = NULL;
-    const clm_yaml_node *root;
-    bool good = false;
-
-    if (clm_yaml_parse("log", line, size, &doc, NULL) != CLM_OK) return false;
-    root = clm_yaml_root(doc);
-    if (root != NULL && clm_yaml_kind_of(root) == CLM_YAML_LIST && clm_yaml_count(root) == 1)
-        good = read_map(clm_yaml_first(root), t, kind);
-    clm_yaml_destroy(doc);
-    return good;
-}
-
-static clm_status read_all(const char *path, records *all, const char *boot, clm_err *err)
+static clm_status read_all(const char *path, records *all, const char *boot, size_t *bytes,
+                           clm_err *err)
 {
     char *text = NULL;
-    size_t size;
+    size_t size = 0;
     clm_status st = clm_file_read(path, MAX_BYTES, &text, &size, err);
 
     for (char *at = text; st == CLM_OK && at < text + size;) {
         char *end = memchr(at, '\n', (size_t)(text + size - at));
         clm_tune_try t;
-        line_kind kind;
+        clm__line_kind kind;
 
         if (end == NULL) break; /* not whole */
-        if (read_line(at, (size_t)(end - at), &t, &kind) && !note(all, &t, kind, boot))
+        if (clm__tune_line_read(at, (size_t)(end - at), &t, &kind) && !note(all, &t, kind, boot))
             st = clm_fail(err, CLM_E_NOMEM, "%s: no memory", path);
         at = end + 1;
     }
     free(text);
+    *bytes = size;
     return st;
-}
-
-static char *format_line(const clm_tune_try *t, line_kind kind, size_t *size)
-{
-    const char *word = kind == BEGIN     ? k_begin
-                       : kind == STOPPED ? k_stopped
-                                         : clm_tune_reason_text(t->reason);
-    char *line = NULL, *shape = NULL, *text = NULL;
-    FILE *f = open_memstream(&line, size);
-
-    if (f == NULL) return NULL;
-    (void)clm_yaml_quote(t->key.shape, &shape, NULL);
-    (void)clm_yaml_quote(t->text, &text, NULL);
-    fprintf(f, "- {op: %s, shape: %s, source: \"%s\", params: {", t->key.op,
-            shape != NULL ? shape : "\"\"", t->key.source);
-    for (size_t i = 0; i < t->n_params; i++)
-        fprintf(f, "%s%s: %d", i > 0 ? ", " : "", t->params[i].name, t->params[i].value);
-    fprintf(f, "}, result: %s, when: %lld", word, (long long)t->when);
-    if (kind == RESULT) {
-        const struct {
-            const char *name;
-            double value;
-        } numbers[] = {{"ms", t->ms},
-                       {"median_ms", t->median_ms},
-                       {"error", isfinite(t->error) ? t->error : 0.0},
-                       {"build_s", t->build_s}};
-
-        for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
-            char number[32];
-
-            if (numbers[i].value == 0.0) continue;
-            clm_yaml_format_f64(number, numbers[i].value);
-            fprintf(f, ", %s: %s", numbers[i].name, number);
-        }
-    }
-    if (t->text[0] != '\0' && text != NULL) fprintf(f, ", text: %s", text);
-    fputs("}\n", f);
-    free(shape);
-    free(text);
-    if (fclose(f) == 0) return line;
-    free(line);
-    return NULL;
 }
 
 /* ---- The file -------------------------------------------------------------------------------- */
 
+/* Whether the file still has its name: another process may have written the log anew. */
+static bool is_named(int fd, const char *path)
+{
+    struct stat own, named;
+
+    return fstat(fd, &own) == 0 && stat(path, &named) == 0 && own.st_ino == named.st_ino &&
+           own.st_dev == named.st_dev;
+}
+
 clm_status clm_tune_log_lock(const char *path, int *fd, clm_err *err)
 {
     clm_status st = CLM_OK;
+    bool taken;
 
     *fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     if (*fd < 0) return clm_fail(err, CLM_E_IO, "%s: %s", path, strerror(errno));
-    if (flock(*fd, LOCK_EX | LOCK_NB) == 0) return CLM_OK;
-    if (errno == EWOULDBLOCK)
+    taken = flock(*fd, LOCK_EX | LOCK_NB) == 0;
+    if (taken && is_named(*fd, path)) return CLM_OK;
+    if (taken || errno == EWOULDBLOCK)
         st = clm_fail(err, CLM_E_LIMIT, "%s: another clm is tuning this device", path);
     else
         st = clm_fail(err, CLM_E_IO, "%s: it cannot be locked: %s", path, strerror(errno));
@@ -275,9 +182,62 @@ static clm_status end_last_line(int fd, const char *path, clm_err *err)
     return clm_fd_write(fd, path, "\n", 1, err);
 }
 
+/* The newest first. */
+static int compare_age(const void *left, const void *right)
+{
+    const int64_t a = (*(record *const *)left)->t.when, b = (*(record *const *)right)->t.when;
+
+    return (a < b) - (a > b);
+}
+
+/* The lines that say of the first `n` records what they are: a result, or beginnings of other starts than the present
+ * one. NULL: no memory. */
+static char *format_all(const records *all, size_t n, size_t *size)
+{
+    char *text = NULL;
+    FILE *f = open_memstream(&text, size);
+    bool whole = f != NULL;
+
+    for (size_t i = 0; i < n && whole; i++) {
+        const record *r = all->list[i];
+        const clm__line_kind kind = r->done ? CLM__LINE_RESULT : CLM__LINE_BEGIN;
+
+        for (unsigned k = r->done ? 1 : r->lost; k > 0 && whole; k--) {
+            size_t length;
+            char *line = clm__tune_line_format(&r->t, kind, &length);
+
+            whole = line != NULL && fwrite(line, 1, length, f) == length;
+            free(line);
+        }
+    }
+    if (f != NULL && fclose(f) == 0 && whole) return text;
+    free(text);
+    return NULL;
+}
+
+/* Puts a shorter log in the place of the one that is held, and holds that. */
+static clm_status rewrite(clm_tune_log *j, const char *path, clm_err *err)
+{
+    const int old = j->fd;
+    char *text;
+    size_t size;
+    clm_status st;
+
+    qsort(j->all.list, j->all.n, sizeof *j->all.list, compare_age);
+    text = format_all(&j->all, j->all.n < KEPT ? j->all.n : KEPT, &size);
+    if (text == NULL) return clm_fail(err, CLM_E_NOMEM, "%s: no memory", path);
+    st = clm_file_replace(path, text, size, err);
+    free(text);
+    if (st != CLM_OK) return st;
+    st = clm_tune_log_lock(path, &j->fd, err);
+    close(old); /* whoever waited for this one finds that it has lost its name */
+    return st;
+}
+
 clm_status clm_tune_log_open(const char *path, clm_tune_log **out, clm_err *err)
 {
     clm_tune_log *j = calloc(1, sizeof *j);
+    size_t bytes = 0;
     clm_status st;
 
     *out = NULL;
@@ -285,8 +245,9 @@ clm_status clm_tune_log_open(const char *path, clm_tune_log **out, clm_err *err)
     st = clm_tune_log_lock(path, &j->fd, err);
     if (st == CLM_OK) {
         read_boot(j->boot);
-        st = read_all(path, &j->all, j->boot, err);
+        st = read_all(path, &j->all, j->boot, &bytes, err);
     }
+    if (st == CLM_OK && bytes > LARGE_BYTES) st = rewrite(j, path, err);
     if (st == CLM_OK) st = end_last_line(j->fd, path, err);
     if (st != CLM_OK) {
         clm_tune_log_close(j);
@@ -300,7 +261,7 @@ void clm_tune_log_close(clm_tune_log *j)
 {
     if (j == NULL) return;
     if (j->fd >= 0) close(j->fd);
-    free(j->all.list);
+    clear(&j->all);
     free(j);
 }
 
@@ -318,15 +279,17 @@ static bool settle(record *r)
 const clm_tune_try *clm_tune_log_find(const clm_tune_log *j, const clm_tune_key *key,
                                       const clm_tune_param *params, size_t n)
 {
-    record *r = find(&j->all, key, params, n);
+    record wanted = {.t = {.key = *key, .n_params = n}}, **found;
 
-    return r != NULL && settle(r) ? &r->t : NULL;
+    memcpy(wanted.t.params, params, n * sizeof *params);
+    found = tfind(&wanted, &j->all.tree, compare);
+    return found != NULL && settle(*found) ? &(*found)->t : NULL;
 }
 
-static clm_status append(clm_tune_log *j, const clm_tune_try *t, line_kind kind, clm_err *err)
+static clm_status append(clm_tune_log *j, const clm_tune_try *t, clm__line_kind kind, clm_err *err)
 {
     size_t size;
-    char *line = format_line(t, kind, &size);
+    char *line = clm__tune_line_format(t, kind, &size);
     clm_status st = CLM_OK;
 
     if (line == NULL || !note(&j->all, t, kind, j->boot))
@@ -343,7 +306,7 @@ clm_status clm_tune_log_begin(clm_tune_log *j, const clm_tune_try *t, clm_err *e
     clm_status st;
 
     snprintf(begun.text, sizeof begun.text, "%s", j->boot);
-    st = append(j, &begun, BEGIN, err);
+    st = append(j, &begun, CLM__LINE_BEGIN, err);
 
     /* The candidate may take the machine down with it. */
     if (st == CLM_OK && fdatasync(j->fd) != 0 && errno != EINVAL)
@@ -353,12 +316,12 @@ clm_status clm_tune_log_begin(clm_tune_log *j, const clm_tune_try *t, clm_err *e
 
 clm_status clm_tune_log_end(clm_tune_log *j, const clm_tune_try *t, clm_err *err)
 {
-    return append(j, t, RESULT, err);
+    return append(j, t, CLM__LINE_RESULT, err);
 }
 
 clm_status clm_tune_log_stop(clm_tune_log *j, const clm_tune_try *t, clm_err *err)
 {
-    return append(j, t, STOPPED, err);
+    return append(j, t, CLM__LINE_STOPPED, err);
 }
 
 char *clm_tune_log_beside(const char *db_path)
@@ -372,21 +335,22 @@ char *clm_tune_log_beside(const char *db_path)
 
 clm_status clm_tune_log_read(const char *path, clm_tune_try **out, size_t *n, clm_err *err)
 {
-    records all = {NULL, 0, 0};
+    records all = {NULL, NULL, 0, 0};
     char boot[40];
+    size_t bytes;
     clm_status st = CLM_OK;
 
     *out = NULL;
     *n = 0;
     if (!clm_file_exists(path)) return CLM_OK;
     read_boot(boot);
-    st = read_all(path, &all, boot, err);
+    st = read_all(path, &all, boot, &bytes, err);
     if (st == CLM_OK && all.n > 0) {
         *out = calloc(all.n, sizeof **out);
         if (*out == NULL) st = clm_fail(err, CLM_E_NOMEM, "%s: no memory", path);
     }
     for (size_t i = 0; *out != NULL && i < all.n; i++)
-        if (settle(&all.list[i])) (*out)[(*n)++] = all.list[i].t;
-    free(all.list);
+        if (settle(all.list[i])) (*out)[(*n)++] = all.list[i]->t;
+    clear(&all);
     return st;
 }

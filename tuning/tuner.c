@@ -467,8 +467,7 @@ static clm_status tune_subject(tuner *t)
 
 /* ---- The run --------------------------------------------------------------------------------- */
 
-/* The device's limits, which rates are measured against: the best ever seen, since other busy programs
- * make them too low. Without them there is no percentage. */
+/* The device's limits, which rates are measured against. Without them there is no percentage. */
 static void measure_limits(tuner *t)
 {
     const double left = t->deadline - clm_clock_seconds();
@@ -487,9 +486,9 @@ static void measure_limits(tuner *t)
                                           : err.text);
         return;
     }
-    t->db.device.read_gbps = fmax(t->db.device.read_gbps, l.read_gbps);
-    t->db.device.fp32_gflops = fmax(t->db.device.fp32_gflops, l.fp32_gflops);
-    t->db.device.int8_gops = fmax(t->db.device.int8_gops, l.int8_gops);
+    clm_tune_device_raise(&t->db.device, &(clm_tune_device){.read_gbps = l.read_gbps,
+                                                            .fp32_gflops = l.fp32_gflops,
+                                                            .int8_gops = l.int8_gops});
 }
 
 /* A subject, what may be gained there, and its share of the budget. */
@@ -579,9 +578,7 @@ static clm_status open_db(tuner *t)
 
     clm_tune_device_describe(t->c->caps, &device);
     if (clm_file_exists(t->c->db_path)) st = clm_tune_db_read(t->c->db_path, &t->db, t->err);
-    device.read_gbps = t->db.device.read_gbps;
-    device.fp32_gflops = t->db.device.fp32_gflops;
-    device.int8_gops = t->db.device.int8_gops;
+    clm_tune_device_raise(&device, &t->db.device);
     t->db.device = device;
     return st;
 }

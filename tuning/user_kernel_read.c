@@ -151,6 +151,16 @@ static clm_status read_range(const clm_yaml_node *list, clm_user_arg *a, clm_err
     return st;
 }
 
+/* Whether all numbers of the range are of the buffer's type; bytes of either sign are both. */
+static bool fits_type(const clm_user_arg *a)
+{
+    const double least = a->type == CLM_ELEM_I32 ? INT32_MIN : -128,
+                 most = a->type == CLM_ELEM_I32 ? INT32_MAX : 255;
+
+    if (a->type != CLM_ELEM_I32 && a->type != CLM_ELEM_I8 && a->type != CLM_ELEM_U8) return true;
+    return a->low >= least && a->high <= most;
+}
+
 static clm_status read_arg(const clm_yaml_node *map, clm_user_arg *a, clm_err *err)
 {
     clm_status st = need(map, CLM_YAML_MAP, "a mapping", err);
@@ -183,6 +193,8 @@ static clm_status read_arg(const clm_yaml_node *map, clm_user_arg *a, clm_err *e
             st = clm_yaml_fail(v, err, "an argument has no such key");
         }
     }
+    if (st == CLM_OK && a->kind == CLM_USER_BUFFER && !fits_type(a))
+        return clm_yaml_fail(map, err, "the range does not fit the buffer's type");
     if (st == CLM_OK && a->kind == CLM_USER_BUFFER && (a->name == NULL || a->value == NULL))
         return clm_yaml_fail(map, err,
                              "a buffer needs its name and `count`, else it is {int: ...} "

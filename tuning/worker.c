@@ -8,11 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "host/child.h"
 #include "host/clock.h"
 
 enum { LINE_MAX_BYTES = 2048 };
@@ -66,32 +65,8 @@ void clm_worker_forget(clm_worker *w)
     w->has_subject = false;
 }
 
-/* In the child, between fork and exec: async-signal-safe calls only. Output of drivers goes away. */
-static void become_worker(char *const *argv, int in, int out, pid_t parent)
-{
-    const int null = open("/dev/null", O_RDWR);
-    const struct rlimit none = {0, 0};
-
-    setpgid(0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent) _exit(127); /* died before the line above */
-    signal(SIGPIPE, SIG_DFL);
-    setrlimit(RLIMIT_CORE, &none); /* a crash is expected */
-    /* Above the numbers that they go to, so that no dup2 closes what the next one needs. */
-    in = fcntl(in, F_DUPFD, 16);
-    out = fcntl(out, F_DUPFD, 16);
-    if (null < 0 || in < 0 || out < 0) _exit(127);
-    if (dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0) _exit(127);
-    if (dup2(in, CLM_WORKER_IN) < 0 || dup2(out, CLM_WORKER_OUT) < 0) _exit(127);
-    close(in);
-    close(out);
-    execv(argv[0], argv);
-    _exit(127);
-}
-
 static clm_status start(clm_worker *w, clm_err *err)
 {
-    const pid_t parent = getpid();
     int to[2], from[2];
 
     if (pipe2(to, O_CLOEXEC) != 0)
@@ -101,8 +76,8 @@ static clm_status start(clm_worker *w, clm_err *err)
         close(to[1]);
         return clm_fail(err, CLM_E_IO, "tuning: pipe: %s", strerror(errno));
     }
-    w->pid = fork();
-    if (w->pid == 0) become_worker(w->argv, to[0], from[1], parent);
+    w->pid = clm_child_start(
+        w->argv, environ, (clm_child_fd[]){{to[0], CLM_WORKER_IN}, {from[1], CLM_WORKER_OUT}}, 2);
     close(to[0]);
     close(from[1]);
     if (w->pid < 0) {

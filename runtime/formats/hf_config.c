@@ -227,13 +227,15 @@ static clm_status read_norm_head(clm__hf *hf, clm_err *err)
     const char *path;
     char *code;
     size_t size;
+    clm_status st;
 
     if (strcmp(hf->mf->hparams.arch, "baichuan") != 0) return CLM_OK;
     hf->norm_head = clm__model_norm_head(&hf->mf->hparams);
     path = clm__hf_path(hf, "modeling_baichuan.py");
     if (path == NULL) return clm_fail(err, CLM_E_NOMEM, "%s: no memory", hf->mf->path);
     if (hf->norm_head || !clm_file_exists(path)) return CLM_OK;
-    if (clm_file_read(path, CLM__HF_MAX_JSON, &code, &size, NULL) != CLM_OK) return CLM_OK;
+    st = clm_file_read(path, CLM__HF_MAX_JSON, &code, &size, err);
+    if (st != CLM_OK) return st;
     hf->norm_head = memmem(code, size, word, sizeof word - 1) != NULL;
     free(code);
     return CLM_OK;

@@ -418,6 +418,8 @@ class Tune(unittest.TestCase):
                                ("bytes: 8 * N * N", "flops: N * N * N * N * 100000", "flops: it is 1759218604441600000"),
                                ("bytes: 8 * N * N", "bytes: 8 * M", "neither a size nor a parameter"),
                                ("type: f32", "type: f64", "one of f32"),
+                               ("type: f32, count: N * N, range: [-1, 1]", "type: i32, count: N * N, range: [-1e30, 1e30]",
+                                "the range does not fit the buffer's type"),
                                ("global: [N / TILE, N / ROWS]", "global: [N / (TILE - 1), N / ROWS]", "division by zero")):
             self.assertIn(old, good)
             with open(space, "w", encoding="utf-8") as file:

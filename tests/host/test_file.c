@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "host/file.h"
+#include "host/hash.h"
 #include "host/map_fault.h"
 
 static int make_scratch(void **state)
@@ -474,6 +475,46 @@ static void test_drop(void **state)
     free(data);
 }
 
+static void identify(const char *folder, char hex[33])
+{
+    clm_hash *h;
+    clm_err err;
+
+    assert_int_equal(clm_hash_create(&h, &err), CLM_OK);
+    if (clm_file_identify(folder, h, &err) != CLM_OK) fail_msg("%s", err.text);
+    clm_hash_hex(h, hex);
+    clm_hash_destroy(h);
+}
+
+/* A model is another one when a file of it is, the code that comes with it included; notes beside it do not count. */
+static void test_identify(void **state)
+{
+    static const struct {
+        const char *name;
+        bool counts;
+    } files[] = {{"model.safetensors", true}, {"config.json", true}, {"modeling_baichuan.py", true},
+                 {"tokenizer.model", true},   {"weights.bin", true}, {"README.md", false}};
+    char *folder = clm_path_join(*state, "identified"), before[33], after[33];
+    clm_err err;
+
+    assert_int_equal(clm_dir_create(folder, &err), CLM_OK);
+    identify(folder, before);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char *path = clm_path_join(folder, files[i].name);
+
+        assert_int_equal(clm_file_replace(path, "1", 1, &err), CLM_OK);
+        identify(folder, after);
+        assert_int_equal(strcmp(before, after) != 0, files[i].counts);
+        memcpy(before, after, sizeof before);
+        assert_int_equal(clm_file_replace(path, "12", 2, &err), CLM_OK);
+        identify(folder, after);
+        assert_int_equal(strcmp(before, after) != 0, files[i].counts);
+        memcpy(before, after, sizeof before);
+        free(path);
+    }
+    free(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -487,6 +528,7 @@ int main(void)
         cmocka_unit_test(test_replace_read_only),
         cmocka_unit_test(test_write),
         cmocka_unit_test(test_write_fifo),
+        cmocka_unit_test(test_identify),
         cmocka_unit_test(test_dir_create),
         cmocka_unit_test(test_paths),
         cmocka_unit_test(test_xdg),

@@ -104,6 +104,9 @@ static void answers_and_reuses_the_cache(void **state)
 
     /* Asked again after undo: only the last token of the prompt is processed again. */
     assert_true(clm_session_undo(f.session));
+    clm_session_usage(f.session, &rounds, &tokens);
+    assert_int_equal(rounds, 1);
+    assert_in_range(tokens, first - 3, first + 3);
     assert_int_equal(ask(&f, "静夜思"), CLM_OK);
     assert_true(f.reply.cached_tokens + 1 >= f.reply.prompt_tokens);
     assert_non_null(strstr(f.text, "床前明月光"));

@@ -1,4 +1,4 @@
-/* tests/tuning/test_db.c: the database, the log and the lookup, with operators made for it. */
+/* tests/tuning/test_db.c: the database and the lookup, with operators made for it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +10,6 @@
 #include <cmocka.h>
 
 #include "host/file.h"
-#include "tuning/tune_log.h"
 #include "tuning/lookup.h"
 #include "tuning/user_kernel.h"
 
@@ -180,6 +179,17 @@ static void written_is_read(void **state)
     for (size_t i = 0; i < 2; i++) assert_memory_equal(&db.entries[i], &e[i], sizeof e[i]);
     clm_tune_db_clear(&db);
     free(path);
+}
+
+static void limits_are_the_best_ever_seen(void **state)
+{
+    clm_tune_device device = {.name = "ours", .read_gbps = 30, .int8_gops = 900};
+    const clm_tune_device seen = {.name = "other", .read_gbps = 20, .fp32_gflops = 70};
+
+    (void)state;
+    clm_tune_device_raise(&device, &seen);
+    assert_string_equal(device.name, "ours");
+    assert_true(device.read_gbps == 30 && device.fp32_gflops == 70 && device.int8_gops == 900);
 }
 
 static void merge_keeps_the_larger_gain(void **state)
@@ -515,123 +525,6 @@ static void a_look_warns_of_damage_only(void **state)
     free(path);
 }
 
-/* ---- Log --------------------------------------------------------------------------------------- */
-
-static clm_tune_try make_try(int wg, clm_tune_reason reason)
-{
-    const clm_tune_entry e = make_entry(1, 1000, 0, wg);
-    clm_tune_try t = {.key = e.key, .n_params = 1, .reason = reason, .ms = 1.5, .when = 1795554286};
-
-    t.params[0] = e.params[0];
-    snprintf(t.text, sizeof t.text, "it's \"%d\": so", wg);
-    return t;
-}
-
-static void log_comes_back(void **state)
-{
-    char *path = in_dir("a.log");
-    const clm_tune_try ok = make_try(16, CLM_TUNE_OK), hang = make_try(64, CLM_TUNE_HANG),
-                       lost = make_try(256, CLM_TUNE_OK);
-    const clm_tune_try *back;
-    clm_tune_log *j, *second;
-    clm_tune_try *list;
-    size_t n;
-    clm_err err;
-    FILE *f;
-
-    (void)state;
-    assert_int_equal(clm_tune_log_open(path, &j, &err), CLM_OK);
-    assert_int_equal(clm_tune_log_open(path, &second, &err), CLM_E_LIMIT); /* one at a time */
-    assert_int_equal(clm_tune_log_begin(j, &ok, &err), CLM_OK);
-    assert_int_equal(clm_tune_log_end(j, &ok, &err), CLM_OK);
-    assert_int_equal(clm_tune_log_begin(j, &hang, &err), CLM_OK);
-    assert_int_equal(clm_tune_log_end(j, &hang, &err), CLM_OK);
-    assert_int_equal(clm_tune_log_begin(j, &lost, &err), CLM_OK); /* killed here */
-    clm_tune_log_close(j);
-    f = fopen(path, "a");
-    fprintf(f, "- {op: made, shape: \"%s\", source: \"%s\", params: {\"<b>\": 1}, result: hang}\n",
-            ok.key.shape, ok.key.source);
-    fputs("- {op: made, shape: \"M=1", f);
-    fclose(f);
-
-    assert_int_equal(clm_tune_log_open(path, &j, &err), CLM_OK);
-    back = clm_tune_log_find(j, &ok.key, ok.params, 1);
-    assert_non_null(back);
-    assert_true(back->reason == CLM_TUNE_OK && back->ms == 1.5 && back->when == ok.when);
-    back = clm_tune_log_find(j, &hang.key, hang.params, 1);
-    assert_non_null(back);
-    assert_int_equal(back->reason, CLM_TUNE_HANG);
-    assert_string_equal(back->text, hang.text);
-    assert_null(clm_tune_log_find(j, &lost.key, lost.params, 1));
-    assert_int_equal(clm_tune_log_end(j, &lost, &err), CLM_OK); /* behind the half line */
-    clm_tune_log_close(j);
-    assert_int_equal(clm_tune_log_open(path, &j, &err), CLM_OK);
-    assert_non_null(clm_tune_log_find(j, &lost.key, lost.params, 1));
-    clm_tune_log_close(j);
-    assert_int_equal(clm_tune_log_read(path, &list, &n, &err), CLM_OK);
-    assert_int_equal(n, 3); /* not what has a name like "<b>" */
-    free(list);
-    free(path);
-}
-
-/* What took the machine down twice is not tried a third time. */
-static void machine_went_down(void **state)
-{
-    char *path = in_dir("a.log");
-    const clm_tune_try t = make_try(16, CLM_TUNE_OK);
-    clm_tune_log *j;
-    clm_err err;
-
-    (void)state;
-    for (int n = 0; n < 3; n++) {
-        const clm_tune_try *back;
-        FILE *f;
-
-        assert_int_equal(clm_tune_log_open(path, &j, &err), CLM_OK);
-        back = clm_tune_log_find(j, &t.key, t.params, 1);
-        assert_true(n < 2 ? back == NULL : back != NULL && back->reason == CLM_TUNE_CRASH);
-        clm_tune_log_close(j);
-        f = fopen(path, "a");
-        fprintf(f,
-                "- {op: made, shape: \"%s\", source: \"%s\", params: {WG: 16}, result: begin, "
-                "when: 1, text: boot-%d}\n",
-                t.key.shape, t.key.source, n);
-        fclose(f);
-    }
-    free(path);
-}
-
-/* Lost once, then stopped by Ctrl+C: that the machine is started anew later is not its fault. */
-static void stopped_is_no_result(void **state)
-{
-    char *path = in_dir("a.log");
-    const clm_tune_try t = make_try(16, CLM_TUNE_OK);
-    clm_tune_try *list;
-    size_t n;
-    clm_err err;
-
-    (void)state;
-    for (int i = 0; i < 4; i++) {
-        clm_tune_log *j;
-        FILE *f = fopen(path, "a");
-
-        fprintf(f,
-                "- {op: made, shape: \"%s\", source: \"%s\", params: {WG: 16}, result: begin, "
-                "when: 1, text: boot-%d}\n",
-                t.key.shape, t.key.source, i);
-        fclose(f);
-        assert_int_equal(clm_tune_log_open(path, &j, &err), CLM_OK);
-        assert_null(clm_tune_log_find(j, &t.key, t.params, 1));
-        assert_int_equal(clm_tune_log_stop(j, &t, &err), CLM_OK);
-        assert_null(clm_tune_log_find(j, &t.key, t.params, 1));
-        clm_tune_log_close(j);
-    }
-    assert_int_equal(clm_tune_log_read(path, &list, &n, &err), CLM_OK);
-    assert_int_equal(n, 0);
-    free(list);
-    free(path);
-}
-
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -639,6 +532,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shapes_as_text),
         IN_DIR(written_is_read),
+        cmocka_unit_test(limits_are_the_best_ever_seen),
         cmocka_unit_test(merge_keeps_the_larger_gain),
         IN_DIR(cut_files),
         IN_DIR(names_of_devices),
@@ -651,9 +545,6 @@ int main(void)
         IN_DIR(other_source_is_ignored),
         IN_DIR(damaged_file_is_set_aside),
         IN_DIR(a_look_warns_of_damage_only),
-        IN_DIR(log_comes_back),
-        IN_DIR(machine_went_down),
-        IN_DIR(stopped_is_no_result),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
