@@ -135,9 +135,7 @@ static void check_file(const drivers *d, const char *path)
 
 static int is_icd(const struct dirent *e)
 {
-    const size_t n = strlen(e->d_name);
-
-    return n > 4 && strcmp(e->d_name + n - 4, ".icd") == 0;
+    return clm_path_ends(e->d_name, ".icd");
 }
 
 static void check_folder(const drivers *d, const char *folder)
@@ -164,12 +162,11 @@ static void check_folder(const drivers *d, const char *folder)
  * library. Khronos' loader takes folders only. */
 static void check_named(const drivers *d, const char *vendors)
 {
-    const size_t n = strlen(vendors);
     char *path;
 
     if (clm_file_is_dir(vendors)) {
         check_folder(d, vendors);
-    } else if (n > 4 && strcmp(vendors + n - 4, ".icd") == 0) {
+    } else if (clm_path_ends(vendors, ".icd")) {
         path = strchr(vendors, '/') != NULL ? strdup(vendors) : clm_path_join(VENDORS, vendors);
         if (path != NULL) check_file(d, path);
         free(path);

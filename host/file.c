@@ -281,7 +281,6 @@ out:
 clm_status clm_dir_find(const char *path, const char *ending, size_t *count, char **name,
                         clm_err *err)
 {
-    const size_t ending_size = strlen(ending);
     clm_status st = CLM_OK;
     DIR *dir = opendir(path);
 
@@ -289,9 +288,7 @@ clm_status clm_dir_find(const char *path, const char *ending, size_t *count, cha
     *name = NULL;
     if (dir == NULL) return clm_fail(err, CLM_E_IO, "%s: %s", path, strerror(errno));
     for (const struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
-        const size_t size = strlen(entry->d_name);
-
-        if (size < ending_size || strcmp(entry->d_name + size - ending_size, ending) != 0) continue;
+        if (!clm_path_ends(entry->d_name, ending)) continue;
         if (++*count > 1) continue;
         *name = strdup(entry->d_name);
         if (*name == NULL) {
@@ -343,6 +340,13 @@ clm_status clm_dir_create(const char *path, clm_err *err)
     if (st == CLM_OK && !clm_file_is_dir(path))
         st = clm_fail(err, CLM_E_IO, "%s: not a folder", path);
     return st;
+}
+
+bool clm_path_ends(const char *path, const char *ending)
+{
+    const size_t n = strlen(path), e = strlen(ending);
+
+    return n > e && strcmp(path + n - e, ending) == 0;
 }
 
 char *clm_path_dir(const char *path)

@@ -72,6 +72,8 @@ void clm_dir_prune(const char *path, unsigned days);
 /* Creates `path` and its missing parents with mode 0700. */
 clm_status clm_dir_create(const char *path, clm_err *err);
 
+/* Whether a path or name ends so, and is longer. */
+bool clm_path_ends(const char *path, const char *ending);
 /* Folder of the file's path, malloc'd ("." when there is no slash); NULL: no memory. */
 char *clm_path_dir(const char *path);
 /* "a/b" of "a" and "b", or a copy of `b` when it is absolute; malloc'd; NULL: no memory. */

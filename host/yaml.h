@@ -68,6 +68,7 @@ const clm_yaml_node *clm_yaml_first(const clm_yaml_node *node);
 const clm_yaml_node *clm_yaml_next(const clm_yaml_node *node);
 /* The key of a mapping's value (itself a scalar node), NULL for other nodes. */
 const clm_yaml_node *clm_yaml_key(const clm_yaml_node *value);
+bool clm_yaml_key_is(const clm_yaml_node *value, const char *key);
 /* The value of `key`; NULL when absent or `map` is NULL or no mapping. */
 const clm_yaml_node *clm_yaml_find(const clm_yaml_node *map, const char *key);
 
@@ -80,8 +81,14 @@ clm_status clm_yaml_get_u64(const clm_yaml_node *node, uint64_t min, uint64_t ma
 /* Decimal and finite, without quotes; independent of the locale. */
 clm_status clm_yaml_get_f64(const clm_yaml_node *node, clm_yaml_range range, double *out,
                             clm_err *err);
+/* The same, and whole. */
+clm_status clm_yaml_get_int(const clm_yaml_node *node, int min, int max, int *out, clm_err *err);
 /* true or false. */
 clm_status clm_yaml_get_bool(const clm_yaml_node *node, bool *out, clm_err *err);
+
+/* "`what` is expected" for a node of another kind. */
+clm_status clm_yaml_expect(const clm_yaml_node *node, clm_yaml_kind kind, const char *what,
+                           clm_err *err);
 
 /* "file:line:column: key: sentence" into `err`; returns CLM_E_CONFIG. */
 #if defined(__GNUC__)

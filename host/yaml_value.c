@@ -77,11 +77,16 @@ size_t clm_yaml_count(const clm_yaml_node *node)
     return node->kind == CLM_YAML_SCALAR ? 0 : node->size;
 }
 
+bool clm_yaml_key_is(const clm_yaml_node *value, const char *key)
+{
+    return strcmp(value->key->text, key) == 0;
+}
+
 const clm_yaml_node *clm_yaml_find(const clm_yaml_node *map, const char *key)
 {
     if (map == NULL || map->kind != CLM_YAML_MAP) return NULL;
     for (const clm_yaml_node *v = map->first; v != NULL; v = v->next)
-        if (strcmp(v->key->text, key) == 0) return v;
+        if (clm_yaml_key_is(v, key)) return v;
     return NULL;
 }
 
@@ -170,6 +175,13 @@ static clm_status number_text(const clm_yaml_node *node, const char *what, const
     return CLM_OK;
 }
 
+clm_status clm_yaml_expect(const clm_yaml_node *node, clm_yaml_kind kind, const char *what,
+                           clm_err *err)
+{
+    if (clm_yaml_kind_of(node) == kind) return CLM_OK;
+    return clm_yaml_fail(node, err, "%s is expected", what);
+}
+
 clm_status clm_yaml_get_text(const clm_yaml_node *node, const char **out, clm_err *err)
 {
     *out = NULL;
@@ -239,6 +251,17 @@ clm_status clm_yaml_get_f64(const clm_yaml_node *node, clm_yaml_range range, dou
                              clm_yaml_excerpt(part, text), range.above ? "above " : "", low, high);
     }
     *out = value;
+    return CLM_OK;
+}
+
+clm_status clm_yaml_get_int(const clm_yaml_node *node, int min, int max, int *out, clm_err *err)
+{
+    double value = 0.0;
+    const clm_status st = clm_yaml_get_f64(node, (clm_yaml_range){min, max, false}, &value, err);
+
+    if (st != CLM_OK) return st;
+    if (value != floor(value)) return clm_yaml_fail(node, err, "no whole number");
+    *out = (int)value;
     return CLM_OK;
 }
 

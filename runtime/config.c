@@ -88,6 +88,26 @@ static clm_status set_text(clm_settings *s, const clm_key *key, const char *text
     return st;
 }
 
+/* Sets keys of `s`. */
+typedef clm_status (*change_fn)(void *user, clm_settings *s, clm_err *err);
+
+/* Changes take the place of the old values when all of them are sound. */
+static clm_status update(clm_config *c, change_fn change, void *user, clm_err *err)
+{
+    clm_settings copy;
+    clm_status st = settings_copy(&c->s, &copy, err);
+
+    if (st == CLM_OK) st = change(user, &copy, err);
+    if (st == CLM_OK) {
+        const clm_settings old = c->s;
+
+        c->s = copy;
+        copy = old;
+    }
+    settings_clear(&copy);
+    return st;
+}
+
 clm_status clm_config_create(clm_config **out, clm_err *err)
 {
     clm_config *c = calloc(1, sizeof *c);
@@ -196,35 +216,31 @@ static clm_status read_root(clm_config_reader *r, const clm_yaml_node *root)
     return st;
 }
 
-clm_status clm_config_load(clm_config *c, const char *path, clm_err *err)
+/* change_fn: `user` is the path. */
+static clm_status read_file(void *user, clm_settings *s, clm_err *err)
 {
-    clm_settings copy;
-    clm_config_reader r = {.s = &copy, .err = err};
+    const char *path = user;
+    clm_config_reader r = {.s = s, .err = err};
     clm_yaml *doc = NULL;
     char *folder = NULL;
-    clm_status st = settings_copy(&c->s, &copy, err);
+    clm_status st = clm_yaml_load(path, FILE_MAX, &doc, err);
 
-    if (st != CLM_OK) goto out;
-    st = clm_yaml_load(path, FILE_MAX, &doc, err);
     /* a configuration that cannot be had is wrong usage, whatever the reason */
     if (st == CLM_E_IO || st == CLM_E_LIMIT) st = CLM_E_CONFIG;
-    if (st != CLM_OK) goto out;
+    if (st != CLM_OK) return st;
     r.folder = folder = clm_path_dir(path);
-    if (folder == NULL) {
+    if (folder == NULL)
         st = clm_fail(err, CLM_E_NOMEM, "configuration: no memory");
-        goto out;
-    }
-    st = read_root(&r, clm_yaml_root(doc));
-    if (st == CLM_OK) {
-        clm_settings old = c->s;
-        c->s = copy;
-        copy = old;
-    }
-out:
-    settings_clear(&copy);
+    else
+        st = read_root(&r, clm_yaml_root(doc));
     clm_yaml_destroy(doc);
     free(folder);
     return st;
+}
+
+clm_status clm_config_load(clm_config *c, const char *path, clm_err *err)
+{
+    return update(c, read_file, (char *)path, err);
 }
 
 /* ---- Environment and single keys --------------------------------------------------------------- */
@@ -235,28 +251,28 @@ static void env_name(const clm_key *key, char out[CLM_ENV_NAME])
     for (char *p = out; *p != 0; p++) *p = *p == '.' ? '_' : (char)toupper((unsigned char)*p);
 }
 
-clm_status clm_config_load_env(clm_config *c, clm_err *err)
+/* change_fn */
+static clm_status read_env(void *user, clm_settings *s, clm_err *err)
 {
     size_t n;
     const clm_key *keys = clm__keys(&n);
-    clm_settings copy;
-    clm_status st = settings_copy(&c->s, &copy, err);
+    clm_status st = CLM_OK;
 
+    (void)user;
     for (size_t i = 0; i < n && st == CLM_OK; i++) {
         char name[CLM_ENV_NAME];
         const char *value;
 
         env_name(&keys[i], name);
         value = getenv(name);
-        if (value != NULL && *value != 0) st = set_text(&copy, &keys[i], value, name, err);
+        if (value != NULL && *value != 0) st = set_text(s, &keys[i], value, name, err);
     }
-    if (st == CLM_OK) {
-        clm_settings old = c->s;
-        c->s = copy;
-        copy = old;
-    }
-    settings_clear(&copy);
     return st;
+}
+
+clm_status clm_config_load_env(clm_config *c, clm_err *err)
+{
+    return update(c, read_env, NULL, err);
 }
 
 /* The variables that are no keys: those of README.md, and CLM_DOT (host/dot_probe.c). */

@@ -73,11 +73,8 @@ clm_status clm__engine_create_from(clm_model_file *file, bool text, const clm_se
         return clm_fail(err, CLM_E_NOMEM, "engine: no memory");
     }
     e->file = file;
-    if (!clm_model_file_has_weights(file)) {
-        st = clm_fail(err, CLM_E_MODEL, "%s: holds a vocabulary only, no weights",
-                      clm_model_file_path(file));
-        goto out;
-    }
+    st = clm_model_file_need_weights(file, err);
+    if (st != CLM_OK) goto out;
     if (clm_model_file_warning(file) != NULL)
         clm_log(obs, CLM_LOG_WARN, "%s", clm_model_file_warning(file));
     if (text) st = create_text(e, s, err);

@@ -210,8 +210,7 @@ static clm_status collect(run *r, const clm_device_info *device, const clm_obser
     clm_backend *b = NULL;
     clm_status st = open_model(r, obs, &mf, err);
 
-    if (st == CLM_OK && !clm_model_file_has_weights(mf))
-        st = clm_fail(err, CLM_E_MODEL, "%s: holds a vocabulary only, no weights", r->s->model);
+    if (st == CLM_OK) st = clm_model_file_need_weights(mf, err);
     if (st == CLM_OK) st = clm_backend_cl_create(&options, NULL, &b, err);
     if (st == CLM_OK) {
         const clm_hparams *hp = clm_model_file_hparams(mf);

@@ -45,59 +45,37 @@ static clm_status read_u32(const clm_yaml_node *node, uint32_t *out, clm_err *er
     return st;
 }
 
-static clm_status read_int(const clm_yaml_node *node, int *out, clm_err *err)
-{
-    double value;
-    clm_status st = clm_yaml_get_f64(node, (clm_yaml_range){-1e9, 1e9, false}, &value, err);
-
-    if (st == CLM_OK && value != floor(value)) return clm_yaml_fail(node, err, "no whole number");
-    *out = st == CLM_OK ? (int)value : 0;
-    return st;
-}
-
-static bool key_is(const clm_yaml_node *value, const char *name)
-{
-    return strcmp(clm_yaml_text(clm_yaml_key(value), NULL), name) == 0;
-}
-
 static clm_status unknown_key(const clm_yaml_node *value, clm_err *err)
 {
     return clm_yaml_fail(value, err, "there is no such key in a tuning database");
 }
 
-static clm_status need(const clm_yaml_node *node, clm_yaml_kind kind, const char *what,
-                       clm_err *err)
-{
-    if (clm_yaml_kind_of(node) == kind) return CLM_OK;
-    return clm_yaml_fail(node, err, "%s is expected", what);
-}
-
 static clm_status read_device(const clm_yaml_node *map, clm_tune_device *d, clm_err *err)
 {
-    clm_status st = need(map, CLM_YAML_MAP, "a mapping", err);
+    clm_status st = clm_yaml_expect(map, CLM_YAML_MAP, "a mapping", err);
 
     if (st != CLM_OK) return st;
     for (const clm_yaml_node *v = clm_yaml_first(map); v != NULL && st == CLM_OK;
          v = clm_yaml_next(v)) {
-        if (key_is(v, "vendor"))
+        if (clm_yaml_key_is(v, "vendor"))
             st = read_text(v, NULL, d->vendor, sizeof d->vendor, err);
-        else if (key_is(v, "name"))
+        else if (clm_yaml_key_is(v, "name"))
             st = read_text(v, NULL, d->name, sizeof d->name, err);
-        else if (key_is(v, "type"))
+        else if (clm_yaml_key_is(v, "type"))
             st = read_text(v, LETTERS, d->type, sizeof d->type, err);
-        else if (key_is(v, "driver"))
+        else if (clm_yaml_key_is(v, "driver"))
             st = read_text(v, NULL, d->driver, sizeof d->driver, err);
-        else if (key_is(v, "platform"))
+        else if (clm_yaml_key_is(v, "platform"))
             st = read_text(v, NULL, d->platform, sizeof d->platform, err);
-        else if (key_is(v, "arch"))
+        else if (clm_yaml_key_is(v, "arch"))
             st = read_text(v, NULL, d->arch, sizeof d->arch, err);
-        else if (key_is(v, "units"))
+        else if (clm_yaml_key_is(v, "units"))
             st = read_u32(v, &d->units, err);
-        else if (key_is(v, "read_gbps"))
+        else if (clm_yaml_key_is(v, "read_gbps"))
             st = read_number(v, 1e9, &d->read_gbps, err);
-        else if (key_is(v, "fp32_gflops"))
+        else if (clm_yaml_key_is(v, "fp32_gflops"))
             st = read_number(v, 1e12, &d->fp32_gflops, err);
-        else if (key_is(v, "int8_gops"))
+        else if (clm_yaml_key_is(v, "int8_gops"))
             st = read_number(v, 1e12, &d->int8_gops, err);
         else
             st = unknown_key(v, err);
@@ -109,7 +87,7 @@ static clm_status read_device(const clm_yaml_node *map, clm_tune_device *d, clm_
 
 static clm_status read_params(const clm_yaml_node *map, clm_tune_entry *e, clm_err *err)
 {
-    clm_status st = need(map, CLM_YAML_MAP, "a mapping of names to numbers", err);
+    clm_status st = clm_yaml_expect(map, CLM_YAML_MAP, "a mapping of names to numbers", err);
 
     if (st == CLM_OK && clm_yaml_count(map) > CLM_TUNE_MAX_PARAMS)
         return clm_yaml_fail(map, err, "more than %d parameters", (int)CLM_TUNE_MAX_PARAMS);
@@ -119,7 +97,8 @@ static clm_status read_params(const clm_yaml_node *map, clm_tune_entry *e, clm_e
         clm_tune_param *p = &e->params[e->n_params++];
 
         st = read_text(clm_yaml_key(v), CLM_TUNE_NAME_LETTERS, p->name, sizeof p->name, err);
-        if (st == CLM_OK) st = read_int(v, &p->value, err);
+        if (st == CLM_OK)
+            st = clm_yaml_get_int(v, -CLM_TUNE_MAX_VALUE, CLM_TUNE_MAX_VALUE, &p->value, err);
     }
     return st;
 }
@@ -135,20 +114,21 @@ static clm_status read_value(const clm_yaml_node *v, clm_tune_entry *e, clm_err 
                    {"bytes", &e->bytes, CLM_TUNE_MAX_AMOUNT},
                    {"flops", &e->flops, CLM_TUNE_MAX_AMOUNT}};
 
-    if (key_is(v, "ms")) /* what is compared, and divided by */
+    if (clm_yaml_key_is(v, "ms")) /* what is compared, and divided by */
         return clm_yaml_get_f64(v, (clm_yaml_range){0.0, CLM_TUNE_MAX_MS, true}, &e->ms, err);
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
-        if (key_is(v, numbers[i].name)) return read_number(v, numbers[i].max, numbers[i].to, err);
-    if (key_is(v, "op"))
+        if (clm_yaml_key_is(v, numbers[i].name))
+            return read_number(v, numbers[i].max, numbers[i].to, err);
+    if (clm_yaml_key_is(v, "op"))
         return read_text(v, CLM_TUNE_NAME_LETTERS, e->key.op, sizeof e->key.op, err);
-    if (key_is(v, "shape"))
+    if (clm_yaml_key_is(v, "shape"))
         return read_text(v, LETTERS DIGITS "_=+-. ", e->key.shape, sizeof e->key.shape, err);
-    if (key_is(v, "source"))
+    if (clm_yaml_key_is(v, "source"))
         return read_text(v, DIGITS "abcdef", e->key.source, sizeof e->key.source, err);
-    if (key_is(v, "date")) return read_text(v, DIGITS "-", e->date, sizeof e->date, err);
-    if (key_is(v, "params")) return read_params(v, e, err);
-    if (key_is(v, "tried")) return read_u32(v, &e->tried, err);
-    if (key_is(v, "failed")) return read_u32(v, &e->failed, err);
+    if (clm_yaml_key_is(v, "date")) return read_text(v, DIGITS "-", e->date, sizeof e->date, err);
+    if (clm_yaml_key_is(v, "params")) return read_params(v, e, err);
+    if (clm_yaml_key_is(v, "tried")) return read_u32(v, &e->tried, err);
+    if (clm_yaml_key_is(v, "failed")) return read_u32(v, &e->failed, err);
     return unknown_key(v, err);
 }
 
@@ -156,7 +136,7 @@ static clm_status read_entry(const clm_yaml_node *map, clm_tune_db *db, clm_err 
 {
     static const char *const required[] = {"op", "shape", "params", "source", "ms"};
     clm_tune_entry e;
-    clm_status st = need(map, CLM_YAML_MAP, "a mapping", err);
+    clm_status st = clm_yaml_expect(map, CLM_YAML_MAP, "a mapping", err);
 
     memset(&e, 0, sizeof e);
     if (st != CLM_OK) return st;
@@ -191,7 +171,7 @@ static clm_status read_root(const char *name, const clm_yaml_node *root, clm_tun
         if (v != schema && v != device && v != entries) return unknown_key(v, err);
     st = read_device(device, &db->device, err);
     if (st != CLM_OK) return st;
-    st = need(entries, CLM_YAML_LIST, "a list", err);
+    st = clm_yaml_expect(entries, CLM_YAML_LIST, "a list", err);
     if (st == CLM_OK && clm_yaml_count(entries) > CLM_TUNE_DB_MAX_ENTRIES)
         return clm_fail(err, CLM_E_LIMIT, "%s: more than %d entries", name,
                         (int)CLM_TUNE_DB_MAX_ENTRIES);

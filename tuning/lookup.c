@@ -167,9 +167,7 @@ static clm_status take_file(clm_tuning *t, const reader *r, const char *path, bo
 
 static int is_yaml(const struct dirent *e)
 {
-    const size_t n = strlen(e->d_name);
-
-    return n > 5 && e->d_name[0] != '.' && strcmp(e->d_name + n - 5, ".yaml") == 0;
+    return e->d_name[0] != '.' && clm_path_ends(e->d_name, ".yaml");
 }
 
 static clm_status take_dir(clm_tuning *t, const reader *r, const char *dir, bool own, clm_err *err)

@@ -15,6 +15,7 @@ enum { CLM_TUNE_MAX_PARAMS = 16, CLM_TUNE_SHAPE_TEXT = 320 };
 
 /* What files may hold: milliseconds; bytes or operations of a launch. */
 #define CLM_TUNE_MAX_MS     1e9
+#define CLM_TUNE_MAX_VALUE  1000000000 /* of a parameter */
 #define CLM_TUNE_MAX_AMOUNT 1e18
 
 /* Why a candidate is usable or not. X(name, word in files) */

@@ -59,13 +59,12 @@ static bool read_map(const clm_yaml_node *map, clm_tune_try *t, clm__line_kind *
     for (const clm_yaml_node *v = clm_yaml_first(params); v != NULL; v = clm_yaml_next(v)) {
         clm_tune_param *p = &t->params[t->n_params++];
         const char *name = clm_yaml_text(clm_yaml_key(v), NULL);
-        double value;
 
-        if (clm_yaml_get_f64(v, (clm_yaml_range){-1e9, 1e9, false}, &value, NULL) != CLM_OK ||
+        if (clm_yaml_get_int(v, -CLM_TUNE_MAX_VALUE, CLM_TUNE_MAX_VALUE, &p->value, NULL) !=
+                CLM_OK ||
             strlen(name) >= sizeof p->name || !clm_tune_is_word(name, CLM_TUNE_NAME_LETTERS))
             return false;
         snprintf(p->name, sizeof p->name, "%s", name);
-        p->value = (int)value;
     }
     t->ms = get_number(map, "ms", CLM_TUNE_MAX_MS);
     t->median_ms = get_number(map, "median_ms", CLM_TUNE_MAX_MS);

@@ -326,11 +326,12 @@ clm_status clm_tune_log_stop(clm_tune_log *j, const clm_tune_try *t, clm_err *er
 
 char *clm_tune_log_beside(const char *db_path)
 {
-    const size_t n = strlen(db_path);
+    static const char ending[] = ".yaml";
     char *path = NULL;
 
-    if (n < 5 || strcmp(db_path + n - 5, ".yaml") != 0) return NULL;
-    return asprintf(&path, "%.*s.log", (int)(n - 5), db_path) < 0 ? NULL : path;
+    if (!clm_path_ends(db_path, ending)) return NULL;
+    return asprintf(&path, "%.*s.log", (int)(strlen(db_path) - strlen(ending)), db_path) < 0 ? NULL
+                                                                                             : path;
 }
 
 clm_status clm_tune_log_read(const char *path, clm_tune_try **out, size_t *n, clm_err *err)

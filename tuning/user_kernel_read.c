@@ -2,19 +2,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "tuning/report.h"
 #include "tuning/user_kernel_impl.h"
-
-static bool key_is(const clm_yaml_node *value, const char *name)
-{
-    return strcmp(clm_yaml_text(clm_yaml_key(value), NULL), name) == 0;
-}
-
-static clm_status need(const clm_yaml_node *node, clm_yaml_kind kind, const char *what,
-                       clm_err *err)
-{
-    return clm_yaml_kind_of(node) == kind ? CLM_OK
-                                          : clm_yaml_fail(node, err, "%s is expected", what);
-}
 
 /* A name that the compiler can take: these become -D options. */
 static clm_status get_name(const clm_yaml_node *node, const char **out, clm_err *err)
@@ -31,26 +20,18 @@ static clm_status get_name(const clm_yaml_node *node, const char **out, clm_err 
     return CLM_OK;
 }
 
-static clm_status get_int(const clm_yaml_node *node, int *out, clm_err *err)
-{
-    double v = 0.0;
-    clm_status st = clm_yaml_get_f64(node, (clm_yaml_range){-1e9, 1e9, false}, &v, err);
-
-    if (st == CLM_OK && v != floor(v)) return clm_yaml_fail(node, err, "no whole number");
-    *out = (int)v;
-    return st;
-}
-
 static clm_status read_sizes(clm_user_kernel *k, const clm_yaml_node *map, clm_err *err)
 {
-    clm_status st = need(map, CLM_YAML_MAP, "a mapping of names to numbers", err);
+    clm_status st = clm_yaml_expect(map, CLM_YAML_MAP, "a mapping of names to numbers", err);
 
     if (st == CLM_OK && clm_yaml_count(map) > CLM_MAX_DIMS)
         return clm_yaml_fail(map, err, "more than %d sizes", (int)CLM_MAX_DIMS);
     for (const clm_yaml_node *v = st == CLM_OK ? clm_yaml_first(map) : NULL;
          v != NULL && st == CLM_OK; v = clm_yaml_next(v)) {
         st = get_name(clm_yaml_key(v), &k->sizes[k->op.n_dims], err);
-        if (st == CLM_OK) st = get_int(v, &k->shape.v[k->op.n_dims++], err);
+        if (st == CLM_OK)
+            st = clm_yaml_get_int(v, -CLM_TUNE_MAX_VALUE, CLM_TUNE_MAX_VALUE,
+                                  &k->shape.v[k->op.n_dims++], err);
     }
     return st;
 }
@@ -58,14 +39,15 @@ static clm_status read_sizes(clm_user_kernel *k, const clm_yaml_node *map, clm_e
 static clm_status read_axis(clm_user_kernel *k, const clm_yaml_node *list, clm_err *err)
 {
     const size_t a = k->op.n_axes;
-    clm_status st = need(list, CLM_YAML_LIST, "a list of values", err);
+    clm_status st = clm_yaml_expect(list, CLM_YAML_LIST, "a list of values", err);
 
     if (st == CLM_OK) st = get_name(clm_yaml_key(list), &k->axes[a].name, err);
     if (st == CLM_OK && (clm_yaml_count(list) == 0 || clm_yaml_count(list) > CLM_USER_MAX_VALUES))
         return clm_yaml_fail(list, err, "1 to %d values are expected", (int)CLM_USER_MAX_VALUES);
     for (const clm_yaml_node *v = st == CLM_OK ? clm_yaml_first(list) : NULL;
          v != NULL && st == CLM_OK; v = clm_yaml_next(v))
-        st = get_int(v, &k->values[a][k->axes[a].n_values++], err);
+        st = clm_yaml_get_int(v, -CLM_TUNE_MAX_VALUE, CLM_TUNE_MAX_VALUE,
+                              &k->values[a][k->axes[a].n_values++], err);
     k->axes[a].values = k->values[a];
     k->op.n_axes++;
     return st;
@@ -73,7 +55,7 @@ static clm_status read_axis(clm_user_kernel *k, const clm_yaml_node *list, clm_e
 
 static clm_status read_axes(clm_user_kernel *k, const clm_yaml_node *map, clm_err *err)
 {
-    clm_status st = need(map, CLM_YAML_MAP, "a mapping of names to lists", err);
+    clm_status st = clm_yaml_expect(map, CLM_YAML_MAP, "a mapping of names to lists", err);
 
     if (st == CLM_OK && (clm_yaml_count(map) == 0 || clm_yaml_count(map) > CLM_MAX_AXES ||
                          clm_yaml_count(map) + k->op.n_dims > CLM_MAX_DEFINES))
@@ -88,7 +70,7 @@ static clm_status read_axes(clm_user_kernel *k, const clm_yaml_node *map, clm_er
 static clm_status read_list(const clm_yaml_node *list, const char **out, size_t room, size_t *n,
                             clm_err *err)
 {
-    clm_status st = need(list, CLM_YAML_LIST, "a list of expressions", err);
+    clm_status st = clm_yaml_expect(list, CLM_YAML_LIST, "a list of expressions", err);
 
     *n = 0;
     if (st == CLM_OK && clm_yaml_count(list) > room)
@@ -140,7 +122,7 @@ static clm_status get_type(const clm_yaml_node *node, clm_elem *out, clm_err *er
 static clm_status read_range(const clm_yaml_node *list, clm_user_arg *a, clm_err *err)
 {
     const clm_yaml_range any = {-1e30, 1e30, false};
-    clm_status st = need(list, CLM_YAML_LIST, "a list of two numbers", err);
+    clm_status st = clm_yaml_expect(list, CLM_YAML_LIST, "a list of two numbers", err);
 
     if (st == CLM_OK && clm_yaml_count(list) != 2)
         return clm_yaml_fail(list, err, "a list of two numbers is expected");
@@ -163,31 +145,31 @@ static bool fits_type(const clm_user_arg *a)
 
 static clm_status read_arg(const clm_yaml_node *map, clm_user_arg *a, clm_err *err)
 {
-    clm_status st = need(map, CLM_YAML_MAP, "a mapping", err);
+    clm_status st = clm_yaml_expect(map, CLM_YAML_MAP, "a mapping", err);
     double number;
 
     *a = (clm_user_arg){
         .kind = CLM_USER_BUFFER, .type = CLM_ELEM_F32, .low = -1, .high = 1, .seed = 1};
     for (const clm_yaml_node *v = st == CLM_OK ? clm_yaml_first(map) : NULL;
          v != NULL && st == CLM_OK; v = clm_yaml_next(v)) {
-        if (key_is(v, "buffer")) {
+        if (clm_yaml_key_is(v, "buffer")) {
             st = get_name(v, &a->name, err);
-        } else if (key_is(v, "int")) {
+        } else if (clm_yaml_key_is(v, "int")) {
             a->kind = CLM_USER_INT;
             st = clm_yaml_get_text(v, &a->value, err);
-        } else if (key_is(v, "float")) {
+        } else if (clm_yaml_key_is(v, "float")) {
             a->kind = CLM_USER_FLOAT;
             st = clm_yaml_get_f64(v, (clm_yaml_range){-3e38, 3e38, false}, &number, err);
             if (st == CLM_OK) a->number = (float)number;
-        } else if (key_is(v, "type")) {
+        } else if (clm_yaml_key_is(v, "type")) {
             st = get_type(v, &a->type, err);
-        } else if (key_is(v, "count")) {
+        } else if (clm_yaml_key_is(v, "count")) {
             st = clm_yaml_get_text(v, &a->value, err);
-        } else if (key_is(v, "output")) {
+        } else if (clm_yaml_key_is(v, "output")) {
             st = clm_yaml_get_bool(v, &a->output, err);
-        } else if (key_is(v, "range")) {
+        } else if (clm_yaml_key_is(v, "range")) {
             st = read_range(v, a, err);
-        } else if (key_is(v, "seed")) {
+        } else if (clm_yaml_key_is(v, "seed")) {
             st = clm_yaml_get_u64(v, 0, UINT32_MAX, &a->seed, err);
         } else {
             st = clm_yaml_fail(v, err, "an argument has no such key");
@@ -205,7 +187,7 @@ static clm_status read_arg(const clm_yaml_node *map, clm_user_arg *a, clm_err *e
 static clm_status read_args(clm_user_kernel *k, const clm_yaml_node *list, clm_err *err)
 {
     size_t n_bufs = 0, n_out = 0;
-    clm_status st = need(list, CLM_YAML_LIST, "a list", err);
+    clm_status st = clm_yaml_expect(list, CLM_YAML_LIST, "a list", err);
 
     if (st == CLM_OK && clm_yaml_count(list) > CLM_USER_MAX_ARGS)
         return clm_yaml_fail(list, err, "more than %d arguments", (int)CLM_USER_MAX_ARGS);
@@ -226,32 +208,33 @@ static clm_status read_args(clm_user_kernel *k, const clm_yaml_node *list, clm_e
 
 static clm_status read_tolerance(clm_user_kernel *k, const clm_yaml_node *map, clm_err *err)
 {
-    clm_status st = need(map, CLM_YAML_MAP, "a mapping", err);
+    clm_status st = clm_yaml_expect(map, CLM_YAML_MAP, "a mapping", err);
 
     for (const clm_yaml_node *v = st == CLM_OK ? clm_yaml_first(map) : NULL;
          v != NULL && st == CLM_OK; v = clm_yaml_next(v)) {
         double number = 0.0;
 
-        if (!key_is(v, "absolute") && !key_is(v, "relative"))
+        if (!clm_yaml_key_is(v, "absolute") && !clm_yaml_key_is(v, "relative"))
             return clm_yaml_fail(v, err, "absolute and relative are expected");
         st = clm_yaml_get_f64(v, (clm_yaml_range){0.0, 1e30, false}, &number, err);
-        *(key_is(v, "absolute") ? &k->op.atol : &k->op.rtol) = (float)number;
+        *(clm_yaml_key_is(v, "absolute") ? &k->op.atol : &k->op.rtol) = (float)number;
     }
     return st;
 }
 
 static clm_status read_key(clm_user_kernel *k, const clm_yaml_node *v, clm_err *err)
 {
-    if (key_is(v, "sizes") || key_is(v, "kernel") || key_is(v, "global") || key_is(v, "local"))
+    if (clm_yaml_key_is(v, "sizes") || clm_yaml_key_is(v, "kernel") ||
+        clm_yaml_key_is(v, "global") || clm_yaml_key_is(v, "local"))
         return CLM_OK; /* read apart */
-    if (key_is(v, "parameters")) return read_axes(k, v, err);
-    if (key_is(v, "constraints"))
+    if (clm_yaml_key_is(v, "parameters")) return read_axes(k, v, err);
+    if (clm_yaml_key_is(v, "constraints"))
         return read_list(v, k->constraints, CLM_USER_MAX_CONSTRAINTS, &k->n_constraints, err);
-    if (key_is(v, "arguments")) return read_args(k, v, err);
-    if (key_is(v, "reference")) return read_launch(v, &k->reference, err);
-    if (key_is(v, "tolerance")) return read_tolerance(k, v, err);
-    if (key_is(v, "bytes")) return clm_yaml_get_text(v, &k->bytes, err);
-    if (key_is(v, "flops")) return clm_yaml_get_text(v, &k->flops, err);
+    if (clm_yaml_key_is(v, "arguments")) return read_args(k, v, err);
+    if (clm_yaml_key_is(v, "reference")) return read_launch(v, &k->reference, err);
+    if (clm_yaml_key_is(v, "tolerance")) return read_tolerance(k, v, err);
+    if (clm_yaml_key_is(v, "bytes")) return clm_yaml_get_text(v, &k->bytes, err);
+    if (clm_yaml_key_is(v, "flops")) return clm_yaml_get_text(v, &k->flops, err);
     return clm_yaml_fail(v, err, "the description of a kernel has no such key");
 }
 

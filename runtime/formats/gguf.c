@@ -161,20 +161,11 @@ static clm_status parse_kv(clm_cursor *c, clm_gguf_kv *kv, clm_err *err)
     return st;
 }
 
-static int compare_strings(clm_gguf_string a, clm_gguf_string b)
-{
-    const size_t n = a.size < b.size ? a.size : b.size;
-    const int order = memcmp(a.data, b.data, n);
-
-    if (order != 0) return order;
-    return (a.size > b.size) - (a.size < b.size);
-}
-
 static int compare_keys(const void *a, const void *b)
 {
     const clm_gguf_kv *const *x = a, *const *y = b;
 
-    return compare_strings((*x)->key, (*y)->key);
+    return clm__gguf_compare((*x)->key, (*y)->key);
 }
 
 static clm_status parse_kvs(clm_gguf *g, clm_cursor *c, uint64_t count, clm_err *err)
@@ -276,7 +267,7 @@ static int compare_names(const void *a, const void *b)
 {
     const clm_gguf_tensor *const *x = a, *const *y = b;
 
-    return compare_strings((*x)->name, (*y)->name);
+    return clm__gguf_compare((*x)->name, (*y)->name);
 }
 
 static int compare_places(const void *a, const void *b)

@@ -1,5 +1,6 @@
 /* gguf_get.c: looking up keys and tensors of a parsed GGUF file, with their types. See gguf.h. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/formats/bytes.h"
@@ -56,52 +57,42 @@ bool clm_gguf_string_is(clm_gguf_string s, const char *text)
     return s.size == strlen(text) && memcmp(s.data, text, s.size) == 0;
 }
 
-/* Order of `text` against `s`, as in the sorted lists. */
-static int compare_text(const char *text, size_t size, clm_gguf_string s)
+int clm__gguf_compare(clm_gguf_string a, clm_gguf_string b)
 {
-    const int order = memcmp(text, s.data, size < s.size ? size : s.size);
+    const int order = memcmp(a.data, b.data, a.size < b.size ? a.size : b.size);
 
     if (order != 0) return order;
-    return (size > s.size) - (size < s.size);
+    return (a.size > b.size) - (a.size < b.size);
+}
+
+/* For bsearch: a text against an item. */
+static int compare_key(const void *text, const void *item)
+{
+    return clm__gguf_compare(*(const clm_gguf_string *)text, (*(clm_gguf_kv *const *)item)->key);
+}
+
+static int compare_name(const void *text, const void *item)
+{
+    return clm__gguf_compare(*(const clm_gguf_string *)text,
+                             (*(clm_gguf_tensor *const *)item)->name);
 }
 
 const clm_gguf_kv *clm_gguf_find(const clm_gguf *g, const char *key)
 {
-    const size_t size = strlen(key);
-    size_t low = 0, high = g->n_kvs;
+    const clm_gguf_string text = {key, strlen(key)};
+    clm_gguf_kv *const *found = bsearch(&text, g->by_key, g->n_kvs, sizeof *g->by_key, compare_key);
 
-    while (low < high) {
-        const size_t mid = low + (high - low) / 2;
-        const int order = compare_text(key, size, g->by_key[mid]->key);
-
-        if (order == 0) return g->by_key[mid];
-        if (order < 0)
-            high = mid;
-        else
-            low = mid + 1;
-    }
-    return NULL;
+    return found != NULL ? *found : NULL;
 }
 
 bool clm_gguf_tensor_find(const clm_gguf *g, const char *name, size_t *index)
 {
-    const size_t size = strlen(name);
-    size_t low = 0, high = g->n_tensors;
+    const clm_gguf_string text = {name, strlen(name)};
+    clm_gguf_tensor *const *found =
+        bsearch(&text, g->by_name, g->n_tensors, sizeof *g->by_name, compare_name);
 
-    while (low < high) {
-        const size_t mid = low + (high - low) / 2;
-        const int order = compare_text(name, size, g->by_name[mid]->name);
-
-        if (order == 0) {
-            *index = (size_t)(g->by_name[mid] - g->tensors);
-            return true;
-        }
-        if (order < 0)
-            high = mid;
-        else
-            low = mid + 1;
-    }
-    return false;
+    if (found != NULL) *index = (size_t)(*found - g->tensors);
+    return found != NULL;
 }
 
 static clm_status fail_type(const clm_gguf *g, const clm_gguf_kv *kv, const char *wanted,

@@ -21,4 +21,7 @@ struct clm_gguf {
 /* Bytes of an item; 0 for strings and arrays, which have no fixed size. */
 size_t clm__gguf_type_bytes(clm_gguf_type type);
 
+/* The order of the sorted lists. */
+int clm__gguf_compare(clm_gguf_string a, clm_gguf_string b);
+
 #endif

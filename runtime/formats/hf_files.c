@@ -7,13 +7,6 @@
 
 enum { MAX_SHARDS = 1024 };
 
-static bool ends_with(const char *name, const char *ending)
-{
-    const size_t n = strlen(name), e = strlen(ending);
-
-    return n >= e && strcmp(name + n - e, ending) == 0;
-}
-
 static clm_status no_memory(const clm__hf *hf, clm_err *err)
 {
     return clm_fail(err, CLM_E_NOMEM, "%s: no memory", hf->mf->path);
@@ -24,7 +17,7 @@ static bool is_path_of(const char *path, const char *name)
 {
     const size_t n = strlen(path), e = strlen(name);
 
-    return ends_with(path, name) && n > e && path[n - e - 1] == '/';
+    return clm_path_ends(path, name) && path[n - e - 1] == '/';
 }
 
 /* Maps one weight file and appends its tensors. */
@@ -41,7 +34,7 @@ static clm_status read_one(clm__hf *hf, const char *name, clm_err *err)
     st = clm_map_open(path, map, err);
     if (st != CLM_OK) return st == CLM_E_IO ? CLM_E_MODEL : st;
     mf->n_maps++;
-    if (ends_with(name, ".safetensors"))
+    if (clm_path_ends(name, ".safetensors"))
         return clm__safetensors_read(path, map->data, map->size, &mf->stored, err);
     return clm__torch_read(path, map->data, map->size, &mf->stored, err);
 }
@@ -52,7 +45,7 @@ static clm_status read_one(clm__hf *hf, const char *name, clm_err *err)
 static bool sound_name(const char *name)
 {
     return name[0] != '.' && strchr(name, '/') == NULL && strlen(name) < 200 &&
-           (ends_with(name, ".bin") || ends_with(name, ".safetensors"));
+           (clm_path_ends(name, ".bin") || clm_path_ends(name, ".safetensors"));
 }
 
 static int by_text(const void *a, const void *b)
@@ -181,9 +174,9 @@ clm_status clm__hf_read_files(clm__hf *hf, clm_err *err)
                         "several with an index)",
                         hf->mf->path);
     }
-    st = ends_with(name, ".json") ? read_index(hf, name, err) : read_one(hf, name, err);
+    st = clm_path_ends(name, ".json") ? read_index(hf, name, err) : read_one(hf, name, err);
     snprintf(hf->mf->format, sizeof hf->mf->format, "Hugging Face, %s",
-             hf->mf->stored.count > 0 && ends_with(hf->mf->stored.items[0].file, ".bin")
+             hf->mf->stored.count > 0 && clm_path_ends(hf->mf->stored.items[0].file, ".bin")
                  ? "torch"
                  : "safetensors");
     free(name);

@@ -125,6 +125,13 @@ bool clm_model_file_has_weights(const clm_model_file *mf)
     return mf->weights != NULL;
 }
 
+clm_status clm_model_file_need_weights(const clm_model_file *mf, clm_err *err)
+{
+    if (clm_model_file_has_weights(mf)) return CLM_OK;
+    return clm_fail(err, CLM_E_MODEL, "%s: holds a vocabulary only, no weights",
+                    clm_model_file_path(mf));
+}
+
 /* Only what lies in a mapped file: the values of a synthetic model cannot be fetched again. */
 void clm_model_file_drop(const clm_model_file *mf, const clm_tensor *tensor)
 {

@@ -125,6 +125,8 @@ const clm_vocab *clm_model_file_vocab(const clm_model_file *mf);
 /* What was found and passed over at opening, one sentence; NULL: nothing. */
 const char *clm_model_file_warning(const clm_model_file *mf);
 bool clm_model_file_has_weights(const clm_model_file *mf);
+/* CLM_E_MODEL where it has none. */
+clm_status clm_model_file_need_weights(const clm_model_file *mf, clm_err *err);
 
 /* Gives back the memory that reading weights has taken (they are mapped); what is read again comes
  * from the files again. May be called while other threads read. */

@@ -8,6 +8,7 @@
 
 #include <zip.h>
 
+#include "host/file.h"
 #include "runtime/formats/pickle.h"
 
 /* The mapping as libzip sees it. */
@@ -163,9 +164,10 @@ static clm_status find_pickle(archive *a, zip_uint64_t *index)
 
     for (zip_int64_t i = 0; i < count; i++) {
         const char *name = zip_get_name(a->zip, (zip_uint64_t)i, ZIP_FL_ENC_RAW);
-        const size_t size = name != NULL ? strlen(name) : 0, prefix = size - (sizeof ending - 1);
+        size_t prefix;
 
-        if (size < sizeof ending - 1 || strcmp(name + prefix, ending) != 0) continue;
+        if (name == NULL || !clm_path_ends(name, ending)) continue;
+        prefix = strlen(name) - strlen(ending);
         if (found) return clm_fail(a->err, CLM_E_MODEL, "%s: has two entries data.pkl", a->path);
         if (prefix + 1 >= sizeof a->prefix)
             return clm_fail(a->err, CLM_E_MODEL, "%s: the name of an entry is too long", a->path);

@@ -69,9 +69,8 @@ static clm_status make_plan(run *r, clm_err *err)
     if (st == CLM_OK) st = find_type(o->embedding_type, &embedding, err);
     if (st == CLM_OK) st = check_target(o, err);
     if (st == CLM_OK) st = clm_model_file_open(o->source, &r->model, err);
+    if (st == CLM_OK) st = clm_model_file_need_weights(r->model, err);
     if (st != CLM_OK) return st;
-    if (!clm_model_file_has_weights(r->model))
-        return clm_fail(err, CLM_E_MODEL, "%s: holds a vocabulary only, no weights", o->source);
     if (clm_model_file_warning(r->model) != NULL)
         clm_log(r->obs, CLM_LOG_WARN, "%s", clm_model_file_warning(r->model));
     return clm_plan_create(r->model, type, head, embedding, r->obs, &r->plan, err);
