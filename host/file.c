@@ -223,6 +223,13 @@ bool clm_file_is_dir(const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+bool clm_file_is_same(const char *a, const char *b)
+{
+    struct stat x, y;
+
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_ino == y.st_ino && x.st_dev == y.st_dev;
+}
+
 clm_status clm_file_remove(const char *path, clm_err *err)
 {
     if (unlink(path) == 0 || errno == ENOENT) return CLM_OK;

@@ -49,6 +49,8 @@ bool clm_file_exists(const char *path);
 /* Behind links. */
 bool clm_file_is_regular(const char *path);
 bool clm_file_is_dir(const char *path);
+/* Whether both names, behind links, are the same file. */
+bool clm_file_is_same(const char *a, const char *b);
 
 /* Adds to `h` what tells whether the file `path`, or any file of a model directly in the folder
  * `path`, was changed: absolute path, names, sizes, times of modification. Of a folder's files only

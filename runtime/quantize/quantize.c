@@ -54,6 +54,11 @@ static clm_status check_target(const clm_quantize_options *o, clm_err *err)
     if (clm_file_exists(o->target) && !clm_file_is_regular(o->target))
         return clm_fail(err, CLM_E_USAGE, "%s: is no regular file; name the file to write",
                         o->target);
+    if (clm_file_is_same(o->source, o->target))
+        return clm_fail(
+            err, CLM_E_USAGE,
+            "%s: is the model itself, of which nothing would be left; name another file",
+            o->target);
     if (clm_file_exists(o->target) && !o->force)
         return clm_fail(err, CLM_E_USAGE, "%s: exists already; --force replaces it", o->target);
     return CLM_OK;

@@ -471,7 +471,12 @@ class Use(Case):
         os.chmod(locked, 0o555)
         fifo = self.path("fifo")
         os.mkfifo(fifo)
+        own, link = self.path("own.gguf"), self.path("link.gguf")
+        shutil.copyfile(DEMO, own)
+        os.symlink(own, link)
         cases = [
+            (["quantize", own, own, "--type", "int4", "--force"], 2, "is the model itself"),
+            (["quantize", own, link, "--type", "int4", "--force"], 2, "is the model itself"),
             (["quantize"], 2, "which|what to what"),
             (["quantize", DEMO, self.path("x.gguf")], 2, "--type"),
             (["quantize", DEMO, self.path("x.gguf"), "--type", "q9"], 2, "'q9' is no type"),
