@@ -31,7 +31,7 @@ class Server:
     """A running clm serve on a free port."""
 
     def __init__(self, *args, env=None, wait=True, session=False):
-        self.log = tempfile.TemporaryFile("w+")
+        self.log = tempfile.TemporaryFile()
         self.process = subprocess.Popen([CLM, "serve", "--config", CONFIG, "--port", "0", *ARGS, *args],
                                         stderr=self.log, stdin=subprocess.DEVNULL, env=dict(os.environ, **(env or {})),
                                         start_new_session=session)  # without a terminal
@@ -40,8 +40,8 @@ class Server:
             self.wait_for("ready: ")
 
     def text(self):
-        self.log.seek(0)
-        return self.log.read()
+        """What the server said. Read without a seek, which would move the place that the server writes at."""
+        return os.pread(self.log.fileno(), os.fstat(self.log.fileno()).st_size, 0).decode("utf-8", "replace")
 
     def wait_for(self, words):
         end = time.time() + LIMIT
