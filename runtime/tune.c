@@ -507,8 +507,8 @@ static clm_status check_entries(const char *file, const clm_tune_db *from, clm_t
 
         /* Values are looked at even where the text is another: nothing of a false file is kept. */
         if (op != NULL && !clm_params_read(op, e, params))
-            return clm_fail(err, CLM_E_CONFIG, "%s: %s: values outside of the operator's space",
-                            file, e->key.op);
+            return clm_fail(err, CLM_E_CONFIG, "%s: %s %s: values outside of the operator's space",
+                            file, e->key.op, e->key.shape);
         if (wrong != NULL)
             clm_log(obs, CLM_LOG_WARN, "%s: %s %s is left out: %s", file, e->key.op, e->key.shape,
                     wrong);
@@ -516,6 +516,16 @@ static clm_status check_entries(const char *file, const clm_tune_db *from, clm_t
             st = clm_tune_db_put(good, e, err);
     }
     return st;
+}
+
+const char *clm_tune_unused(const clm_tune_entry *e)
+{
+    const clm_op_table table = clm__op_table();
+    const clm_op_desc *op;
+    clm_shape shape;
+    int params[CLM_MAX_AXES];
+
+    return clm_tune_entry_check(&table, e, &op, &shape, params, NULL);
 }
 
 /* Only what has a log beside it was written by `clm tune`. */

@@ -19,7 +19,7 @@ typedef struct clm_tune_options {
     const char *kernel, *space; /* a user's kernel and its description, in place of operators */
     const char *strategy;       /* "descent", "random", "exhaustive"; NULL: descent */
     uint64_t seed;
-    bool again; /* measure anew what the log has; failures are kept */
+    bool again; /* try anew what the log has */
 
     /* Set to non-zero from a signal handler: ends with the best so far. May be NULL. */
     const volatile sig_atomic_t *stop;
@@ -65,6 +65,10 @@ clm_status clm_tune_paths(const char *selector, bool user_kernels, char **db, ch
 /* The file of the device in a folder: a run's XDG_DATA_HOME, or the folder with the databases itself.
  * Malloc'd; CLM_E_USAGE: it has none. */
 clm_status clm_tune_file_in(const char *selector, const char *dir, char **db, clm_err *err);
+
+/* Why clm does not use the entry of an operator, as a text that lives on (measured with another version of the
+ * kernel ...); NULL: it does. */
+const char *clm_tune_unused(const clm_tune_entry *e);
 
 /* Takes the entries of a file into the user's database of the device that the file names. Entries
  * for another version of a kernel, or for one that is not here, are left out with a message; values

@@ -109,6 +109,8 @@ static clm_status run(const clm_args *args, clm_err *err)
         if (report.subjects + report.illegal > 0 && report.tuned == 0 && report.skipped == 0 &&
             !report.stopped)
             st = clm_fail(err, CLM_E_SELFTEST, "no candidate works");
+        else if (report.stopped)
+            st = clm_fail(err, CLM_E_INTERRUPTED, "interrupted");
         clm_tune_report_clear(&report);
     }
     clm_config_destroy(config);
@@ -136,7 +138,7 @@ static const clm_flag flags[] = {
     {.names = "-s, --seed", .value = "N", .id = "tune_seed", .help = "of the search (default 1)"},
     {.names = "--again",
      .id = "tune_again",
-     .help = "measure anew what earlier runs have measured"},
+     .help = "try anew what earlier runs have tried, also what failed"},
     {.names = "--kernel",
      .value = "FILE.cl",
      .id = "tune_kernel",
@@ -154,7 +156,8 @@ const clm_command clm_cmd_tune = {
     .summary = "find the fastest correct kernel parameters for a device",
     .details =
         "Every candidate runs in a process of its own, is compared with the reference and then\n"
-        "timed in turn with the best so far. Ctrl+C keeps the best; a run that was killed goes on\n"
+        "timed in turn with the best so far. Ctrl+C (exit code 130) keeps the best; a run that was "
+        "killed goes on\n"
         "where it was. What is found is used from the next start on: `clm tune show` prints it,\n"
         "`clm tune diff default FOLDER --time` times it again beside the built-in values. Other\n"
         "busy programs make the choice worthless.",

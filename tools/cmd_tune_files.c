@@ -47,6 +47,7 @@ static clm_status load(const clm_args *args, clm_tune_results *out, clm_err *err
     clm_status st = clm_args_config(args, &config, err);
 
     memset(out, 0, sizeof *out);
+    out->own = clm_args_has(args, "tune_own");
     if (st == CLM_OK && named == NULL)
         st = clm_tune_paths(clm_config_settings(config)->devices[0].select,
                             clm_args_has(args, "tune_own"), &path, &log, err);
@@ -117,7 +118,7 @@ static clm_status run_show(const clm_args *args, clm_err *err)
     if (html != NULL)
         st = write_results(&r, "html", html, err);
     else
-        clm_tune_print_table(stdout, &r.db, clm_args_has(args, "tune_markdown"));
+        clm_tune_print_table(stdout, &r, clm_args_has(args, "tune_markdown"));
     clear(&r);
     return st;
 }

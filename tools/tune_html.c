@@ -173,6 +173,7 @@ static void put_failures(FILE *f, const clm_tune_results *r, const clm_tune_entr
 static void put_entry(FILE *f, const clm_tune_results *r, size_t i)
 {
     const clm_tune_entry *e = &r->db.entries[i];
+    const char *unused = clm_tune_print_unused(r, e);
 
     fprintf(f, "<section id=\"e%zu\"><header><h3>", i);
     put_text(f, e->key.shape);
@@ -182,6 +183,7 @@ static void put_entry(FILE *f, const clm_tune_results *r, size_t i)
     put_bars(f, &r->db.device, e);
     put_spread(f, r, e);
     put_failures(f, r, e);
+    if (unused != NULL) fprintf(f, "<div class=\"bad\">not used: %s</div>\n", unused);
     fputs("<code class=\"dim\">", f);
     put_params(f, e->params, e->n_params);
     fputs("</code></section>\n", f);

@@ -25,9 +25,16 @@ void clm_tune_format_rate(const clm_tune_device *d, double bytes, double flops, 
     if (share > 0.0) snprintf(out + n, 48 - (size_t)n, " (%.0f %%)", 100.0 * share);
 }
 
-void clm_tune_print_table(FILE *f, const clm_tune_db *db, bool markdown)
+const char *clm_tune_print_unused(const clm_tune_results *r, const clm_tune_entry *e)
 {
+    return r->own ? NULL : clm_tune_unused(e);
+}
+
+void clm_tune_print_table(FILE *f, const clm_tune_results *r, bool markdown)
+{
+    const clm_tune_db *db = &r->db;
     const clm_tune_device *d = &db->device;
+    size_t n_unused = 0;
 
     fprintf(f, "%s, driver %s", d->name, d->driver);
     if (d->read_gbps > 0.0)
@@ -39,8 +46,10 @@ void clm_tune_print_table(FILE *f, const clm_tune_db *db, bool markdown)
               f);
     for (size_t i = 0; i < db->n; i++) {
         const clm_tune_entry *e = &db->entries[i];
+        const char *unused = clm_tune_print_unused(r, e);
         char rate[48], first[32] = "-", gain[32] = "-";
 
+        n_unused += unused != NULL;
         clm_tune_format_rate(d, e->bytes, e->flops, e->ms, rate);
         if (e->default_ms > 0.0) {
             snprintf(first, sizeof first, "%.4g ms", e->default_ms);
@@ -50,15 +59,19 @@ void clm_tune_print_table(FILE *f, const clm_tune_db *db, bool markdown)
             fprintf(f, "| %s | %s | %s | %.4g ms | %s | %s | ", e->key.op, e->key.shape, first,
                     e->ms, gain, rate);
             clm_tune_print_params(f, e->params, e->n_params);
+            if (unused != NULL) fprintf(f, " (not used: %s)", unused);
             fputs(" |\n", f);
         } else {
             fprintf(f, "%s %s\n    default %s, tuned %.4g ms: %s, %s\n    ", e->key.op,
                     e->key.shape, first, e->ms, gain, rate);
             clm_tune_print_params(f, e->params, e->n_params);
             fprintf(f, " (%u tried, %u failed)\n", (unsigned)e->tried, (unsigned)e->failed);
+            if (unused != NULL) fprintf(f, "    not used: %s\n", unused);
         }
     }
     if (db->n == 0) fputs("nothing is tuned yet\n", f);
+    if (n_unused > 0)
+        fprintf(f, "\n%zu of %zu entries not used; `clm tune` measures anew\n", n_unused, db->n);
 }
 
 /* ---- Databases compared by time -------------------------------------------------------------- */

@@ -14,16 +14,19 @@ typedef struct clm_tune_results {
     clm_tune_db db;
     clm_tune_try *tries;
     size_t n_tries;
+    bool own; /* of kernels of the user's, not of clm's operators */
 } clm_tune_results;
 
 /* "FAMILY=0 KSPLIT=1" */
 void clm_tune_print_params(FILE *f, const clm_tune_param *params, size_t n);
+/* Why clm does not use the entry, NULL: it does. */
+const char *clm_tune_print_unused(const clm_tune_results *r, const clm_tune_entry *e);
 /* "41.2 GB/s (93 %)"; without percentage where the limit is not known. */
 void clm_tune_format_rate(const clm_tune_device *d, double bytes, double flops, double ms,
                           char out[48]);
 
 /* A table of the entries; `markdown`: for a document, else for a terminal. */
-void clm_tune_print_table(FILE *f, const clm_tune_db *db, bool markdown);
+void clm_tune_print_table(FILE *f, const clm_tune_results *r, bool markdown);
 
 /* What clm_tune_print_match has printed so far. */
 typedef struct clm_tune_matches {

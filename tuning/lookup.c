@@ -38,7 +38,7 @@ typedef struct reader {
 /* What was ignored, for one line at the end. */
 typedef struct ignored {
     size_t stale, other;
-    char example[320];
+    char example[480];
 } ignored;
 
 const char *clm_tuning_level_text(clm_tuning_level level)
@@ -68,11 +68,24 @@ clm_tuning_level clm_tuning_match(const clm_tune_device *file, const clm_tune_de
     return vendor ? CLM_TUNING_VENDOR : CLM_TUNING_TYPE;
 }
 
-static void set_aside(const char *path, const char *why, const clm_observer *obs)
+/* A name that no file has, unless there are many already: the last one is taken then. Malloc'd. */
+static char *name_aside(const char *path)
 {
     char *to = NULL;
 
-    if (asprintf(&to, "%s.damaged", path) < 0) return;
+    if (asprintf(&to, "%s.damaged", path) < 0) return NULL;
+    for (int i = 2; i < 100 && clm_file_exists(to); i++) {
+        free(to);
+        if (asprintf(&to, "%s.damaged-%d", path, i) < 0) return NULL;
+    }
+    return to;
+}
+
+static void set_aside(const char *path, const char *why, const clm_observer *obs)
+{
+    char *to = name_aside(path);
+
+    if (to == NULL) return;
     if (rename(path, to) == 0)
         clm_log(obs, CLM_LOG_WARN, "%s; the file is set aside as %s", why, to);
     else
@@ -116,7 +129,8 @@ static clm_status take_entries(clm_tuning *t, const reader *r, const clm_tune_db
             else
                 out->other++;
             if (out->example[0] == '\0')
-                snprintf(out->example, sizeof out->example, "%s: %s", db->entries[i].key.op, wrong);
+                snprintf(out->example, sizeof out->example, "%s %s: %s", db->entries[i].key.op,
+                         db->entries[i].key.shape, wrong);
         } else if (!add(t, &c)) {
             return clm_fail(err, CLM_E_NOMEM, "tuning: no memory");
         }
@@ -127,10 +141,12 @@ static clm_status take_entries(clm_tuning *t, const reader *r, const clm_tune_db
 static void say_ignored(const char *path, clm_tuning_level level, const ignored *ig,
                         const clm_observer *obs)
 {
-    if (ig->stale + ig->other == 0) return;
+    const size_t n = ig->stale + ig->other;
+
+    if (n == 0) return;
     clm_log(obs, level == CLM_TUNING_EXACT ? CLM_LOG_WARN : CLM_LOG_DEBUG,
-            "%s: %zu entries are not used (%s); `clm tune` measures anew", path,
-            ig->stale + ig->other, ig->example);
+            "%s: %zu %s not used (%s); `clm tune` measures anew", path, n,
+            n == 1 ? "entry is" : "entries are", ig->example);
 }
 
 /* One file. `own`: it is the user's, and may be set aside. */

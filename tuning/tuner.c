@@ -148,14 +148,13 @@ static void note_result(tuner *t, const int *params, const clm_trial_result *r)
     t->st = clm_tune_log_end(t->log, &line, t->err);
 }
 
-/* A result from the log. Failures count always, times only of this run when `again` was asked for. */
+/* A result from the log; when `again` was asked for, only of this run. */
 static bool take_logged(tuner *t, clm_candidate *c)
 {
     const clm_tune_try wanted = make_try(t, c->params);
     const clm_tune_try *old = clm_tune_log_find(t->log, &t->key, wanted.params, wanted.n_params);
-    const bool timed = old != NULL && (old->reason == CLM_TUNE_OK || old->reason == CLM_TUNE_SLOW);
 
-    if (old == NULL || (timed && t->c->again && old->when < t->began)) return false;
+    if (old == NULL || (t->c->again && old->when < t->began)) return false;
     c->reason = old->reason;
     c->ms = old->ms;
     c->median_ms = old->median_ms;
@@ -432,6 +431,18 @@ static size_t collect_hints(const tuner *t, int hints[HINTS][CLM_MAX_AXES])
     return n;
 }
 
+/* Why nothing works: what became of the first candidate, which is the default where that is legal. */
+static void say_none_works(const tuner *t)
+{
+    const clm_tune_try wanted = make_try(t, t->search.seen[0].params);
+    const clm_tune_try *first = clm_tune_log_find(t->log, &t->key, wanted.params, wanted.n_params);
+
+    if (first == NULL) return;
+    clm_log(t->c->obs, CLM_LOG_WARN, "%s %s: no candidate works, not even the default: %s: %s%s",
+            t->key.op, t->key.shape, clm_tune_reason_text(first->reason), first->text,
+            first->when < t->began ? " (known from an earlier run; --again tries it again)" : "");
+}
+
 static clm_status tune_subject(tuner *t)
 {
     clm_status st = clm_tune_key_make(t->subject->op, &t->subject->shape, &t->key, t->err);
@@ -457,8 +468,7 @@ static clm_status tune_subject(tuner *t)
     if (st == CLM_OK && !t->broken) race_best(t);
     if (st == CLM_OK) st = t->st;
     if (st == CLM_OK && t->search.n_seen > 0 && clm_search_best(&t->search) == NULL)
-        clm_log(t->c->obs, CLM_LOG_WARN, "%s %s: no candidate works, not even the default",
-                t->key.op, t->key.shape);
+        say_none_works(t);
     if (st == CLM_OK) st = store(t);
     if (t->search.n_seen == 0 && !t->broken) t->sum->skipped++;
     clm_search_clear(&t->search);

@@ -29,7 +29,7 @@ typedef struct clm_tuner_config {
     clm_tune_strategy strategy;
     uint64_t seed;
     double budget_s;
-    bool again;                        /* do not take results from the log, except failures */
+    bool again;                        /* take no results of earlier runs from the log */
     const volatile sig_atomic_t *stop; /* may be NULL; set by Ctrl+C: end with the best so far */
     const clm_observer *obs;           /* may be NULL */
     void *user;

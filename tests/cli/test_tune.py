@@ -142,7 +142,7 @@ class Tune(unittest.TestCase):
             time.sleep(0.1)
         run.send_signal(signal.SIGINT)
         out, err = run.communicate(timeout=30)
-        self.assertEqual(run.returncode, 0, err)
+        self.assertEqual(run.returncode, 130, err)
         self.assertIn(b"Stopped", out)
         # What was being tried then has an end, so that it does not look like a crash of the machine.
         last = {}
@@ -272,6 +272,32 @@ class Tune(unittest.TestCase):
             self.assertEqual((code, "set aside" in err), (0, False), err)
         self.assertEqual(self.clm("tune", "--ops", "add", "--synthetic", "7b", "--budget", "60")[0], 0)
 
+    def test_nothing_damaged_is_lost(self):
+        path = self.tuned_file()
+        for i in (1, 2, 3):
+            with open(path, "w", encoding="utf-8") as file:
+                file.write("damaged %d" % i)
+            self.assertEqual(self.clm("chat", "--config", DEMO, "-p", "春", "-n", "4", "--temp", "0")[0], 0)
+        self.assertEqual([read(path + end) for end in (".damaged", ".damaged-2", ".damaged-3")],
+                         ["damaged 1", "damaged 2", "damaged 3"])
+
+    def test_entries_that_are_not_used(self):
+        path = self.tuned_file()
+        n = read(path).count("op: add")
+        self.assertNotIn("not used", self.clm("tune", "show")[1])
+        with open(path, "r+", encoding="utf-8") as file:
+            text = file.read()
+            file.seek(0)
+            file.write(re.sub(r'source: "\w{4}', 'source: "0000', text, count=1))
+        _, out, _ = self.clm("tune", "show")
+        self.assertIn("not used: measured with another version of the kernel", out)
+        self.assertIn("of %d entries not used" % n, out)
+        page = os.path.join(self.folder, "page.html")
+        self.assertEqual(self.clm("tune", "show", "--html", page)[0], 0)
+        self.assertEqual(read(page).count("not used: "), 1)
+        _, _, err = self.clm("chat", "--config", DEMO, "-p", "春", "-n", "4", "--temp", "0")
+        self.assertRegex(err, r"1 entry is not used \(add COUNT=\d+: measured with another version")
+
     def test_damaged_database_at_first_start(self):
         path = self.tuned_file()
         with open(path, "r+", encoding="utf-8") as file:
@@ -361,6 +387,24 @@ class Tune(unittest.TestCase):
             self.assertEqual((code, out, len(err.splitlines())), (2, "", 1), err)
         self.assertEqual(self.clm("tune", "--ops", "")[0], 2)
 
+    def test_nothing_works(self):
+        kernel = os.path.join(self.folder, "transpose.cl")
+        with open(kernel, "w", encoding="utf-8") as file:
+            file.write(read(EXAMPLE[0]).replace("in[y * n + x];", "in[y * n + x] + 1.0f;", 1))
+        own_kernel = ("--kernel", kernel, "--space", EXAMPLE[1])
+        code, _, err = self.clm("tune", *own_kernel, "--strategy", "random", "--budget", "20")
+        self.assertEqual(code, 6, err)
+        self.assertRegex(err, "no candidate works, not even the default: wrong: .*buffer out is")
+        before = self.log()
+        self.assertEqual({reason for reasons in before.values() for reason in reasons}, {"wrong"})
+        _, _, err = self.clm("tune", *own_kernel, "--strategy", "random", "--budget", "20")
+        self.assertIn("known from an earlier run; --again tries it again", err)
+        first = next(iter(before))
+        self.assertEqual(self.log()[first], ["wrong"])
+        _, _, err = self.clm("tune", *own_kernel, "--strategy", "random", "--budget", "20", "--again")
+        self.assertNotIn("earlier run", err)
+        self.assertEqual(self.log()[first], ["wrong", "wrong"])
+
     def test_nothing_to_choose(self):
         space = os.path.join(self.folder, "space.yaml")
         with open(space, "w", encoding="utf-8") as file:
@@ -397,7 +441,7 @@ class Tune(unittest.TestCase):
                 worker(but=first)
             run.send_signal(signal.SIGINT)
             out, err = run.communicate(timeout=30)
-            self.assertEqual((run.returncode, b"Stopped" in out), (0, True), err)
+            self.assertEqual((run.returncode, b"Stopped" in out), (130, True), err)
             if dies:
                 self.assertIn(b"the process that measured them died", err)
             else:
