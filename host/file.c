@@ -285,25 +285,43 @@ out:
     return st;
 }
 
+clm_status clm_dir_each(const char *path, void (*see)(void *user, const char *name), void *user,
+                        clm_err *err)
+{
+    DIR *dir = opendir(path);
+
+    if (dir == NULL) return clm_fail(err, CLM_E_IO, "%s: %s", path, strerror(errno));
+    for (const struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir))
+        see(user, entry->d_name);
+    closedir(dir);
+    return CLM_OK;
+}
+
+typedef struct found {
+    const char *ending;
+    size_t count;
+    char *first;
+    bool no_memory;
+} found;
+
+static void see_ending(void *user, const char *name)
+{
+    found *f = user;
+
+    if (!clm_path_ends(name, f->ending) || ++f->count > 1) return;
+    f->first = strdup(name);
+    f->no_memory = f->first == NULL;
+}
+
 clm_status clm_dir_find(const char *path, const char *ending, size_t *count, char **name,
                         clm_err *err)
 {
-    clm_status st = CLM_OK;
-    DIR *dir = opendir(path);
+    found f = {.ending = ending};
+    clm_status st = clm_dir_each(path, see_ending, &f, err);
 
-    *count = 0;
-    *name = NULL;
-    if (dir == NULL) return clm_fail(err, CLM_E_IO, "%s: %s", path, strerror(errno));
-    for (const struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
-        if (!clm_path_ends(entry->d_name, ending)) continue;
-        if (++*count > 1) continue;
-        *name = strdup(entry->d_name);
-        if (*name == NULL) {
-            st = clm_fail(err, CLM_E_NOMEM, "%s: no memory", path);
-            break;
-        }
-    }
-    closedir(dir);
+    if (st == CLM_OK && f.no_memory) st = clm_fail(err, CLM_E_NOMEM, "%s: no memory", path);
+    *count = f.count;
+    *name = f.first;
     return st;
 }
 

@@ -61,6 +61,10 @@ clm_status clm_file_identify(const char *path, clm_hash *h, clm_err *err);
 /* Removes a file; one that does not exist is not an error. */
 clm_status clm_file_remove(const char *path, clm_err *err);
 
+/* Calls `see` with the name of each entry of folder `path`, in no order. Returns CLM_OK or CLM_E_IO. */
+clm_status clm_dir_each(const char *path, void (*see)(void *user, const char *name), void *user,
+                        clm_err *err);
+
 /* Counts the entries of folder `path` whose names end in `ending`. `*name` is one of them, malloc'd,
  * or NULL when there is none. Returns CLM_OK, CLM_E_IO or CLM_E_NOMEM. */
 clm_status clm_dir_find(const char *path, const char *ending, size_t *count, char **name,

@@ -67,23 +67,51 @@ static clm_status is_so_already(const clm_settings *s, bool *yes, clm_err *err)
     return CLM_OK;
 }
 
-/* "<folder>/<name of the model>-<type>-<key>.gguf" */
-static clm_status entry_path(const clm_settings *s, const char *folder, char **path, clm_err *err)
+/* Of the model and these versions of clm and its encoders. */
+static clm_status content_key(const char *model, char key[33], clm_err *err)
 {
     const uint32_t version = CLM_ENCODE_VERSION;
-    const char *slash = strrchr(s->model, '/'), *name = slash != NULL ? slash + 1 : s->model;
     clm_hash *h = NULL;
-    char key[33];
     clm_status st = clm_hash_create(&h, err);
 
     if (st != CLM_OK) return st;
     clm_hash_add_text(h, CLM_VERSION);
     clm_hash_add(h, &version, sizeof version);
-    st = clm_file_identify(s->model, h, err);
+    st = clm_file_identify(model, h, err);
     clm_hash_hex(h, key);
     clm_hash_destroy(h);
+    return st;
+}
+
+/* Of the place of the model alone, whatever is there. */
+static clm_status place_key(const char *model, char key[33], clm_err *err)
+{
+    char *whole = realpath(model, NULL);
+    clm_hash *h = NULL;
+    clm_status st = whole != NULL ? clm_hash_create(&h, err)
+                                  : clm_fail(err, CLM_E_IO, "%s: %s", model, strerror(errno));
+
+    if (st == CLM_OK) {
+        clm_hash_add_text(h, whole);
+        clm_hash_hex(h, key);
+        clm_hash_destroy(h);
+    }
+    free(whole);
+    return st;
+}
+
+/* "<folder>/<name of the model>-<type>-<place>-<content>.gguf": entries that differ in the last word
+ * alone are of one model, and the newest one replaces the others. */
+static clm_status entry_path(const clm_settings *s, const char *folder, char **path, clm_err *err)
+{
+    const char *slash = strrchr(s->model, '/'), *name = slash != NULL ? slash + 1 : s->model;
+    char place[33], content[33];
+    clm_status st = place_key(s->model, place, err);
+
+    if (st == CLM_OK) st = content_key(s->model, content, err);
     if (st != CLM_OK) return st;
-    if (asprintf(path, "%s/%.80s-%s-%s.gguf", folder, name, type_names[s->weights], key) < 0) {
+    if (asprintf(path, "%s/%.80s-%s-%.12s-%.20s.gguf", folder, name, type_names[s->weights], place,
+                 content) < 0) {
         *path = NULL;
         return clm_fail(err, CLM_E_NOMEM, "%s: no memory", s->model);
     }
@@ -110,19 +138,27 @@ static clm_status convert(const clm_settings *s, const char *target,
     return st;
 }
 
+/* ---- Who makes an entry, and what it replaces ------------------------------------------------ */
+
+static char *lock_path(const char *entry)
+{
+    const char *name = strrchr(entry, '/') + 1;
+    char *path;
+
+    return asprintf(&path, "%.*s.%s.lock", (int)(name - entry), entry, name) < 0 ? NULL : path;
+}
+
 /* Takes the turn to make the entry, by a lock on a hidden file beside it that stays; waits while another process converts. `*fd`
  * is to be closed. A folder whose files cannot be locked gives no turns: `*fd` is -1. */
 static clm_status take_turn(const char *entry, const volatile sig_atomic_t *stop,
                             const clm_observer *obs, int *fd, clm_err *err)
 {
     const struct timespec pause = {0, 200000000};
-    const char *name = strrchr(entry, '/') + 1;
-    char *path;
+    char *path = lock_path(entry);
     bool said = false;
 
     *fd = -1;
-    if (asprintf(&path, "%.*s.%s.lock", (int)(name - entry), entry, name) < 0)
-        return clm_fail(err, CLM_E_NOMEM, "%s: no memory", entry);
+    if (path == NULL) return clm_fail(err, CLM_E_NOMEM, "%s: no memory", entry);
     *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     free(path);
     while (*fd >= 0 && flock(*fd, LOCK_EX | LOCK_NB) != 0) {
@@ -139,6 +175,67 @@ static clm_status take_turn(const char *entry, const volatile sig_atomic_t *stop
             return clm_fail(err, CLM_E_INTERRUPTED, "%s: interrupted", entry);
     }
     return CLM_OK;
+}
+
+/* What clm__weights_open has just made, and the names that it replaces. */
+typedef struct replaced {
+    const char *folder, *name; /* of the entry */
+    size_t same;               /* its letters that others of the model have too */
+    const clm_observer *obs;
+} replaced;
+
+/* Whether another process is making the entry, by a lock that is there already. */
+static bool is_being_made(const char *entry)
+{
+    char *path = lock_path(entry);
+    const int fd = path != NULL ? open(path, O_RDWR | O_CLOEXEC) : -1;
+    const bool busy = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+
+    if (fd >= 0) close(fd);
+    free(path);
+    return busy;
+}
+
+/* Whether `name` is an entry of the model's but the newest, or what an interrupted one left of it. */
+static bool is_older(const replaced *r, const char *name)
+{
+    static const char *const endings[] = {".gguf", ".gguf.part", ".gguf.part.journal"};
+    const size_t stem = strlen(r->name) - strlen(endings[0]);
+
+    if (strncmp(name, r->name, r->same) != 0 || strncmp(name, r->name, stem) == 0 ||
+        strnlen(name, stem) < stem)
+        return false;
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++)
+        if (strcmp(name + stem, endings[i]) == 0) return true;
+    return false;
+}
+
+/* clm_dir_each */
+static void remove_older(void *user, const char *name)
+{
+    const replaced *r = user;
+    const int size = (int)strlen(r->name); /* of all entries of the model */
+    char *entry = NULL, *path = NULL;
+
+    if (!is_older(r, name)) return;
+    if (asprintf(&entry, "%s/%.*s", r->folder, size, name) < 0) entry = NULL;
+    if (asprintf(&path, "%s/%s", r->folder, name) < 0) path = NULL;
+    if (entry != NULL && path != NULL && !is_being_made(entry) &&
+        clm_file_remove(path, NULL) == CLM_OK && name[size] == '\0')
+        clm_log(r->obs, CLM_LOG_INFO, "weights: %s, of the model as it was before, is removed",
+                path);
+    free(entry);
+    free(path);
+}
+
+static void remove_all_older(const char *entry, const clm_observer *obs)
+{
+    const char *name = strrchr(entry, '/') + 1;
+    char *folder = clm_path_dir(entry);
+    replaced r = {folder, name, (size_t)(strrchr(name, '-') + 1 - name), obs};
+
+    if (folder != NULL) (void)clm_dir_each(folder, remove_older, &r, NULL);
+    free(folder);
 }
 
 static bool is_sound(const char *entry, const clm_observer *obs, clm_err *damage)
@@ -161,6 +258,7 @@ static clm_status make_entry(const clm_settings *s, const char *entry,
     if (st == CLM_OK && !is_sound(entry, obs, &damage)) {
         if (damage.text[0] != '\0') clm_log(obs, CLM_LOG_WARN, "%s", damage.text);
         st = convert(s, entry, stop, obs, err);
+        if (st == CLM_OK) remove_all_older(entry, obs);
     }
     if (turn >= 0) close(turn);
     return st;

@@ -301,7 +301,7 @@ class Cache(Case):
         self.assertIn("converted once", err)
         entries = self.entries()
         self.assertEqual(len(entries), 1)
-        self.assertRegex(entries[0], r"demo_f16\.gguf-int4-[0-9a-f]{32}\.gguf$")
+        self.assertRegex(entries[0], r"demo_f16\.gguf-int4-[0-9a-f]{12}-[0-9a-f]{20}\.gguf$")
         self.assertIn("INT4", self.run_ok("inspect", entries[0])[0])
         time_made = os.stat(entries[0]).st_mtime_ns
         again, err = self.chat(model=source)
@@ -320,9 +320,34 @@ class Cache(Case):
             self.assertIn("converted", err)
             self.assertEqual(read(entries[0]), whole)
 
-        os.utime(source, (1, 1))  # the source was changed: another entry
+    def test_a_new_entry_replaces_older_ones(self):
+        source, other = self.path("demo.gguf"), self.path("other/demo.gguf")
+        os.mkdir(self.path("other"))
+        for path in (source, other):
+            shutil.copyfile(DEMO, path)
         self.chat(model=source)
-        self.assertEqual(len(self.entries()), 2)
+        first, = self.entries()
+        self.chat(model=other)  # of the same name
+        self.chat(model=source, weights="f16")
+        kept = [path for path in self.entries() if path != first]
+        self.assertEqual(len(kept), 2)
+        parts = [first[:-25] + "0" * 20 + ".gguf" + end for end in (".part", ".part.journal")]  # interrupted long ago
+        busy = first[:-25] + "1" * 20 + ".gguf"
+        strange = [first + ".bak", first[:-25] + "2.gguf", first[:-25] + "notes of the user"]
+        for path in parts + [busy, busy + ".part"] + strange:
+            with open(path, "w", encoding="ascii"):
+                pass
+        with open(os.path.join(os.path.dirname(busy), "." + os.path.basename(busy) + ".lock"), "w", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # a clm of another version is making it
+            os.utime(source, (1, 1))
+            _, err = self.chat(model=source)
+        self.assertIn(first + ", of the model as it was before, is removed", err)
+        new = [path for path in self.entries() if path not in kept + [busy, busy + ".part"] + strange]
+        self.assertEqual(len(new), 1, new)
+        self.assertNotIn(new[0], [first] + parts)
+        for path in kept + [busy, busy + ".part"] + strange:
+            self.assertTrue(os.path.exists(path), path)
+        self.assertNotIn("removed", self.chat(model=source)[1])
 
     def test_two_at_once(self):
         env = {**os.environ, "XDG_CACHE_HOME": self.path("cache")}
