@@ -125,21 +125,54 @@ static clm_status add_named_test(plan *p, const char *name, clm_err *err)
     return st == CLM_OK ? add_test(p, &t, err) : st;
 }
 
+/* The flags that make lists of tests. */
+static const struct {
+    const char *id, *name;
+} list_flags[] = {{"bench_prompt", "-p"},
+                  {"bench_gen", "-n"},
+                  {"bench_pair", "-pg"},
+                  {"bench_depth", "-d"},
+                  {"bench_parallel", "-np"}};
+
+/* The first of them that was given, or NULL. */
+static const char *list_flag(const clm_args *args)
+{
+    for (size_t i = 0; i < sizeof list_flags / sizeof *list_flags; i++)
+        if (clm_args_has(args, list_flags[i].id)) return list_flags[i].name;
+    return NULL;
+}
+
+static clm_status plan_named(const clm_args *args, plan *p, clm_err *err)
+{
+    const char *list = list_flag(args), *name;
+    clm_status st = CLM_OK;
+
+    if (list != NULL)
+        return clm_fail(err, CLM_E_USAGE,
+                        "--test names a whole test, such as pp512 or tg16@d64, and %s is not added "
+                        "to it: give one of the two",
+                        list);
+    for (size_t i = 0; st == CLM_OK && (name = clm_args_get_nth(args, "bench_test", i)) != NULL;
+         i++)
+        st = add_named_test(p, name, err);
+    return st;
+}
+
 /* All prompts, then all generations, then the pairs, at every depth. */
-static clm_status plan_tests(const clm_args *args, plan *p, clm_err *err)
+static clm_status plan_lists(const clm_args *args, plan *p, clm_err *err)
 {
     size_t prompts[MAX_VALUES], gens[MAX_VALUES], depths[MAX_VALUES], pair[MAX_VALUES];
     size_t n_prompts, n_gens, n_depths, n_pair, parallels[MAX_VALUES], n_parallels;
     const char *given;
-    const bool named = clm_args_has(args, "bench_test");
-    clm_status st =
-        get_list(args, "bench_prompt", "-p", named ? "0" : "512", prompts, &n_prompts, err);
+    clm_status st = get_list(args, "bench_prompt", "-p", "512", prompts, &n_prompts, err);
 
-    if (st == CLM_OK)
-        st = get_list(args, "bench_gen", "-n", named ? "0" : "128", gens, &n_gens, err);
+    if (st == CLM_OK) st = get_list(args, "bench_gen", "-n", "128", gens, &n_gens, err);
     if (st == CLM_OK) st = get_list(args, "bench_depth", "-d", "0", depths, &n_depths, err);
     if (st == CLM_OK)
         st = get_list(args, "bench_parallel", "-np", "1", parallels, &n_parallels, err);
+    for (size_t i = 0; st == CLM_OK && i < n_parallels; i++)
+        if (parallels[i] == 0)
+            st = clm_fail(err, CLM_E_USAGE, "-np: 0 sequences generate nothing; 1 is the least");
     for (size_t d = 0; st == CLM_OK && d < n_depths; d++) {
         for (size_t i = 0; i < n_prompts && st == CLM_OK; i++)
             st = add_test(p, &(clm_bench_test){prompts[i], 0, depths[d], 1}, err);
@@ -157,10 +190,23 @@ static clm_status plan_tests(const clm_args *args, plan *p, clm_err *err)
                 st = add_test(p, &(clm_bench_test){pair[0], pair[1], depths[d], 1}, err);
         }
     }
-    for (size_t i = 0; st == CLM_OK && (given = clm_args_get_nth(args, "bench_test", i)) != NULL;
-         i++)
-        st = add_named_test(p, given, err);
     return st;
+}
+
+/* What would have no effect, so that nobody believes in one. */
+static clm_status check_flags(const clm_args *args, clm_err *err)
+{
+    const bool synthetic = clm_args_has(args, "bench_synthetic");
+
+    if (clm_args_has(args, "bench_type") && !synthetic)
+        return clm_fail(err, CLM_E_USAGE,
+                        "--type is that of a --synthetic model; a file has its own");
+    if (synthetic && clm_args_has(args, "model"))
+        return clm_fail(err, CLM_E_USAGE, "-m and --synthetic exclude each other");
+    if (synthetic && clm_args_has(args, "weights"))
+        return clm_fail(err, CLM_E_USAGE,
+                        "--weights converts a model of -m; --type is that of a --synthetic one");
+    return CLM_OK;
 }
 
 static clm_status make_plan(const clm_args *args, plan *p, clm_err *err)
@@ -174,18 +220,14 @@ static clm_status make_plan(const clm_args *args, plan *p, clm_err *err)
     if (format != NULL && !clm_bench_format_find(format, &p->format))
         return clm_fail(err, CLM_E_USAGE, "-o: '%s' is none of md, json, jsonl, csv", format);
     st = clm_args_get_u64(args, "bench_repetitions", 1, MAX_REPETITIONS, 5, &repetitions, err);
-    if (st == CLM_OK) st = plan_tests(args, p, err);
+    if (st == CLM_OK)
+        st = clm_args_has(args, "bench_test") ? plan_named(args, p, err) : plan_lists(args, p, err);
     if (st != CLM_OK) return st;
     if (p->more && p->ctx < MORE_CTX) p->ctx = MORE_CTX;
     if (clm_args_get_nth(args, "bench_op", MAX_VALUES) != NULL)
         return clm_fail(err, CLM_E_USAGE, "--op: more than %d operators", MAX_VALUES);
     p->repetitions = (size_t)repetitions;
-    if (clm_args_has(args, "bench_type") && !clm_args_has(args, "bench_synthetic"))
-        return clm_fail(err, CLM_E_USAGE,
-                        "--type is that of a --synthetic model; a file has its own");
-    if (clm_args_has(args, "bench_synthetic") && clm_args_has(args, "model"))
-        return clm_fail(err, CLM_E_USAGE, "-m and --synthetic exclude each other");
-    return CLM_OK;
+    return check_flags(args, err);
 }
 
 /* ---- running --------------------------------------------------------------------------------- */
@@ -287,6 +329,24 @@ static clm_status run_ops(const clm_args *args, const clm_settings *s, clm_bench
     return st != CLM_OK ? st : sink.st;
 }
 
+/* Operators need no model, but tests do; and kernels, which the reference has none of. */
+static clm_status check_ops(const clm_args *args, const clm_settings *s, bool any_model,
+                            clm_err *err)
+{
+    const char *flag = clm_args_has(args, "bench_test") ? "--test" : list_flag(args);
+
+    if (flag == NULL && clm_args_has(args, "bench_repetitions")) flag = "-r";
+    if (s->backend == CLM_BACKEND_REF)
+        return clm_fail(err, CLM_E_USAGE,
+                        "--ops and --op time OpenCL kernels, and --backend ref has none");
+    if (flag != NULL && !any_model)
+        return clm_fail(err, CLM_E_USAGE,
+                        "%s is for tests of a model, beside --ops and --op too: give one with -m "
+                        "or --synthetic, or leave %s out",
+                        flag, flag);
+    return CLM_OK;
+}
+
 static clm_status run(const clm_args *args, clm_err *err)
 {
     clm_config *config = NULL;
@@ -303,7 +363,7 @@ static clm_status run(const clm_args *args, clm_err *err)
     clm_bench_printer_init(&printer, p.format, s);
     if (p.n_tests == 0 && !p.more && !p.ops)
         st = clm_fail(err, CLM_E_USAGE, "nothing to measure: -p and -n are both 0");
-    /* Operators need no model. */
+    if (st == CLM_OK && p.ops) st = check_ops(args, s, any_model, err);
     if (st == CLM_OK && (p.n_tests > 0 || p.more) && (any_model || !p.ops))
         st = run_tests(args, &p, s, &printer, err);
     if (st == CLM_OK && p.ops) st = run_ops(args, s, &printer, err);
@@ -318,7 +378,7 @@ static const clm_flag flags[] = {
     {.names = "--synthetic",
      .value = "NAME",
      .id = "bench_synthetic",
-     .help = "a model with random weights instead of a file: 13b, 7b, llama13b"},
+     .help = "a model with random weights, of --type, instead of a file: 13b, 7b, llama13b"},
     {.names = "--type",
      .value = "TYPE",
      .id = "bench_type",
@@ -342,11 +402,12 @@ static const clm_flag flags[] = {
     {.names = "-np, --parallel",
      .value = "N,...",
      .id = "bench_parallel",
-     .help = "sequences that generate together (default 1); t/s is that of all"},
+     .help = "sequences of -n that generate together (default 1); t/s is that of all"},
     {.names = "--test",
      .value = "NAME",
      .id = "bench_test",
-     .help = "one test by its name, instead of lists: pp512, tg16@d64; may be repeated; "
+     .help = "one test by its name, instead of -p, -n, -pg, -d and -np: pp512, tg16@d64; may be "
+             "repeated; "
              "-: names come on standard input, a line each, and run as they come (contexts up to "
              "1024, or those of other tests)"},
     {.names = "-r, --repetitions",
@@ -371,7 +432,7 @@ static const clm_flag flags[] = {
 
 const clm_command clm_cmd_bench = {
     .name = "bench",
-    .synopsis = "[-m MODEL | --synthetic 13b] [-p 512] [-n 128] [--ops]",
+    .synopsis = "[-m MODEL | --synthetic 13b [--type q4_0]] [-p 512] [-n 128] [--ops]",
     .summary = "tokens per second, and how near that is to what the device can do",
     .details =
         "Rows are named as llama-bench does: pp512 is a prompt, tg128 a generation, @ d4096 a\n"

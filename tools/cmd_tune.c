@@ -78,6 +78,35 @@ static clm_status set_budget(const clm_args *args, clm_config *config, clm_err *
     return clm_config_set(config, "tuning.budget_s", text, "--budget", err);
 }
 
+/* What would have no effect, so that nobody believes in one. */
+static clm_status check_flags(const clm_args *args, const clm_tune_options *o,
+                              const clm_settings *s, clm_err *err)
+{
+    static const struct {
+        const char *id, *name;
+    } of_models[] = {{"model", "-m"},
+                     {"tune_synthetic", "--synthetic"},
+                     {"tune_type", "--type"},
+                     {"weights", "--weights"}};
+
+    if (s->backend == CLM_BACKEND_REF)
+        return clm_fail(err, CLM_E_USAGE,
+                        "tuning is for OpenCL kernels, and --backend ref has none");
+    for (size_t i = 0; o->kernel != NULL && i < sizeof of_models / sizeof *of_models; i++)
+        if (clm_args_has(args, of_models[i].id))
+            return clm_fail(err, CLM_E_USAGE, "%s is for the kernels of a model, not for --kernel",
+                            of_models[i].name);
+    if (o->synthetic != NULL && clm_args_has(args, "model"))
+        return clm_fail(err, CLM_E_USAGE, "-m and --synthetic exclude each other");
+    if (o->type != NULL && o->synthetic == NULL && s->model[0] != '\0')
+        return clm_fail(err, CLM_E_USAGE,
+                        "--type is that of a --synthetic model; a file has its own");
+    if (clm_args_has(args, "weights") && (o->synthetic != NULL || s->model[0] == '\0'))
+        return clm_fail(err, CLM_E_USAGE,
+                        "--weights converts a model of -m; --type is that of a --synthetic one");
+    return CLM_OK;
+}
+
 static clm_status run(const clm_args *args, clm_err *err)
 {
     clm_tune_options o = {.synthetic = clm_args_get(args, "tune_synthetic"),
@@ -94,9 +123,8 @@ static clm_status run(const clm_args *args, clm_err *err)
     clm_tune_report report;
     clm_status st = clm_args_get_u64(args, "tune_seed", 0, UINT64_MAX, 1, &o.seed, err);
 
-    if (st == CLM_OK && o.synthetic != NULL && clm_args_has(args, "model"))
-        st = clm_fail(err, CLM_E_USAGE, "-m and --synthetic exclude each other");
     if (st == CLM_OK) st = clm_args_config(args, &config, err);
+    if (st == CLM_OK) st = check_flags(args, &o, clm_config_settings(config), err);
     if (st == CLM_OK) st = set_budget(args, config, err);
     if (st == CLM_OK && clm_config_settings(config)->tuning_budget_s <= 0.0)
         st = clm_fail(err, CLM_E_USAGE, "--budget: some seconds are needed");
@@ -121,7 +149,8 @@ static const clm_flag flags[] = {
     {.names = "--synthetic",
      .value = "NAME",
      .id = "tune_synthetic",
-     .help = "shapes of 13b (default without a model), 7b or llama13b instead of a file's"},
+     .help =
+         "shapes of 13b (default without a model), 7b or llama13b, of --type, instead of a file's"},
     {.names = "--type",
      .value = "TYPE",
      .id = "tune_type",
@@ -152,7 +181,7 @@ static const clm_flag flags[] = {
 
 const clm_command clm_cmd_tune = {
     .name = "tune",
-    .synopsis = "[-m MODEL | --synthetic 13b] [--budget 60] [--ops NAME,...]",
+    .synopsis = "[-m MODEL | --synthetic 13b [--type q4_0]] [--budget 60] [--ops NAME,...]",
     .summary = "find the fastest correct kernel parameters for a device",
     .details =
         "Every candidate runs in a process of its own, is compared with the reference and then\n"

@@ -160,6 +160,8 @@ class Refusals(unittest.TestCase):
             for value in ("-1", "x", "", "1.5", "12,", ",12", "99999999", "99999999999999999999999", "4 5", "+4",
                           ",".join(["1"] * 17)):
                 self.check(flag, *DEMO, flag, value)
+        for value in ("0", "2,0", "-1", "x"):
+            self.check("-np", *DEMO, "-np", value)
         for value in ("0", "-3", "1001", "many"):
             self.check("-r", *DEMO, "-r", value)
         for value in ("4", "0,4", "4,0", "4,4,4", "4;4"):
@@ -177,8 +179,21 @@ class Refusals(unittest.TestCase):
         self.check("q9_9", "--synthetic", "13b", "--type", "q9_9", "--backend", "ref")
         self.check("--type", *DEMO, "--type", "q4_0")
         self.check("exclude", *DEMO, "--synthetic", "13b")
+        self.check("--type is that of", "--synthetic", "13b", "--weights", "int4")
         code, out, err = bench("-m", "nofile.gguf", "-p", "4", "--backend", "ref")
         self.assertEqual((code, out), (3, ""), err)
+
+    def test_flags_without_effect(self):
+        for flag, value in (("-p", "4"), ("-n", "4"), ("-d", "4"), ("-pg", "4,4"), ("-np", "2")):
+            self.check("%s is not added to it" % flag, *DEMO, "--test", "pp3", flag, value)
+        for flag, value in (("-p", "4"), ("-np", "2"), ("--test", "pp3"), ("-r", "2")):
+            self.check("%s is for tests of a model" % flag, "--op", "add", flag, value)
+        for model in ([], DEMO):
+            self.check("--backend ref has none", *model, "--op", "add", "--backend", "ref")
+        self.check("'ref'", "--op", "add", "--device", "ref")
+
+    def test_help(self):
+        self.assertIn("--synthetic 13b [--type q4_0]", bench("--help")[1])
 
 
 if __name__ == "__main__":

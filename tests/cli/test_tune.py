@@ -376,7 +376,13 @@ class Tune(unittest.TestCase):
                             ("synthetic model '9000b'", "--synthetic", "9000b"), ("seconds are needed", "--budget", "0"),
                             ("--budget", "--budget", "soon"), ("nofile.cl", "--kernel", "nofile.cl", "--space", EXAMPLE[1]),
                             ("No such file", "-m", "nofile.gguf"), ("--ops", "--ops", ""),
-                            ("is called 'transpose'", *own(EXAMPLE), "--ops", "add")):
+                            ("is called 'transpose'", *own(EXAMPLE), "--ops", "add"),
+                            ("a file has its own", "-m", os.path.join(ROOT, "configs", "demo.gguf"), "--type", "q8_0"),
+                            ("a file has its own", "--config", DEMO, "--type", "q8_0"),
+                            ("converts a model of -m", "--synthetic", "13b", "--weights", "int4"),
+                            ("--backend ref has none", "--backend", "ref"),
+                            ("-m is for the kernels of a model", *own(EXAMPLE), "-m", "nofile.gguf"),
+                            ("--type is for the kernels of a model", *own(EXAMPLE), "--type", "q8_0")):
             code, out, err = self.clm("tune", *args)
             self.assertIn(code, (1, 2, 3), (word, err))
             self.assertIn(word, err)
@@ -386,6 +392,7 @@ class Tune(unittest.TestCase):
             code, out, err = self.clm("tune-worker", *args)
             self.assertEqual((code, out, len(err.splitlines())), (2, "", 1), err)
         self.assertEqual(self.clm("tune", "--ops", "")[0], 2)
+        self.assertIn("--synthetic 13b [--type q4_0]", self.clm("tune", "--help")[1])
 
     def test_nothing_works(self):
         kernel = os.path.join(self.folder, "transpose.cl")
