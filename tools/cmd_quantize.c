@@ -132,8 +132,24 @@ static void print_text(const clm_quantize_options *o, const clm_quantize_report 
 
     clm_cli_format_bytes((double)r->source_bytes, from);
     clm_cli_format_bytes((double)r->bytes, to);
-    printf("%s: %s, %zu tensors, %s of %s, relative error %.3g, %.1f s\n", o->target, o->type,
+    printf("%s: %s, %zu tensors, %s from %s, relative error %.3g, %.1f s\n", o->target, o->type,
            r->n_tensors, to, from, r->relative_error, r->seconds);
+}
+
+#define TYPES "int4, int8, q4_0, q4_1, q8_0, f16 or f32"
+
+/* What is missing, and how it is written. */
+static clm_status check_complete(const clm_quantize_options *o, clm_err *err)
+{
+    const char *missing = o->source == NULL   ? "the model, the file to write and its type are"
+                          : o->target == NULL ? "the file to write is"
+                          : o->type == NULL   ? "the type is"
+                                              : NULL;
+
+    if (missing == NULL) return CLM_OK;
+    return clm_fail(err, CLM_E_USAGE,
+                    "quantize: %s missing: clm quantize SRC DST --type int4 (types are " TYPES ")",
+                    missing);
 }
 
 static clm_status run(const clm_args *args, clm_err *err)
@@ -156,9 +172,8 @@ static clm_status run(const clm_args *args, clm_err *err)
     if (args->n_words > 2 && clm_args_has(args, "type"))
         return clm_fail(err, CLM_E_USAGE, "quantize: the type is given twice: '%s' and --type %s",
                         args->words[2], clm_args_get(args, "type"));
-    if (options.target == NULL || options.type == NULL)
-        return clm_fail(err, CLM_E_USAGE,
-                        "quantize: what to what? (clm quantize SRC DST --type int4)");
+    st = check_complete(&options, err);
+    if (st != CLM_OK) return st;
     options.threads = (size_t)threads;
     clm_cli_catch_interrupt(NULL);
     options.stop = clm_cli_interrupt_flag();
@@ -173,10 +188,7 @@ static clm_status run(const clm_args *args, clm_err *err)
 }
 
 static const clm_flag flags[] = {
-    {.names = "--type",
-     .value = "TYPE",
-     .id = "type",
-     .help = "int4, int8, q4_0, q4_1, q8_0, f16 or f32"},
+    {.names = "--type", .value = "TYPE", .id = "type", .help = TYPES},
     {.names = "--head-type, --output-tensor-type",
      .value = "TYPE",
      .id = "head_type",

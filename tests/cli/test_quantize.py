@@ -456,7 +456,7 @@ class Interruption(Case):
 class Use(Case):
     def test_report(self):
         out, err = self.run_ok("quantize", DEMO, self.path("a.gguf"), "--type", "int4")
-        self.assertRegex(out, r"a\.gguf: int4, 363 tensors, 3\.\d MB of 5\.\d MB, relative error 0\.0\d+, ")
+        self.assertRegex(out, r"a\.gguf: int4, 363 tensors, 3\.\d MB from 5\.\d MB, relative error 0\.0\d+, ")
         self.assertEqual(err.count("rows of 96 elements"), 1)
         out, _ = self.run_ok("quantize", DEMO, self.path("b.gguf"), "--type", "int8", "--json")
         report = json.loads(out)
@@ -502,8 +502,10 @@ class Use(Case):
         cases = [
             (["quantize", own, own, "--type", "int4", "--force"], 2, "is the model itself"),
             (["quantize", own, link, "--type", "int4", "--force"], 2, "is the model itself"),
-            (["quantize"], 2, "which|what to what"),
-            (["quantize", DEMO, self.path("x.gguf")], 2, "--type"),
+            (["quantize"], 2, "the model, the file to write and its type are missing: clm quantize SRC DST --type int4"),
+            (["quantize", DEMO], 2, "the file to write is missing: clm quantize SRC DST --type int4"),
+            (["quantize", DEMO, self.path("x.gguf")], 2,
+             r"the type is missing: clm quantize SRC DST --type int4 \(types are int4, int8, q4_0, q4_1, q8_0, f16 or f32\)"),
             (["quantize", DEMO, self.path("x.gguf"), "--type", "q9"], 2, "'q9' is no type"),
             (["quantize", DEMO, exists, "--type", "int4"], 2, "exists already; --force"),
             (["quantize", DEMO, self.folder, "--type", "int4"], 2, "is a folder"),
