@@ -306,14 +306,18 @@ typedef struct clm_perplexity {
     double seconds; /* of processing n_windows * window tokens */
 } clm_perplexity;
 
+/* Whether a text can be cut into such windows, before a model is there. CLM_OK or CLM_E_USAGE (window below 4, bad
+ * stride). */
+clm_status clm_perplexity_check(size_t window, size_t stride, clm_err *err);
+
 /* Perplexity of a text. It is tokenised as a whole, with BOS in front when the vocabulary wants one,
  * and cut into windows of `window` tokens; in a vocabulary with BOS the first token of each window is
  * replaced by it. A rest that fills no window is left out.
  *   stride 0   windows do not overlap; of each the tokens window/2 + 1 .. window - 1 count (what
  *              llama.cpp's llama-perplexity does)
  *   stride S   windows begin S tokens apart; of each the last S count (1 <= S < window)
- * Reports windows to `obs` (may be NULL). Returns CLM_OK, CLM_E_USAGE (window below 4 or larger than
- * the context, bad stride, text shorter than a window) or what the engine returns. */
+ * Reports windows to `obs` (may be NULL). Returns CLM_OK, CLM_E_USAGE (as clm_perplexity_check, window
+ * larger than the context, text shorter than a window) or what the engine returns. */
 clm_status clm_engine_perplexity(clm_engine *e, const char *text, size_t size, size_t window,
                                  size_t stride, const clm_observer *obs, clm_perplexity *out,
                                  clm_err *err);

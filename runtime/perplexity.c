@@ -6,6 +6,8 @@
 #include "host/clock.h"
 #include "runtime/engine.h"
 
+enum { MIN_WINDOW = 4 }; /* one token of it counts */
+
 /* Sums over the tokens that count; `ids` is the window in progress. */
 typedef struct tally {
     const int *ids;
@@ -34,19 +36,29 @@ static clm_status count_token(void *user, size_t position, const float *logits, 
     return CLM_OK;
 }
 
-static clm_status check_shape(const clm_engine *e, size_t window, size_t stride, clm_err *err)
+clm_status clm_perplexity_check(size_t window, size_t stride, clm_err *err)
 {
-    size_t ctx = clm_transformer_ctx(e->model);
-
-    if (window < 4 || window > ctx)
-        return clm_fail(err, CLM_E_USAGE,
-                        "perplexity: a window of %zu tokens; 4 to %zu, the context, are possible",
-                        window, ctx);
+    if (window < MIN_WINDOW)
+        return clm_fail(
+            err, CLM_E_USAGE,
+            "perplexity: a window (-c) of %zu %s is too small: %d is the least, 512 is usual",
+            window, window == 1 ? "token" : "tokens", MIN_WINDOW);
     if (stride >= window)
         return clm_fail(err, CLM_E_USAGE,
                         "perplexity: a stride of %zu; it must be less than the window of %zu",
                         stride, window);
     return CLM_OK;
+}
+
+static clm_status check_shape(const clm_engine *e, size_t window, size_t stride, clm_err *err)
+{
+    const size_t ctx = clm_transformer_ctx(e->model);
+
+    if (window > ctx)
+        return clm_fail(err, CLM_E_USAGE,
+                        "perplexity: a window of %zu tokens does not fit the context of %zu",
+                        window, ctx);
+    return clm_perplexity_check(window, stride, err);
 }
 
 static void finish(const tally *t, clm_perplexity *out)

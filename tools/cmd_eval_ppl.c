@@ -47,9 +47,14 @@ static clm_status run(const clm_args *args, clm_err *err)
     char *text = NULL;
     size_t size = 0;
     uint64_t stride = 0;
+    size_t window;
     clm_status st = clm_args_config(args, &config, err);
 
     if (st == CLM_OK) st = clm_args_get_u64(args, "stride", 0, UINT32_MAX, 0, &stride, err);
+    if (st != CLM_OK) goto out;
+    window = clm_config_settings(config)->ctx_size;
+    if (window > 0)
+        st = clm_perplexity_check(window, (size_t)stride, err); /* 0: the model says it */
     if (st == CLM_OK) st = clm_cli_prompt(args, &text, &size, err);
     if (st == CLM_OK)
         st = clm_engine_create(clm_config_settings(config), clm_cli_observer(), &engine, err);

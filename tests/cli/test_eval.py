@@ -109,10 +109,11 @@ class Perplexity(unittest.TestCase):
         self.assertIn("windows", err)
 
     def test_refusals(self):
-        for words, args in (("do not fill a window", ["-c", "512"]), ("4 to", ["-c", "2"]), ("stride", ["-c", "16", "--stride", "16"])):
+        for words, args in (("do not fill a window", ["-c", "512"]), ("a window (-c) of 1 token is too small: 4 is the least", ["-c", "1"]),
+                            ("a window (-c) of 3 tokens is too small", ["-c", "3"]), ("stride", ["-c", "16", "--stride", "16"])):
             out, err = clm("eval", "ppl", "-m", DEMO, "-f", self.text, *args, code=2)
             self.assertIn(words, err)
-            self.assertEqual(out, "")
+            self.assertEqual((out, "loading weights" in err), ("", "fill" in words))
 
 
 
@@ -320,8 +321,10 @@ class Benchmark(unittest.TestCase):
 
     def test_missing(self):
         for words, args in (
-                ("No such file", [os.path.join(self.folder, "nowhere")]),
-                ("val: No such file", None),
+                ("No such file or directory; a copy of cmmlu has its examples in dev/SUBJECT.csv and its questions in "
+                 "test/SUBJECT.csv", [os.path.join(self.folder, "nowhere")]),
+                ("val: No such file or directory; a copy of ceval has its examples in dev/SUBJECT_dev.csv and its questions in "
+                 "val/SUBJECT_val.csv", None),
                 ("there is no 'astronmy'; did you mean 'astronomy'?", [self.folder, "--subject", "made_up,astronmy"]),
                 ("there is no ''", [self.folder, "--subject", "made_up,"]),
                 ("--shots", [self.folder, "--shots", "6"]),
@@ -336,9 +339,12 @@ class Benchmark(unittest.TestCase):
         self.assertIn(f"{path}: the file has 3 examples, and --shots 5 needs 5", clm("eval", "cmmlu", self.folder, "-m", DEMO, code=2)[1])
         os.remove(path)
         self.assertIn(f"{path}: No such file", clm("eval", "cmmlu", self.folder, "-m", DEMO, code=2)[1])
+        layout = "; a copy of cmmlu has its examples in dev/SUBJECT.csv"
+        shutil.rmtree(os.path.join(self.folder, "dev"))
+        self.assertIn("/dev: No such file or directory" + layout, clm("eval", "cmmlu", self.folder, "-m", DEMO, code=2)[1])
         for entry in os.listdir(os.path.join(self.folder, "test")):
             os.remove(os.path.join(self.folder, "test", entry))
-        self.assertIn("the folder has no files *.csv", clm("eval", "cmmlu", self.folder, "-m", DEMO, code=2)[1])
+        self.assertIn("the folder has no files *.csv" + layout, clm("eval", "cmmlu", self.folder, "-m", DEMO, code=2)[1])
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 const clm_benchmark clm_benchmark_cmmlu = {
     .name = "cmmlu",
@@ -57,6 +58,29 @@ static int by_stem(const void *a, const void *b)
     return strcmp(((const clm_subject *)a)->stem, ((const clm_subject *)b)->stem);
 }
 
+/* What is wrong with a folder, and what is expected. */
+static clm_status fail_layout(const clm_benchmark *b, const char *path, const char *what,
+                              clm_err *err)
+{
+    return clm_fail(err, CLM_E_USAGE,
+                    "%s: %s; a copy of %s has its examples in %s/SUBJECT%s and its questions in "
+                    "%s/SUBJECT%s",
+                    path, what, b->name, b->example_folder, b->example_ending, b->question_folder,
+                    b->question_ending);
+}
+
+static clm_status check_examples(const clm_benchmark *b, const char *folder, clm_err *err)
+{
+    clm_status st = CLM_OK;
+    char *path = NULL;
+
+    if (asprintf(&path, "%s/%s", folder, b->example_folder) < 0)
+        return clm_fail(err, CLM_E_NOMEM, "%s: no memory", folder);
+    if (access(path, F_OK) != 0) st = fail_layout(b, path, strerror(errno), err);
+    free(path);
+    return st;
+}
+
 /* All subjects that have questions. */
 static clm_status list_subjects(const clm_benchmark *b, const char *folder, clm_subjects *out,
                                 clm_err *err)
@@ -70,7 +94,7 @@ static clm_status list_subjects(const clm_benchmark *b, const char *folder, clm_
     if (asprintf(&path, "%s/%s", folder, b->question_folder) < 0)
         return clm_fail(err, CLM_E_NOMEM, "%s: no memory", folder);
     dir = opendir(path);
-    if (dir == NULL) st = clm_fail(err, CLM_E_USAGE, "%s: %s", path, strerror(errno));
+    if (dir == NULL) st = fail_layout(b, path, strerror(errno), err);
     while (st == CLM_OK && (entry = readdir(dir)) != NULL) {
         const size_t length = strlen(entry->d_name);
 
@@ -80,9 +104,12 @@ static clm_status list_subjects(const clm_benchmark *b, const char *folder, clm_
         st = add_subject(b, entry->d_name, length - ending, out, err);
     }
     if (dir != NULL) closedir(dir);
-    if (st == CLM_OK && out->n == 0)
-        st =
-            clm_fail(err, CLM_E_USAGE, "%s: the folder has no files *%s", path, b->question_ending);
+    if (st == CLM_OK && out->n == 0) {
+        char what[64];
+
+        snprintf(what, sizeof what, "the folder has no files *%s", b->question_ending);
+        st = fail_layout(b, path, what, err);
+    }
     if (st == CLM_OK) qsort(out->items, out->n, sizeof *out->items, by_stem);
     free(path);
     return st;
@@ -193,6 +220,7 @@ clm_status clm_subjects_read(const clm_benchmark *b, const char *folder, const c
 
     *out = (clm_subjects){0};
     st = list_subjects(b, folder, out, err);
+    if (st == CLM_OK && shots > 0) st = check_examples(b, folder, err);
     if (st == CLM_OK && only != NULL) st = select_subjects(out, only, err);
     for (size_t i = 0; i < out->n && st == CLM_OK; i++) {
         st = read_subject(b, folder, shots, most, &out->items[i], err);
