@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "host/cl_util.h"
 
@@ -102,9 +103,27 @@ clm_status clm_kernel_set_args(clm_kernel *kernel, const clm_arg *args, size_t c
     return CLM_OK;
 }
 
+/* Drivers say of groups that the kernel does not take no more than of those that the device does not. */
+static clm_status fail_group(const clm_kernel *kernel, const clm_range *range, clm_err *err)
+{
+    size_t asked[3] = {0}, given[3] = {1, 1, 1};
+
+    for (size_t i = 0; i < range->dims; i++) given[i] = range->local[i];
+    if (clGetKernelWorkGroupInfo(kernel->handle, clm__device_id(kernel->dev),
+                                 CL_KERNEL_COMPILE_WORK_GROUP_SIZE, sizeof asked, asked,
+                                 NULL) != CL_SUCCESS ||
+        asked[0] == 0 || memcmp(asked, given, sizeof asked) == 0)
+        return clm__fail_cl(err, "clEnqueueNDRangeKernel", CL_INVALID_WORK_GROUP_SIZE);
+    return clm_fail(err, CLM_E_CL,
+                    "its reqd_work_group_size is (%zu, %zu, %zu), and the local size given is "
+                    "(%zu, %zu, %zu)",
+                    asked[0], asked[1], asked[2], given[0], given[1], given[2]);
+}
+
 clm_status clm_kernel_enqueue(clm_kernel *kernel, const clm_range *range, clm_err *err)
 {
     size_t global[3];
+    clm_status st;
     cl_int rc;
 
     for (size_t i = 0; i < range->dims; i++) {
@@ -116,8 +135,7 @@ clm_status clm_kernel_enqueue(clm_kernel *kernel, const clm_range *range, clm_er
     rc = clEnqueueNDRangeKernel(clm__device_queue(kernel->dev), kernel->handle,
                                 (cl_uint)range->dims, NULL, global, range->local, 0, NULL, NULL);
     if (rc == CL_SUCCESS) return CLM_OK;
-    {
-        clm_status st = clm__fail_cl(err, "clEnqueueNDRangeKernel", rc);
-        return clm_fail_context(err, st, "kernel %s", kernel->entry);
-    }
+    st = rc == CL_INVALID_WORK_GROUP_SIZE ? fail_group(kernel, range, err)
+                                          : clm__fail_cl(err, "clEnqueueNDRangeKernel", rc);
+    return clm_fail_context(err, st, "kernel %s", kernel->entry);
 }

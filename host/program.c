@@ -25,7 +25,8 @@ struct clm_program {
 typedef struct build {
     clm_device *dev;
     const char *name;
-    char *text; /* prelude and kernel with their includes */
+    char where[96]; /* what compilers call the text */
+    char *text;     /* prelude and kernel with their includes */
     size_t size;
     char options[2048];
     char key[33];
@@ -116,12 +117,12 @@ static clm_status fail_build(const build *b, cl_program handle, cl_int rc, clm_e
         log = calloc(1, size + 1);
     if (log != NULL) clGetProgramBuildInfo(handle, id, CL_PROGRAM_BUILD_LOG, size, log, NULL);
     if (log != NULL)
-        clm_log(clm_device_observer(b->dev), CLM_LOG_DEBUG, "%s.cl: build log:\n%s", b->name, log);
+        clm_log(clm_device_observer(b->dev), CLM_LOG_DEBUG, "%s: build log:\n%s", b->where, log);
     line = log != NULL ? strstr(log, "error") : NULL;
     while (line != NULL && line > log && line[-1] != '\n') line--;
     if (line == NULL) line = log;
     if (line != NULL) line[strcspn(line, "\n")] = '\0';
-    clm_fail(err, CLM_E_BUILD, "%s.cl does not build on %s (%s): %s", b->name,
+    clm_fail(err, CLM_E_BUILD, "%s does not build on %s (%s): %s", b->where,
              clm_device_caps(b->dev)->name, clm__cl_error_name(rc),
              line != NULL && *line != '\0' ? line : "the driver gives no reason");
     free(log);
@@ -241,6 +242,7 @@ clm_status clm_program_create(clm_device *dev, const char *name, const clm_defin
     clm_status st = clm__kernel_source_expand(name, &b.text, &b.size, err);
 
     *out = NULL;
+    snprintf(b.where, sizeof b.where, "%s.cl", name);
     if (st == CLM_OK) st = create(&b, defs, count, out, err);
     free(b.text);
     return st;
@@ -250,11 +252,16 @@ clm_status clm_program_create_text(clm_device *dev, const char *name, const char
                                    const clm_define *defs, size_t count, clm_program **out,
                                    clm_err *err)
 {
-    build b = {.dev = dev, .name = name, .text = strdup(text), .size = strlen(text)};
+    build b = {.dev = dev, .name = name};
     clm_status st;
+    int size;
 
     *out = NULL;
-    if (b.text == NULL) return clm_fail(err, CLM_E_NOMEM, "program %s: no memory", name);
+    snprintf(b.where, sizeof b.where, "kernel %s", name);
+    /* Or compilers name the temporary file that the driver hands them. */
+    size = asprintf(&b.text, "#line 1 \"%s\"\n%s", b.where, text);
+    if (size < 0) return clm_fail(err, CLM_E_NOMEM, "program %s: no memory", name);
+    b.size = (size_t)size;
     st = create(&b, defs, count, out, err);
     free(b.text);
     return st;

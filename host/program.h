@@ -33,7 +33,7 @@ typedef struct clm_program clm_program;
 clm_status clm_program_create(clm_device *dev, const char *name, const clm_define *defs,
                               size_t count, clm_program **out, clm_err *err);
 /* The same with `text` (NUL-terminated, without prelude and includes) in place of a file of cl/;
- * `name` stands for it in messages. */
+ * in messages, those of compilers too, it is "kernel <name>". */
 clm_status clm_program_create_text(clm_device *dev, const char *name, const char *text,
                                    const clm_define *defs, size_t count, clm_program **out,
                                    clm_err *err);

@@ -398,6 +398,71 @@ static void refused_body(clm_device *dev, void *user)
     drop_cache(cache);
 }
 
+/* A user's kernel has no file that the driver knows; messages name the kernel, and its own lines. */
+static void text_body(clm_device *dev, void *user)
+{
+    static const char broken[] =
+        "/* line 1 */\n__kernel void mine(__global int *x) { x[0] = nothing; }\n";
+    char *cache = new_cache();
+    clm_program *prog = NULL;
+    clm_err err = {""};
+
+    (void)user;
+    assert_int_equal(clm_program_create_text(dev, "mine", broken, NULL, 0, &prog, &err),
+                     CLM_E_BUILD);
+    assert_null(prog);
+    if (strstr(err.text, "kernel mine:2") == NULL) print_error("%s\n", err.text);
+    assert_non_null(strstr(err.text, "kernel mine does not build on "));
+    assert_non_null(strstr(err.text, "kernel mine:2"));
+    assert_null(strstr(err.text, ".cl"));
+    drop_cache(cache);
+}
+
+/* What is launched in other groups than the kernel was written for. */
+static void group_body(clm_device *dev, void *user)
+{
+    static const char text[] =
+        "__kernel __attribute__((reqd_work_group_size(4, 2, 1)))\n"
+        "void mine(__global int *x) { x[get_global_id(0) + 8 * get_global_id(1)] = 1; }\n";
+    const clm_range right = {.dims = 2, .global = {8, 2}, .local = {4, 2}},
+                    wrong = {.dims = 2, .global = {8, 2}, .local = {2, 2}};
+    char *cache = new_cache();
+    clm_program *prog = NULL;
+    clm_kernel *kernel = NULL;
+    clm_buffer *x = NULL;
+    clm_err err = {""};
+
+    (void)user;
+    clm_device_keep_programs(dev, false);
+    assert_int_equal(clm_program_create_text(dev, "mine", text, NULL, 0, &prog, &err), CLM_OK);
+    assert_int_equal(clm_kernel_create(prog, "mine", &kernel, &err), CLM_OK);
+    assert_int_equal(clm_buffer_create(dev, CLM_ELEM_I32, 16, &x, &err), CLM_OK);
+    const clm_arg arg = CLM_BUF(x);
+    assert_int_equal(clm_kernel_set_args(kernel, &arg, 1, &err), CLM_OK);
+    assert_int_equal(clm_kernel_enqueue(kernel, &right, &err), CLM_OK);
+    assert_int_equal(clm_device_finish(dev, &err), CLM_OK);
+    assert_int_equal(clm_kernel_enqueue(kernel, &wrong, &err), CLM_E_CL);
+    assert_string_equal(err.text,
+                        "kernel mine: its reqd_work_group_size is (4, 2, 1), and the local "
+                        "size given is (2, 2, 1)");
+    clm_kernel_destroy(kernel);
+    clm_buffer_destroy(x);
+    clm_program_destroy(prog);
+    drop_cache(cache);
+}
+
+static void test_text(void **state)
+{
+    (void)state;
+    clm_op_test_devices(text_body, NULL);
+}
+
+static void test_group(void **state)
+{
+    (void)state;
+    clm_op_test_devices(group_body, NULL);
+}
+
 static void test_cached(void **state)
 {
     (void)state;
@@ -455,7 +520,8 @@ int main(void)
         cmocka_unit_test(test_source),   cmocka_unit_test(test_old),
         cmocka_unit_test(test_assembly), cmocka_unit_test(test_refused),
         cmocka_unit_test(test_cached),   cmocka_unit_test(test_unwritable),
-        cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_damaged),  cmocka_unit_test(test_text),
+        cmocka_unit_test(test_group),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
