@@ -137,9 +137,12 @@ clm_status clm_cli_config_or_demo(const clm_args *args, clm_config **out, clm_er
 
 /* ---- input ----------------------------------------------------------------------------------- */
 
+/* Far more than a context takes, and a large text for `tokenize`; /dev/zero has no end. */
+enum { MAX_INPUT = 1 << 30, FIRST_ROOM = 1 << 16 };
+
 clm_status clm_cli_read(FILE *stream, const char *name, char **text, size_t *size, clm_err *err)
 {
-    size_t used = 0, room = 1 << 16;
+    size_t used = 0, room = FIRST_ROOM;
     char *data = NULL;
 
     *text = NULL;
@@ -153,6 +156,13 @@ clm_status clm_cli_read(FILE *stream, const char *name, char **text, size_t *siz
         data = grown;
         used += fread(data + used, 1, room - used, stream);
         if (used < room) break;
+        if (room >= MAX_INPUT) {
+            free(data);
+            return clm_fail(err, CLM_E_USAGE,
+                            "%s: it is longer than %d GB, which is the most that is read; is it "
+                            "the right file?",
+                            name, MAX_INPUT >> 30);
+        }
         room *= 2;
     }
     if (ferror(stream)) {
@@ -342,7 +352,9 @@ void clm_cli_print_reply(const clm_reply *r)
         fprintf(stderr, "clm: the answer was cut after max_new_tokens (%zu)\n", r->new_tokens);
     if (r->finish == CLM_FINISH_CONTEXT)
         fprintf(stderr, "clm: the answer was cut: the context is full; raise ctx_size\n");
-    if (r->finish == CLM_FINISH_INTERRUPTED) fprintf(stderr, "clm: interrupted\n");
+    /* An output that nobody reads ends an answer too (clm_cli_print_text), and has a sentence of its own. */
+    if (r->finish == CLM_FINISH_INTERRUPTED && !ferror(stdout))
+        fprintf(stderr, "clm: interrupted\n");
 }
 
 clm_status clm_cli_reply_status(const clm_reply *reply, clm_err *err)

@@ -32,7 +32,8 @@ char *clm_cli_demo_config(void);
  * said on stderr. */
 clm_status clm_cli_config_or_demo(const clm_args *args, clm_config **out, clm_err *err);
 
-/* All of standard input, or of a file; malloc'd with a NUL behind, which `*size` does not count. */
+/* All of standard input, or of a file; malloc'd with a NUL behind, which `*size` does not count. CLM_E_USAGE for more
+ * than 1 GB. */
 clm_status clm_cli_read(FILE *stream, const char *name, char **text, size_t *size, clm_err *err);
 clm_status clm_cli_read_file(const char *path, char **text, size_t *size, clm_err *err);
 

@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import resource
 import select
 import shutil
 import signal
@@ -252,6 +253,17 @@ class Answers(unittest.TestCase):
         self.assertEqual(code, 2, err)
         self.assertNotIn("loading", err)
 
+    def test_endless_prompt(self):
+        """Not read until memory is full."""
+        model = os.path.join(ROOT, "configs", "demo.gguf")
+        for args in (["chat", "--config", DEMO], ["generate", "-m", model], ["tokenize", "-m", model]):
+            done = subprocess.run([CLM, *args, "-f", "/dev/zero"], stdin=subprocess.DEVNULL, capture_output=True, timeout=60,
+                                  preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (2 << 30, 2 << 30)))
+            err = done.stderr.decode()
+            self.assertEqual(done.returncode, 2, err)
+            self.assertIn("/dev/zero: it is longer than 1 GB", err)
+            self.assertNotIn("loading", err)
+
     def test_reader_leaves(self):
         run = subprocess.Popen([CLM, "generate", "-m", os.path.join(ROOT, "configs", "demo.gguf"), "-p", "春", "-n", "900",
                                 "--temp", "3", "--top-p", "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
@@ -261,6 +273,7 @@ class Answers(unittest.TestCase):
         run.stderr.close()
         self.assertEqual(run.wait(60), 1, err)
         self.assertIn("could not be written", err)
+        self.assertNotIn("interrupted", err)
         self.assertLess(int(re.search(r"answer (\d+) tokens", err).group(1)), 900)
 
     def test_full_disk(self):
