@@ -1,9 +1,9 @@
 /* host/amx_probe.c: see host/amx_probe.h. */
 #include "host/amx_probe.h"
 
-#include <stdlib.h>
 #include <string.h>
 
+#include "host/env.h"
 #include "host/probe.h"
 #include "host/tile_probe.h"
 
@@ -120,8 +120,6 @@ bool clm__amx_cvt_probe(clm_device *dev)
 
 bool clm__amx_probe(clm_device *dev)
 {
-    const char *allowed = getenv("CLM_AMX");
-
-    if (allowed != NULL && strcmp(allowed, "0") == 0) return false;
+    if (!clm_env_switch("CLM_AMX", true)) return false;
     return clm_device_caps(dev)->type == CLM_DEVICE_CPU && host_has() && clm__amx_runs(dev);
 }

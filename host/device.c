@@ -2,11 +2,11 @@
 #include "host/device.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "host/amx_probe.h"
 #include "host/cl_util.h"
 #include "host/dot_probe.h"
+#include "host/env.h"
 #include "host/gemm.h"
 #include "host/mma_probe.h"
 
@@ -18,14 +18,6 @@ struct clm_device {
     bool keep_programs;
     const clm_observer *observer;
 };
-
-/* Whether binaries are kept where nobody says: see the README's variables. */
-static bool keep_by_default(void)
-{
-    const char *text = getenv("CLM_KERNEL_CACHE");
-
-    return text == NULL || strcmp(text, "0") != 0;
-}
 
 clm_status clm_device_open(const clm_device_info *info, const clm_observer *obs, clm_device **out,
                            clm_err *err)
@@ -45,7 +37,7 @@ clm_status clm_device_open(const clm_device_info *info, const clm_observer *obs,
     clm_gemm_hold();
     dev->id = info->device_id;
     dev->caps = info->caps;
-    dev->keep_programs = keep_by_default();
+    dev->keep_programs = clm_env_switch("CLM_KERNEL_CACHE", true);
     dev->observer = obs;
 
     dev->context = clCreateContext(properties, 1, &dev->id, NULL, NULL, &rc);

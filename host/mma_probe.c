@@ -1,9 +1,7 @@
 /* host/mma_probe.c: see host/mma_probe.h. */
 #include "host/mma_probe.h"
 
-#include <stdlib.h>
-#include <string.h>
-
+#include "host/env.h"
 #include "host/probe.h"
 #include "host/tile_probe.h"
 
@@ -73,9 +71,7 @@ static bool possible(const clm_caps *caps, clm_mma mma)
 
 clm_mma clm__mma_probe(clm_device *dev)
 {
-    const char *allowed = getenv("CLM_MMA");
-
-    if (allowed != NULL && strcmp(allowed, "0") == 0) return CLM_MMA_NONE;
+    if (!clm_env_switch("CLM_MMA", true)) return CLM_MMA_NONE;
     for (int i = CLM_MMA_NONE + 1; i < CLM_MMA_COUNT; i++) {
         const clm_mma mma = (clm_mma)i;
 

@@ -88,8 +88,12 @@ void clm_config_destroy(clm_config *c);
 clm_status clm_config_load(clm_config *c, const char *path, clm_err *err);
 
 /* Reads CLM_<KEY> for each key (CLM_CTX_SIZE, CLM_TUNING_MODE, CLM_SERVER_PORT, ...). An empty
- * variable counts as not set. On failure the configuration keeps its old values. */
+ * variable counts as not set. Variables that are no keys, as CLM_AMX, are looked at too. On failure the configuration
+ * keeps its old values. */
 clm_status clm_config_load_env(clm_config *c, clm_err *err);
+
+/* Whether CLM_DEBUG asks for more messages. */
+bool clm_config_env_debug(void);
 
 enum { CLM_ENV_NAME = 160 }; /* most bytes of such a name, with its end */
 

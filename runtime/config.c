@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "host/env.h"
 #include "host/file.h"
 #include "runtime/config_schema.h"
 
@@ -272,10 +273,17 @@ static clm_status read_env(void *user, clm_settings *s, clm_err *err)
 
 clm_status clm_config_load_env(clm_config *c, clm_err *err)
 {
-    return update(c, read_env, NULL, err);
+    const clm_status st = clm_env_check(err);
+
+    return st == CLM_OK ? update(c, read_env, NULL, err) : st;
 }
 
-/* The variables that are no keys: those of README.md, and CLM_DOT (host/dot_probe.c). */
+bool clm_config_env_debug(void)
+{
+    return clm_env_switch("CLM_DEBUG", false);
+}
+
+/* The variables that are no keys: those of README.md. */
 static const char *const others[] = {
     "CLM_MODELS", "CLM_SERVER_API_KEY", "CLM_KERNEL_CACHE", "CLM_AMX",
     "CLM_MMA",    "CLM_DEBUG",          "CLM_DOT"};

@@ -41,7 +41,7 @@ int clm_cli_fail(clm_status st, const clm_err *err)
 static void print_message(void *user, clm_log_level level, const char *text)
 {
     (void)user;
-    if (level == CLM_LOG_DEBUG && getenv("CLM_DEBUG") == NULL) return;
+    if (level == CLM_LOG_DEBUG && !clm_config_env_debug()) return;
     pthread_mutex_lock(&progress_mutex);
     end_progress();
     fprintf(stderr, "clm: %s%s\n", level == CLM_LOG_WARN ? "warning: " : "", text);

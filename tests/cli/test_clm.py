@@ -296,6 +296,9 @@ class ExitCodes(unittest.TestCase):
         self.check(3, "nofile.gguf", "chat", "-m", "nofile.gguf", "-p", "x")
         self.check(2, "no such device", "chat", "--config", DEMO, "--device", "nothing like this", "-p", "x")
         self.check(2, "empty", "chat", "--config", DEMO, stdin="")
+        for name, value, message in (("AMX", "yes", "'yes' is neither 0 nor 1"), ("KERNEL_CACHE", "no", "'no' is neither 0 nor 1"),
+                                     ("DOT", "best", "'best' is none of plain, khr, ")):
+            self.check(2, "CLM_%s: %s" % (name, message), "chat", "--config", DEMO, "-p", "x", env={"CLM_" + name: value})
         self.check(2, "'many' is not a whole number", "chat", "--config", DEMO, "-c", "many", "-p", "x")
 
     def test_no_platform(self):

@@ -552,7 +552,7 @@ static void on_end(void *user, struct MHD_Connection *connection, void **state,
 static void on_message(void *user, const char *format, va_list args)
 {
     (void)user;
-    if (getenv("CLM_DEBUG") != NULL) vfprintf(stderr, format, args);
+    if (clm_config_env_debug()) vfprintf(stderr, format, args);
 }
 
 /* Connections that the limit of open files allows: without a file for a new one, libmicrohttpd would ask for
