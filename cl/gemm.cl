@@ -6,7 +6,7 @@
  * Reference  clm_ref_gemm() in runtime/ops/ref_gemm.c
  * Buffers    q, scale, minimum: runtime/ops/weight.h.  x, xd, xs: q, d, s of runtime/ops/act.h in
  *            panels of T tokens.  y: [tokens][ldy] f32.
- * Launch     FAMILY 0 (CPU): 2-D, dimension 0 = panels of T tokens, dimension 1 = tiles of 16 rows,
+ * Launch     FAMILY 0 (CPU): 2-D, dimension 0 = panels of T tokens, dimension 1 = TILES tiles of 16 rows,
  *            local (1, 1): the work-items that follow each other share a tile of weights, which so
  *            stays in the first-level cache, while the panels come from the second.
  *            FAMILY 1 (GPU): 2-D, local (T / LANE_T, 16 * TILES / LANE_N), a group per panel
@@ -15,7 +15,7 @@
  *            FAMILY 2 (GPU, few tokens): 2-D, local (WG, 1), a group per panel (dimension 0) and per
  *            TILES tiles of rows (dimension 1): gemm_few.cl.
  * Build      T tokens per panel;  DOT: dot.cl;  GROUP, HAS_MIN: the weights'
- * Tunables   FAMILY;  TILES of FAMILY 1 and 2;  LANE_T, LANE_N (multiples of 4) of FAMILY 1;  WG of FAMILY 2
+ * Tunables   FAMILY;  TILES;  LANE_T, LANE_N (multiples of 4) of FAMILY 1;  WG of FAMILY 2
  * Limits     rows and tokens: any number.  columns a multiple of 32 and of GROUP.  FAMILY 1: T a
  *            multiple of LANE_T. FAMILY 2: T 4 or 8.
  */
@@ -40,14 +40,23 @@
         const int ldy, const int y_off
 
 #if FAMILY == 0
-/* Writes T rows of y, as far as they exist. */
-CLM_INLINE void gemm_store(__global float *y, const float16 v[T], const int rows, const int tokens,
-                           const int ldy)
+#ifndef TILES
+#define TILES 1
+#endif
+
+/* Writes T rows of y from tile `first` on, as far as they exist. */
+CLM_INLINE void gemm_store(__global float *y, const float16 v[TILES][T], const int first,
+                           const int rows, const int tokens, const int ldy)
 {
 #pragma unroll
-    for (int t = 0; t < T; t++) {
-        /* No break: the loop would not be unrolled, and v not be held in registers. */
-        if (t < tokens) clm_store_tile(y + (size_t)t * (size_t)ldy, v[t], rows);
+    for (int i = 0; i < TILES; i++) {
+#pragma unroll
+        for (int t = 0; t < T; t++) {
+            /* No break: the loop would not be unrolled, and v not be held in registers. */
+            if (t < tokens)
+                clm_store_tile(y + (size_t)t * (size_t)ldy + (size_t)(first + i) * 16, v[i][t],
+                               rows - (first + i) * 16);
+        }
     }
 }
 #elif FAMILY == 1

@@ -13,66 +13,83 @@
 __kernel __attribute__((vec_type_hint(float16)))
 void gemm_q4(GEMM_ARGS)
 {
-    const size_t panel = get_global_id(0), tile = get_global_id(1);
+    const size_t panel = get_global_id(0);
+    const int first = (int)get_global_id(1) * TILES, tiles = (rows + 15) / 16;
     const int blocks = columns / 32;
-    __global const uint *restrict words = q + tile * (size_t)blocks * 64;
+    __global const uint *restrict words[TILES];
     __global const uint *restrict xp = x + panel * (size_t)(columns / 4) * T;
     __global const float *restrict d = xd + panel * (size_t)blocks * T;
     __global const int *restrict sum = xs + panel * (size_t)blocks * T;
-    const size_t groups = tile * (size_t)GROUPS(columns);
-    float16 acc[T];
+    size_t groups[TILES];
+    float16 acc[TILES][T];
 
 #pragma unroll
-    for (int t = 0; t < T; t++) acc[t] = 0.0f;
+    for (int i = 0; i < TILES; i++) {
+        const size_t tile = (size_t)min(first + i, tiles - 1); /* one too many is not stored */
+
+        words[i] = q + tile * (size_t)blocks * 64;
+        groups[i] = tile * (size_t)GROUPS(columns);
+#pragma unroll
+        for (int t = 0; t < T; t++) acc[i][t] = 0.0f;
+    }
     for (int b = 0; b < blocks;) {
-        const size_t group = groups + (size_t)GROUP_OF(b, 0);
+        const size_t group = (size_t)GROUP_OF(b, 0);
         const int end = GROUP_END(b, blocks);
-        const float16 s = vload_half16(group, scale);
+        float16 s[TILES];
 #if HAS_MIN
-        /* With a minimum the level of 0 is taken off together with it, once for all blocks of a group:
-         * sum_k (s (q - 8) + min) x = s sum_k q x + (min - 8 s) sum_k x. Both terms are float sums of the
-         * size of 8 s sum_k |x|, so rounding costs a few times what it does with centred levels. */
-        const float16 offset = CLM_MINIMUM(HAS_MIN, s, vload_half16(group, minimum)) - 8.0f * s;
         float sum_x[T];
 
 #pragma unroll
         for (int t = 0; t < T; t++) sum_x[t] = 0.0f;
 #endif
 
+#pragma unroll
+        for (int i = 0; i < TILES; i++) s[i] = vload_half16(groups[i] + group, scale);
         for (; b < end; b++) {
-            int16 c[T];
+#pragma unroll
+            for (int i = 0; i < TILES; i++) {
+                int16 c[T];
 
 #pragma unroll
-            for (int t = 0; t < T; t++) c[t] = clm_u4_start(HAS_MIN ? 0 : -8 * sum[t]);
+                for (int t = 0; t < T; t++) c[t] = clm_u4_start(HAS_MIN ? 0 : -8 * sum[t]);
 #pragma unroll
-            for (int j = 0; j < 4; j++) {
-                const uint16 v = vload16(j, words);
-                const uint16 low = v & 0x0f0f0f0fu, high = (v >> 4u) & 0x0f0f0f0fu;
+                for (int j = 0; j < 4; j++) {
+                    const uint16 v = vload16((size_t)(4 * b + j), words[i]);
+                    const uint16 low = v & 0x0f0f0f0fu, high = (v >> 4u) & 0x0f0f0f0fu;
 
 #pragma unroll
-                for (int t = 0; t < T; t++) c[t] = clm_dot16_u4(low, xp + 2 * j * T + t, c[t]);
+                    for (int t = 0; t < T; t++) c[t] = clm_dot16_u4(low, xp + 2 * j * T + t, c[t]);
+#pragma unroll
+                    for (int t = 0; t < T; t++)
+                        c[t] = clm_dot16_u4(high, xp + (2 * j + 1) * T + t, c[t]);
+                }
 #pragma unroll
                 for (int t = 0; t < T; t++)
-                    c[t] = clm_dot16_u4(high, xp + (2 * j + 1) * T + t, c[t]);
+                    acc[i][t] += convert_float16(clm_u4_sums(c[t])) * (s[i] * d[t]);
             }
-#pragma unroll
-            for (int t = 0; t < T; t++) {
-                acc[t] += convert_float16(clm_u4_sums(c[t])) * (s * d[t]);
 #if HAS_MIN
-                sum_x[t] += d[t] * (float)sum[t];
+#pragma unroll
+            for (int t = 0; t < T; t++) sum_x[t] += d[t] * (float)sum[t];
 #endif
-            }
-            words += 64;
             xp += 8 * T;
             d += T;
             sum += T;
         }
 #if HAS_MIN
+        /* With a minimum the level of 0 is taken off together with it, once for all blocks of a group:
+         * sum_k (s (q - 8) + min) x = s sum_k q x + (min - 8 s) sum_k x. Both terms are float sums of the
+         * size of 8 s sum_k |x|, so rounding costs a few times what it does with centred levels. */
 #pragma unroll
-        for (int t = 0; t < T; t++) acc[t] += offset * sum_x[t];
+        for (int i = 0; i < TILES; i++) {
+            const float16 offset =
+                CLM_MINIMUM(HAS_MIN, s[i], vload_half16(groups[i] + group, minimum)) - 8.0f * s[i];
+
+#pragma unroll
+            for (int t = 0; t < T; t++) acc[i][t] += offset * sum_x[t];
+        }
 #endif
     }
-    gemm_store(y + panel * T * (size_t)ldy + (size_t)y_off + tile * 16, acc, rows - (int)tile * 16,
+    gemm_store(y + panel * T * (size_t)ldy + (size_t)y_off, acc, first, rows,
                tokens - (int)panel * T, ldy);
 }
 

@@ -11,22 +11,28 @@
 __kernel __attribute__((vec_type_hint(float16)))
 void gemm_q8(GEMM_ARGS)
 {
-    const size_t panel = get_global_id(0), tile = get_global_id(1);
+    const size_t panel = get_global_id(0);
+    const int first = (int)get_global_id(1) * TILES, tiles = (rows + 15) / 16;
     const int blocks = columns / 32;
-    __global const uint *restrict words = q + tile * (size_t)blocks * 128;
+    __global const uint *restrict words[TILES];
     __global const uint *restrict xp = x + panel * (size_t)(columns / 4) * T;
     __global const float *restrict d = xd + panel * (size_t)blocks * T;
     __global const int *restrict sum = xs + panel * (size_t)blocks * T;
-    const size_t groups = tile * (size_t)GROUPS(columns);
-    float16 acc[T];
+    size_t groups[TILES];
+    float16 acc[TILES][T];
 
 #pragma unroll
-    for (int t = 0; t < T; t++) acc[t] = 0.0f;
+    for (int i = 0; i < TILES; i++) {
+        const size_t tile = (size_t)min(first + i, tiles - 1); /* one too many is not stored */
+
+        words[i] = q + tile * (size_t)blocks * 128;
+        groups[i] = tile * (size_t)GROUPS(columns);
+#pragma unroll
+        for (int t = 0; t < T; t++) acc[i][t] = 0.0f;
+    }
     for (int b = 0; b < blocks; b++) {
 #pragma unroll
         for (int p = 0; p < PARTS; p++) {
-            const float16 s = vload_half16(groups + (size_t)GROUP_OF(b, p), scale);
-            int16 c[T];
             int part[T]; /* sum of x over the part */
 
 #pragma unroll
@@ -38,31 +44,37 @@ void gemm_q8(GEMM_ARGS)
 #else
                 part[t] = sum[t];
 #endif
-                c[t] = (int16)(-CLM_DOT_I8_BIAS * part[t]);
             }
 #pragma unroll
-            for (int j = 0; j < SLICES; j++) {
-                const uint16 v = vload16(j, words);
+            for (int i = 0; i < TILES; i++) {
+                const size_t group = groups[i] + (size_t)GROUP_OF(b, p);
+                const float16 s = vload_half16(group, scale);
+                int16 c[T];
 
 #pragma unroll
-                for (int t = 0; t < T; t++) c[t] = clm_dot16_i8(v, xp + j * T + t, c[t]);
-            }
+                for (int t = 0; t < T; t++) c[t] = (int16)(-CLM_DOT_I8_BIAS * part[t]);
 #pragma unroll
-            for (int t = 0; t < T; t++) {
-                acc[t] += convert_float16(c[t]) * (s * d[t]);
+                for (int j = 0; j < SLICES; j++) {
+                    const uint16 v = vload16((size_t)(8 * b + SLICES * p + j), words[i]);
+
+#pragma unroll
+                    for (int t = 0; t < T; t++) c[t] = clm_dot16_i8(v, xp + j * T + t, c[t]);
+                }
+#pragma unroll
+                for (int t = 0; t < T; t++) {
+                    acc[i][t] += convert_float16(c[t]) * (s * d[t]);
 #if HAS_MIN
-                acc[t] += CLM_MINIMUM(HAS_MIN, s,
-                                      vload_half16(groups + (size_t)GROUP_OF(b, p), minimum)) *
-                          (d[t] * (float)part[t]);
+                    acc[i][t] += CLM_MINIMUM(HAS_MIN, s, vload_half16(group, minimum)) *
+                                 (d[t] * (float)part[t]);
 #endif
+                }
             }
-            words += SLICES * 16;
             xp += SLICES * T;
         }
         d += T;
         sum += T;
     }
-    gemm_store(y + panel * T * (size_t)ldy + (size_t)y_off + tile * 16, acc, rows - (int)tile * 16,
+    gemm_store(y + panel * T * (size_t)ldy + (size_t)y_off, acc, first, rows,
                tokens - (int)panel * T, ldy);
 }
 

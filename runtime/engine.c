@@ -113,7 +113,7 @@ void clm_engine_destroy(clm_engine *e)
  * between, in each size of panel (clm_gemm_panels), have different kernels; so has attention of tokens of several
  * sequences, which comes last. */
 enum { WARM_MANY = 32 };
-static const size_t warm_tokens[] = {WARM_MANY, 5, 2, 1};
+static const size_t warm_tokens[] = {WARM_MANY, 5, 3, 2, 1};
 enum { N_WARM = sizeof warm_tokens / sizeof *warm_tokens + 1 };
 
 static clm_status warm_rows(clm_engine *e, clm_err *err)

@@ -15,7 +15,7 @@
 #include "runtime/ops/ref.h"
 #include "runtime/ops/weight_case.h"
 
-enum { MAX_PANEL = 64, MAX_FEW = 8 };
+enum { MAX_PANEL = 64, MAX_FEW = 8, MAX_CPU_TILES = 4 };
 
 enum { FAMILY_CPU, FAMILY_GPU, FAMILY_FEW };
 enum { AXIS_FAMILY, AXIS_TILES, AXIS_LANE_T, AXIS_LANE_N, AXIS_WG, AXIS_DOT };
@@ -39,7 +39,8 @@ static const char *const k_dims[CLM_GEMM_DIMS] = {
     "M", "N", "K", "LDY", "Y_OFF", "T", "FORMAT", "GROUP", "HAS_MIN",
 };
 
-/* 32 vector registers hold 12 float and 12 integer sums and what else is needed; 16 registers, where a
+/* 32 vector registers hold 12 float and 12 integer sums and what else is needed; what fills up a panel costs as much as
+ * a token, so fewer take smaller ones, and 13 to 16 two of 8. 16 registers, where a
  * sum takes two, hold 2 and 2, and 4 and 4 are faster still, as weights are unpacked for more tokens. Compilers
  * without vector instructions of their own spill in any case. On GPUs a panel is what a group's work-items share: 32
  * make 8 to 16 work-items for each of its rows. For few tokens a panel of theirs wastes less: a step of several answers,
@@ -47,7 +48,8 @@ static const char *const k_dims[CLM_GEMM_DIMS] = {
  * groups that read the same weights run side by side. */
 size_t clm_gemm_panels(const clm_caps *caps, clm_gemm_panel out[CLM_GEMM_PANELS])
 {
-    static const clm_gemm_panel vnni[] = {{4, 4}, {12, INT_MAX}}, cpu[] = {{2, 2}, {4, INT_MAX}},
+    static const clm_gemm_panel vnni[] = {{2, 2}, {4, 4}, {8, 8}, {12, 12}, {8, 16}, {12, INT_MAX}},
+                                cpu[] = {{2, 2}, {4, INT_MAX}},
                                 gpu[] = {{4, 4}, {MAX_FEW, 3 * MAX_FEW}, {32, INT_MAX}};
     const bool wide = caps->dot == CLM_DOT_VNNI, of_cpu = caps->type == CLM_DEVICE_CPU;
     const clm_gemm_panel *sizes = wide ? vnni : of_cpu ? cpu : gpu;
@@ -148,7 +150,7 @@ static bool valid(const int *params, const clm_shape *shape, const clm_caps *cap
         (!lanes_unused(params) || !few_valid(params, shape, caps)))
         return false;
     if (params[AXIS_FAMILY] == FAMILY_CPU &&
-        (!lanes_unused(params) || params[AXIS_TILES] != k_tiles[0] || params[AXIS_WG] != k_wg[0]))
+        (!lanes_unused(params) || params[AXIS_TILES] > MAX_CPU_TILES || params[AXIS_WG] != k_wg[0]))
         return false;
     return params[AXIS_DOT] == CLM_DOT_PLAIN || params[AXIS_DOT] == (int)caps->dot;
 }
@@ -163,6 +165,12 @@ static int few_items(const clm_shape *shape, const clm_caps *caps)
     return small && shape->v[CLM_GEMM_T] == 4 ? 256 : 128;
 }
 
+/* Where registers hold the sums of two tiles, memory is read faster in two streams, and x once for both. */
+static int cpu_tiles(const clm_shape *shape, const clm_caps *caps)
+{
+    return caps->dot == CLM_DOT_VNNI && shape->v[CLM_GEMM_T] <= MAX_FEW ? 2 : 1;
+}
+
 /* GPUs take panels of clm_gemm_panels(); their families do not serve every other panel. More than 16 sums
  * of a work-item stay in registers, except with Intel's compiler, which is one of those with DOT khr. */
 static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
@@ -172,7 +180,7 @@ static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
     const bool wide = clm_dot_of_cpu(caps->dot);
 
     params[AXIS_FAMILY] = few ? FAMILY_FEW : gpu ? FAMILY_GPU : FAMILY_CPU;
-    params[AXIS_TILES] = gpu && !few ? 8 : k_tiles[0];
+    params[AXIS_TILES] = few ? k_tiles[0] : gpu ? 8 : cpu_tiles(shape, caps);
     params[AXIS_LANE_T] = k_lane_t[0];
     params[AXIS_LANE_N] = gpu && !few && caps->dot != CLM_DOT_KHR ? 8 : k_lane_n[0];
     params[AXIS_WG] = few ? few_items(shape, caps) : k_wg[0];
@@ -265,8 +273,9 @@ static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *pa
         *range =
             (clm_range){2, {panels * x, clm_op_ceil_div((size_t)v[CLM_GEMM_N], rows) * y}, {x, y}};
     } else {
-        *range =
-            (clm_range){2, {panels, clm_op_ceil_div((size_t)v[CLM_GEMM_N], CLM_TILE_ROWS)}, {1, 1}};
+        const size_t rows = CLM_TILE_ROWS * (size_t)params[AXIS_TILES];
+
+        *range = (clm_range){2, {panels, clm_op_ceil_div((size_t)v[CLM_GEMM_N], rows)}, {1, 1}};
     }
     return clm_kernel_set_args(kernel, args, n, err);
 }

@@ -42,9 +42,9 @@ typedef struct clm_gemm_panel {
     int tokens, most;
 } clm_gemm_panel;
 
-/* The sizes that suit the device, ascending; how many there are. The largest, for any number of tokens, is as many as
- * its registers hold sums for. */
-enum { CLM_GEMM_PANELS = 3 };
+/* The sizes that suit the device, by the products that they are for; how many there are. The last, for any number of
+ * tokens, is the largest: as many as its registers hold sums for. */
+enum { CLM_GEMM_PANELS = 6 };
 size_t clm_gemm_panels(const clm_caps *caps, clm_gemm_panel out[CLM_GEMM_PANELS]);
 int clm_gemm_largest_panel(const clm_caps *caps);
 /* The tokens of a panel, for a product of `tokens`. */
