@@ -193,8 +193,9 @@ static clm_status check_guard(const clm_op_desc *op, const clm_case_buffer *b,
 {
     for (size_t i = 0; i < GUARD_ELEMS * clm_elem_bytes(b->type); i++)
         if (guard[i] != GUARD_BYTE)
-            return clm_fail(err, CLM_E_SELFTEST, "%s wrote %zu bytes behind the end of buffer %s",
-                            op->name, i, b->name);
+            return clm_fail(err, CLM_E_SELFTEST,
+                            "%s wrote behind the end of buffer %s (%zu bytes on)", op->name,
+                            b->name, i + 1);
     return CLM_OK;
 }
 
