@@ -39,6 +39,8 @@ clm_tests(cli unit clm_args)
 clm_tests(serve unit clm_serve)
 clm_tests(eval unit clm_eval clm_args m)
 
+add_test(NAME embed COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/tools/test_embed.py)
+set_tests_properties(embed PROPERTIES LABELS unit TIMEOUT 600 ENVIRONMENT "CLM_GENERATOR=${CMAKE_GENERATOR}")
 add_test(NAME cli COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/cli/test_clm.py)
 set_tests_properties(cli PROPERTIES LABELS e2e TIMEOUT 1200
     ENVIRONMENT "CLM_BIN=$<TARGET_FILE:clm>;CLM_GOLDEN=${CLM_GOLDEN}")
