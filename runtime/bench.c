@@ -348,7 +348,8 @@ clm_status clm_bench_run(clm_bench *b, const clm_bench_test *test, size_t n, dou
                                    test->n_parallel > 1 ? test->n_parallel : 1);
     out->work.bytes += decode.bytes;
     out->work.operations += decode.operations;
-    out->share = clm_bench_share_of(&out->work, out->seconds.median, b->info.limits.read_gbps,
+    out->mean_seconds = out->rate.mean > 0.0 ? tokens / out->rate.mean : 0.0;
+    out->share = clm_bench_share_of(&out->work, out->mean_seconds, b->info.limits.read_gbps,
                                     clm_bench_gops(&b->info.limits));
     out->peak_bytes = clm_process_peak_resident();
     free(rates);

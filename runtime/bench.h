@@ -54,8 +54,9 @@ typedef struct clm_bench_result {
     clm_bench_stats seconds, rate; /* rate in tokens per second */
     double warmup_seconds; /* the first run, which compiles what is left; 0: a prompt once more */
     clm_bench_work work;   /* of one repetition */
-    clm_bench_share share; /* of the median repetition */
-    uint64_t peak_bytes;   /* most host memory so far; 0: unknown */
+    double mean_seconds;   /* of a repetition at the mean rate, to which `share` belongs */
+    clm_bench_share share;
+    uint64_t peak_bytes; /* most host memory so far; 0: unknown */
 } clm_bench_result;
 
 /* Warms up and runs `test` `n` times; `samples` receives the seconds of each. The tokens must fit the
@@ -73,16 +74,22 @@ double clm_bench_gops(const clm_device_limits *limits);
 /* One operator at one of its shapes. */
 typedef struct clm_bench_op {
     const char *name;
-    char shape[160]; /* "M=1 N=5120 K=5120" */
-    double seconds;  /* median of one launch */
-    clm_bench_work work;
+    char shape[160];        /* "M=1 N=5120 K=5120" */
+    char params[256];       /* "WG=64 VW=4" */
+    bool tuned;             /* they are from a database, not the operator's defaults */
+    double seconds;         /* median of one launch */
+    clm_bench_work work;    /* of one launch, */
+    bool at_most;           /* and data decide whether it is less: shares are upper bounds */
+    const char *arithmetic; /* what the operations are compared with: "float", "int8", "tiles" */
+    bool cached; /* data stay in the device's caches: there is no share of memory's speed */
     clm_bench_share share;
 } clm_bench_op;
 
 typedef void (*clm_bench_op_fn)(void *user, const clm_bench_op *op);
 
-/* Times operators at the shapes of a real model, with their default parameters, on the device of the
- * settings; `fn` is called for each shape. `limits` receives what the device can do.
+/* Times operators at the shapes of a real model, with the parameters that a model would get (none are tuned
+ * for it), on the device of the settings; `fn` is called for each shape. Each is compared with the limits of
+ * what it does: reading, launching, and its own kind of arithmetic. `limits` receives what the device can do.
  *   names, n_names  the operators; n_names 0: all
  * Shapes that the device has no memory for are left out with a warning. Returns CLM_E_USAGE for a name
  * that does not exist; the C reference is no device. */

@@ -1,4 +1,5 @@
 /* runtime/bench_ops.c: the table of operators, timed one by one. See runtime/bench.h. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,6 +12,15 @@
 /* Time for one operator at one shape. */
 static const double OP_SECONDS = 0.15;
 
+typedef struct bench {
+    clm_device *dev;
+    const clm_tuning *tuning; /* NULL: defaults */
+    const clm_device_limits *limits;
+    const clm_observer *obs;
+    clm_bench_op_fn fn;
+    void *user;
+} bench;
+
 static void describe_shape(const clm_op_desc *op, const clm_shape *shape, char *out, size_t room)
 {
     size_t used = 0;
@@ -21,20 +31,61 @@ static void describe_shape(const clm_op_desc *op, const clm_shape *shape, char *
                                  shape->v[i]);
 }
 
-static clm_status time_op(const clm_op_desc *op, clm_device *dev, const clm_shape *shape,
-                          const clm_device_limits *limits, clm_bench_op *out, clm_err *err)
+static void describe_params(const clm_op_desc *op, const int *params, char *out, size_t room)
+{
+    size_t used = 0;
+
+    out[0] = '\0';
+    for (size_t i = 0; i < op->n_axes && used < room; i++)
+        used += (size_t)snprintf(out + used, room - used, "%s%s=%d", i > 0 ? " " : "",
+                                 op->axes[i].name, params[i]);
+}
+
+/* The limit of the arithmetic that `op` does, and its name. */
+static double arithmetic_limit(const clm_op_desc *op, const clm_shape *shape,
+                               const clm_device_limits *limits, const char **name)
+{
+    static const char *const names[] = {"float", "int8", "tiles"};
+    const double gops[] = {limits->fp32_gflops, limits->int8_gops, limits->bf16_gflops};
+    const clm_arithmetic by = op->arithmetic != NULL ? op->arithmetic(shape) : CLM_ARITHMETIC_FLOAT;
+
+    *name = names[by];
+    return gops[by];
+}
+
+static void compare(const clm_op_desc *op, const clm_shape *shape, const clm_device_limits *limits,
+                    clm_bench_op *out)
+{
+    const double gops = arithmetic_limit(op, shape, limits, &out->arithmetic);
+    clm_bench_share *share = &out->share;
+
+    out->work = (clm_bench_work){op->bytes_moved(shape), op->flops(shape)};
+    out->at_most = op->may_skip != NULL && op->may_skip(shape);
+    *share =
+        clm_bench_share_of(&out->work, out->seconds, out->cached ? 0.0 : limits->read_gbps, gops);
+    if (out->seconds > 0.0) share->launch = 1e-4 * limits->launch_us / out->seconds;
+    if (!out->at_most) return;
+    share->memory = fmin(share->memory, 100.0);
+    share->arithmetic = fmin(share->arithmetic, 100.0);
+}
+
+static clm_status time_op(const bench *b, const clm_op_desc *op, const clm_shape *shape,
+                          clm_bench_op *out, clm_err *err)
 {
     int params[CLM_MAX_AXES];
+    clm_op_timing timing;
     clm_status st;
 
     memset(out, 0, sizeof *out);
     out->name = op->name;
     describe_shape(op, shape, out->shape, sizeof out->shape);
-    op->defaults(shape, clm_device_caps(dev), params);
-    st = clm_op_time(op, dev, shape, params, OP_SECONDS, &out->seconds, err);
-    out->work = (clm_bench_work){op->bytes_moved(shape), op->flops(shape)};
-    out->share =
-        clm_bench_share_of(&out->work, out->seconds, limits->read_gbps, clm_bench_gops(limits));
+    out->tuned =
+        clm_tuning_params(b->tuning, op, shape, clm_device_caps(b->dev), params) != CLM_TUNING_NONE;
+    describe_params(op, params, out->params, sizeof out->params);
+    st = clm_op_time(op, b->dev, shape, params, OP_SECONDS, &timing, err);
+    out->seconds = timing.seconds;
+    out->cached = timing.cached;
+    compare(op, shape, b->limits, out);
     return st;
 }
 
@@ -64,21 +115,19 @@ static clm_status check_names(const char *const *names, size_t n_names, clm_err 
 }
 
 /* All shapes of one operator. */
-static clm_status time_shapes(const clm_op_desc *op, clm_device *dev, const clm_observer *obs,
-                              const clm_device_limits *limits, clm_bench_op_fn fn, void *user,
-                              clm_err *err)
+static clm_status time_shapes(const bench *b, const clm_op_desc *op, clm_err *err)
 {
     clm_status st = CLM_OK;
     clm_bench_op result;
 
     for (size_t i = 0; i < op->n_tune_shapes && st == CLM_OK; i++) {
-        const clm_shape shape = clm_op_tune_shape(op, i, clm_device_caps(dev));
+        const clm_shape shape = clm_op_tune_shape(op, i, clm_device_caps(b->dev));
 
-        st = time_op(op, dev, &shape, limits, &result, err);
+        st = time_op(b, op, &shape, &result, err);
         if (st == CLM_OK) {
-            fn(user, &result);
+            b->fn(b->user, &result);
         } else if (st == CLM_E_DEVMEM) { /* no reason to give up the others */
-            clm_log(obs, CLM_LOG_WARN, "%s %s: %s", result.name, result.shape,
+            clm_log(b->obs, CLM_LOG_WARN, "%s %s: %s", result.name, result.shape,
                     err != NULL ? err->text : clm_status_text(st));
             st = CLM_OK;
         }
@@ -90,20 +139,25 @@ clm_status clm_bench_ops(const clm_settings *s, const char *const *names, size_t
                          const clm_observer *obs, clm_device_limits *limits, clm_bench_op_fn fn,
                          void *user, clm_err *err)
 {
-    clm_device *dev = NULL;
+    bench b = {.limits = limits, .obs = obs, .fn = fn, .user = user};
+    clm_tuning *tuning = NULL;
     size_t n;
     const clm_op_desc *const *ops = clm_ops(&n);
     clm_status st = check_names(names, n_names, err);
 
     memset(limits, 0, sizeof *limits);
-    if (st == CLM_OK) st = clm__bench_open_device(s, obs, &dev, err);
-    if (st == CLM_OK) st = clm_device_limits_measure(dev, limits, err);
+    if (st == CLM_OK) st = clm__bench_open_device(s, obs, &b.dev, err);
+    if (st == CLM_OK && s->tuning_mode != CLM_TUNING_OFF)
+        st = clm__tuning_load(clm_device_caps(b.dev), obs, &tuning, err);
+    b.tuning = tuning;
+    if (st == CLM_OK) st = clm_device_limits_measure(b.dev, limits, err);
     for (size_t i = 0; i < n && st == CLM_OK; i++) {
-        if (!wanted(ops[i], names, n_names, clm_device_caps(dev))) continue;
+        if (!wanted(ops[i], names, n_names, clm_device_caps(b.dev))) continue;
         clm_progress(obs, "timing operators", i, n);
-        st = time_shapes(ops[i], dev, obs, limits, fn, user, err);
+        st = time_shapes(&b, ops[i], err);
     }
     if (st == CLM_OK) clm_progress(obs, "timing operators", n, n);
-    clm_device_close(dev);
+    clm_tuning_close(tuning);
+    clm_device_close(b.dev);
     return st;
 }

@@ -32,7 +32,7 @@ clm_bench_work clm_bench_work_decode(const clm_bench_cost *c, size_t n, size_t d
 clm_bench_share clm_bench_share_of(const clm_bench_work *work, double seconds, double gbps,
                                    double gops)
 {
-    clm_bench_share share = {0.0, 0.0};
+    clm_bench_share share = {0.0, 0.0, 0.0};
 
     if (!(seconds > 0.0)) return share;
     if (gbps > 0.0) share.memory = 100.0 * work->bytes / seconds / (gbps * 1e9);

@@ -29,11 +29,13 @@ clm_bench_work clm_bench_work_prompt(const clm_bench_cost *c, size_t n, size_t d
 clm_bench_work clm_bench_work_decode(const clm_bench_cost *c, size_t n, size_t depth,
                                      size_t sequences);
 
-/* Percentages of a device's limits that `seconds` for `work` come to; 0 where a limit is 0 (unknown). */
+/* Percentages of a device's limits; 0: that limit is not known, or does not count. */
 typedef struct clm_bench_share {
     double memory, arithmetic;
+    double launch; /* of one launch: what queueing it takes at least */
 } clm_bench_share;
 
+/* What `seconds` for `work` come to, without `launch`. */
 clm_bench_share clm_bench_share_of(const clm_bench_work *work, double seconds, double gbps,
                                    double gops);
 

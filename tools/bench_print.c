@@ -43,25 +43,32 @@ void clm_bench_printer_clear(clm_bench_printer *p)
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
+static double largest_share(const clm_bench_share *share)
+{
+    return fmax(fmax(share->memory, share->arithmetic), share->launch);
+}
+
 static const char *nearer_limit(const clm_bench_share *share)
 {
-    if (share->memory <= 0.0 && share->arithmetic <= 0.0) return "";
-    return share->memory >= share->arithmetic ? "memory" : "arithmetic";
+    const double most = largest_share(share);
+
+    if (most <= 0.0) return "";
+    if (share->memory == most) return "memory";
+    return share->arithmetic == most ? "arithmetic" : "launch";
 }
 
 /* Figures that rows of tests and of operators share. `seconds` is one run or launch. */
 static void add_shares(json_t *row, const clm_bench_work *work, const clm_bench_share *share,
                        double seconds, const clm_device_limits *limits)
 {
-    json_t *more =
-        json_pack("{s:f, s:f, s:f, s:f, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "gbps",
-                  seconds > 0.0 ? work->bytes / seconds * 1e-9 : 0.0, "gops",
-                  seconds > 0.0 ? work->operations / seconds * 1e-9 : 0.0, "memory_percent",
-                  share->memory, "arithmetic_percent", share->arithmetic, "limit",
-                  nearer_limit(share), "limit_percent", fmax(share->memory, share->arithmetic),
-                  "limit_read_gbps", limits->read_gbps, "limit_fp32_gflops", limits->fp32_gflops,
-                  "limit_int8_gops", limits->int8_gops, "limit_bf16_gflops", limits->bf16_gflops,
-                  "launch_us", limits->launch_us, "roundtrip_us", limits->roundtrip_us);
+    json_t *more = json_pack(
+        "{s:f, s:f, s:f, s:f, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "gbps",
+        seconds > 0.0 ? work->bytes / seconds * 1e-9 : 0.0, "gops",
+        seconds > 0.0 ? work->operations / seconds * 1e-9 : 0.0, "memory_percent", share->memory,
+        "arithmetic_percent", share->arithmetic, "limit", nearer_limit(share), "limit_percent",
+        largest_share(share), "limit_read_gbps", limits->read_gbps, "limit_fp32_gflops",
+        limits->fp32_gflops, "limit_int8_gops", limits->int8_gops, "limit_bf16_gflops",
+        limits->bf16_gflops, "launch_us", limits->launch_us, "roundtrip_us", limits->roundtrip_us);
 
     json_object_update(row, more);
     json_decref(more);
@@ -99,7 +106,7 @@ static json_t *test_row(const clm_bench_printer *p, const clm_bench_test *test,
         r->rate.deviation, "median_ts", r->rate.median, "samples_ns", ns, "samples_ts", ts,
         "n_parallel", (int)(test->n_parallel > 1 ? test->n_parallel : 1));
     if (row == NULL) return NULL;
-    add_shares(row, &r->work, &r->share, r->seconds.median, &info->limits);
+    add_shares(row, &r->work, &r->share, r->mean_seconds, &info->limits);
     json_object_set_new(row, "kernel_seconds", json_real(info->kernel_seconds));
     json_object_set_new(row, "load_seconds", json_real(info->load_seconds));
     json_object_set_new(row, "warmup_seconds", json_real(r->warmup_seconds));
@@ -138,6 +145,8 @@ static void print_csv(json_t *row, bool names)
             print_csv_text(key);
         else if (json_is_string(value))
             print_csv_text(json_string_value(value));
+        else if (json_is_boolean(value))
+            fputs(json_is_true(value) ? "true" : "false", stdout);
         else if (json_is_integer(value))
             printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
         else
@@ -177,7 +186,7 @@ static void format_share(const clm_bench_share *share, char out[48])
     if (*limit == '\0')
         snprintf(out, 48, "-");
     else
-        snprintf(out, 48, "%.0f %% %s", fmax(share->memory, share->arithmetic), limit);
+        snprintf(out, 48, "%.0f %% %s", largest_share(share), limit);
 }
 
 static void name_test(const clm_bench_test *t, char out[64])
@@ -287,6 +296,21 @@ void clm_bench_print_summary(clm_bench_printer *p)
 
 /* ---- operators ------------------------------------------------------------------------------- */
 
+/* "42 % memory", "<= 80 % int8", "97 % launch, cached" */
+static void format_op_share(const clm_bench_op *op, char out[48])
+{
+    const char *limit = nearer_limit(&op->share), *cached = op->cached ? ", cached" : "";
+    const bool launch = strcmp(limit, "launch") == 0;
+
+    if (*limit == '\0') {
+        snprintf(out, 48, "-%s", cached);
+        return;
+    }
+    snprintf(out, 48, "%s%.0f %% %s%s", op->at_most && !launch ? "<= " : "",
+             largest_share(&op->share), strcmp(limit, "arithmetic") == 0 ? op->arithmetic : limit,
+             cached);
+}
+
 static void draw_op(clm_bench_printer *p, const clm_bench_op *op)
 {
     char share[48];
@@ -294,18 +318,31 @@ static void draw_op(clm_bench_printer *p, const clm_bench_op *op)
     if (!p->ops) {
         if (p->n_printed > 0) putchar('\n');
         print_limits(&p->limits);
-        printf("\n| %-12s | %-96s | %10s | %7s | %8s | %16s |\n", "operator", "shape", "us", "GB/s",
-               "GOP/s", "of limit");
-        printf("| ------------ | %.96s | ---------: | ------: | -------: | ---------------: |\n",
+        printf("\n| %-17s | %-96s | %-7s | %10s | %7s | %8s | %20s |\n", "operator", "shape",
+               "values", "us", "GB/s", "GOP/s", "of limit");
+        printf("| ----------------- | %.96s | ------- | ---------: | ------: | -------: | "
+               "-------------------: |\n",
                "----------------------------------------------------------------------------------"
                "--------------");
     }
-    format_share(&op->share, share);
-    printf("| %-12s | %-96s | %10.1f | %7.1f | %8.1f | %16s |\n", op->name, op->shape,
-           op->seconds * 1e6, op->work.bytes / op->seconds * 1e-9,
+    format_op_share(op, share);
+    printf("| %-17s | %-96s | %-7s | %10.1f | %7.1f | %8.1f | %20s |\n", op->name, op->shape,
+           op->tuned ? "tuned" : "default", op->seconds * 1e6, op->work.bytes / op->seconds * 1e-9,
            op->work.operations / op->seconds * 1e-9, share);
     fflush(stdout);
     p->n_printed++;
+}
+
+static json_t *op_row(const clm_bench_printer *p, const clm_bench_op *op)
+{
+    json_t *row =
+        json_pack("{s:s, s:s, s:s, s:s, s:f, s:s, s:b, s:b, s:f}", "op", op->name, "shape",
+                  op->shape, "params", op->params, "values", op->tuned ? "tuned" : "default", "us",
+                  op->seconds * 1e6, "arithmetic", op->arithmetic, "at_most", op->at_most, "cached",
+                  op->cached, "launch_percent", op->share.launch);
+
+    if (row != NULL) add_shares(row, &op->work, &op->share, op->seconds, &p->limits);
+    return row;
 }
 
 clm_status clm_bench_print_op(clm_bench_printer *p, const clm_bench_op *op, clm_err *err)
@@ -322,9 +359,7 @@ clm_status clm_bench_print_op(clm_bench_printer *p, const clm_bench_op *op, clm_
             putchar('\n');
             p->n_printed = 0;
         }
-        row = json_pack("{s:s, s:s, s:f}", "op", op->name, "shape", op->shape, "us",
-                        op->seconds * 1e6);
-        if (row != NULL) add_shares(row, &op->work, &op->share, op->seconds, &p->limits);
+        row = op_row(p, op);
         st = put_row(p, row, err);
     }
     p->ops = true;

@@ -420,7 +420,7 @@ static const clm_flag flags[] = {
      .help = "md (default), json, jsonl, csv"},
     {.names = "--ops",
      .id = "bench_ops",
-     .help = "time every operator at the shapes of a 13B model; needs no model"},
+     .help = "time every operator, tuned or not, at the shapes of a 13B model; needs no model"},
     {.names = "--op",
      .value = "NAME",
      .id = "bench_op",
@@ -437,8 +437,10 @@ const clm_command clm_cmd_bench = {
     .details =
         "Rows are named as llama-bench does: pp512 is a prompt, tg128 a generation, @ d4096 a\n"
         "context that is filled before. The device is measured first; \"of limit\" is the share\n"
-        "of its memory speed or arithmetic that a run comes to, whichever is nearer. Other busy\n"
-        "programs make all figures worthless.",
+        "of its memory speed or arithmetic that a run comes to, whichever is nearer. Operators\n"
+        "have their own kind of arithmetic (float, int8, tiles), and the cost of a launch as a\n"
+        "third limit. Other busy programs make all figures worthless: shares above 100 % are a\n"
+        "sign of them.",
     .groups = CLM_FLAGS_CONFIG | CLM_FLAGS_MODEL | CLM_FLAGS_WEIGHTS | CLM_FLAGS_DEVICE,
     .flags = flags,
     .run = run,

@@ -52,6 +52,13 @@ typedef struct clm_case {
     size_t n_bufs;
 } clm_case;
 
+/* By what an operator multiplies: each has a limit of its own (tuning/device_limits.h). */
+typedef enum clm_arithmetic {
+    CLM_ARITHMETIC_FLOAT,
+    CLM_ARITHMETIC_INT8,
+    CLM_ARITHMETIC_TILES
+} clm_arithmetic;
+
 typedef struct clm_op_desc {
     const char *name;  /* "gemv_q4": stem of cl/<name>.cl and tests/ops/test_op_<name>.c */
     const char *entry; /* kernel entry point; usually the name */
@@ -92,6 +99,11 @@ typedef struct clm_op_desc {
     /* Bytes that must cross the memory bus and arithmetic operations of one launch. */
     double (*bytes_moved)(const clm_shape *shape);
     double (*flops)(const clm_shape *shape);
+    /* By what `flops` are done. NULL: floats. */
+    clm_arithmetic (*arithmetic)(const clm_shape *shape);
+    /* Whether data decide that less is done than bytes_moved and flops say, as keys are left out where ALiBi
+     * makes them vanish. NULL: never. */
+    bool (*may_skip)(const clm_shape *shape);
 
     const clm_shape *test_shapes; /* small and awkward */
     size_t n_test_shapes;

@@ -7,12 +7,14 @@
 
 #include "host/clock.h"
 
-/* Copies: three times the last cache, and at least ROTATE_MIN_BYTES since a virtual machine's share
- * of the cache is not what the driver reports; bounded in number, since what an operator with tiny
+/* A round over the copies: three times the last cache, and at least ROTATE_MIN_BYTES since a virtual machine's
+ * share of the cache is not what the driver reports; bounded in number, since what an operator with tiny
  * buffers reads is in the cache in a model too. */
 #define ROTATE_MIN_BYTES 256e6
 #define ROTATE_MAX_BYTES 1.5e9
-enum { MAX_COPIES = 32 };
+enum { MAX_COPIES = 64 };
+/* A round of less than this part of it may stay in the cache. */
+#define CACHED_PART 0.5
 
 /* A batch is long enough for launching and waiting not to count. */
 #define BATCH_SECONDS 0.01
@@ -26,18 +28,50 @@ struct clm_op_data {
     clm_case sizes; /* shape and buffers, without data */
     clm_buffer *bufs[MAX_COPIES][CLM_MAX_BUFFERS];
     size_t n_copies, next;
+    bool cached;
 };
 
-static size_t count_copies(const clm_case *c, const clm_caps *caps)
+static double bytes_to_rotate(const clm_caps *caps)
 {
-    const double want = fmax(3.0 * (double)caps->global_cache, ROTATE_MIN_BYTES);
-    const double most = fmin(ROTATE_MAX_BYTES, (double)caps->global_mem / 8.0);
-    double bytes = 0.0, n;
+    return fmax(3.0 * (double)caps->global_cache, ROTATE_MIN_BYTES);
+}
+
+static double bytes_of(const clm_case *c)
+{
+    double bytes = 0.0;
 
     for (size_t i = 0; i < c->n_bufs; i++)
         bytes += (double)c->bufs[i].count * (double)clm_elem_bytes(c->bufs[i].type);
-    n = fmin(ceil(want / bytes), floor(most / bytes));
+    return bytes;
+}
+
+/* What a launch moves of its buffers: of a table of embeddings, or a cache of keys, a part only. */
+static double bytes_used(const clm_op_desc *op, const clm_case *c)
+{
+    const double bytes = bytes_of(c), moved = op->bytes_moved(&c->shape);
+
+    return moved > 0.0 && moved < bytes ? moved : bytes;
+}
+
+/* Copies of `c` that are `want` bytes, if each counts as `used`. */
+static size_t copies_for(const clm_case *c, const clm_caps *caps, double used, double want)
+{
+    const double most = fmin(ROTATE_MAX_BYTES, (double)caps->global_mem / 8.0);
+    const double n = fmin(ceil(want / used), floor(most / bytes_of(c)));
+
     return n < 1.0 ? 1 : n > MAX_COPIES ? (size_t)MAX_COPIES : (size_t)n;
+}
+
+/* Where no number of copies keeps what launches use out of the cache, as many as do so with the buffers: a
+ * table is not made 64 times for one row of it. */
+static void count_copies(clm_op_data *d, const clm_case *c)
+{
+    const clm_caps *caps = clm_device_caps(d->dev);
+    const double want = bytes_to_rotate(caps), used = bytes_used(d->op, c);
+
+    d->n_copies = copies_for(c, caps, used, want);
+    d->cached = (double)d->n_copies * used < CACHED_PART * want;
+    if (d->cached) d->n_copies = copies_for(c, caps, bytes_of(c), want);
 }
 
 clm_status clm_op_data_create(const clm_op_desc *op, clm_device *dev, const clm_case *c,
@@ -52,7 +86,7 @@ clm_status clm_op_data_create(const clm_op_desc *op, clm_device *dev, const clm_
     d->dev = dev;
     d->sizes = *c;
     for (size_t i = 0; i < c->n_bufs; i++) d->sizes.bufs[i].data = d->sizes.bufs[i].expected = NULL;
-    d->n_copies = count_copies(c, clm_device_caps(dev));
+    count_copies(d, c);
     for (size_t n = 0; n < d->n_copies && st == CLM_OK; n++)
         for (size_t i = 0; i < c->n_bufs && st == CLM_OK; i++)
             st = clm_case_stage(dev, &c->bufs[i], &d->bufs[n][i], err);
@@ -70,6 +104,11 @@ void clm_op_data_destroy(clm_op_data *d)
     for (size_t n = 0; n < MAX_COPIES; n++)
         for (size_t i = 0; i < CLM_MAX_BUFFERS; i++) clm_buffer_destroy(d->bufs[n][i]);
     free(d);
+}
+
+bool clm_op_data_cached(const clm_op_data *d)
+{
+    return d->cached;
 }
 
 clm_status clm_op_data_run(clm_op_data *d, const clm_op_runner *runner, clm_err *err)
@@ -213,7 +252,7 @@ clm_status clm_op_data_race(clm_op_data *d, const clm_op_runner *runners, size_t
 }
 
 clm_status clm_op_time(const clm_op_desc *op, clm_device *dev, const clm_shape *shape,
-                       const int *params, double budget_s, double *seconds, clm_err *err)
+                       const int *params, double budget_s, clm_op_timing *out, clm_err *err)
 {
     const clm_op_race race = {.seconds = budget_s};
     clm_op_runner runner = {.params = params};
@@ -223,11 +262,11 @@ clm_status clm_op_time(const clm_op_desc *op, clm_device *dev, const clm_shape *
     clm_op_times times;
     clm_status st = op->fill(&c, 1, err);
 
-    *seconds = 0.0;
+    memset(out, 0, sizeof *out);
     if (st == CLM_OK) st = clm_op_build(op, dev, shape, params, &prog, &runner.kernel, err);
     if (st == CLM_OK) st = clm_op_data_create(op, dev, &c, &d, err);
     if (st == CLM_OK) st = clm_op_data_race(d, &runner, 1, &race, &times, err);
-    if (st == CLM_OK) *seconds = times.median_s;
+    if (st == CLM_OK) *out = (clm_op_timing){times.median_s, clm_op_data_cached(d)};
     clm_op_data_destroy(d);
     clm_kernel_destroy(runner.kernel);
     clm_program_destroy(prog);

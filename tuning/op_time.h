@@ -15,8 +15,8 @@
 /* At most so many are timed in turn, and so often. */
 enum { CLM_RACE_MAX = 8, CLM_ROUNDS_MAX = 512 };
 
-/* Copies of a case's buffers on the device, which launches use in turn: so many that one round over
- * them does not fit its caches, as far as number and memory allow. */
+/* Copies of a case's buffers on the device, which launches use in turn: so many that what one round over
+ * them moves does not fit its caches, as far as number and memory allow. */
 typedef struct clm_op_data clm_op_data;
 
 /* Copies the buffers of `c`, filled by op->fill, with guards behind outputs; the case is not kept.
@@ -24,6 +24,9 @@ typedef struct clm_op_data clm_op_data;
 clm_status clm_op_data_create(const clm_op_desc *op, clm_device *dev, const clm_case *c,
                               clm_op_data **out, clm_err *err);
 void clm_op_data_destroy(clm_op_data *d);
+
+/* Whether a round moves so little that the next one may find it in the device's caches. */
+bool clm_op_data_cached(const clm_op_data *d);
 
 /* One configuration; `kernel` is from clm_op_build for the case's shape. */
 typedef struct clm_op_runner {
@@ -55,10 +58,15 @@ void clm_op_times_of(const double *times, const double *first, size_t n, clm_op_
 clm_status clm_op_data_race(clm_op_data *d, const clm_op_runner *runners, size_t n,
                             const clm_op_race *race, clm_op_times *out, clm_err *err);
 
-/* Median seconds of one launch of `op` at `shape` with `params`, from rounds of about `budget_s`.
+typedef struct clm_op_timing {
+    double seconds; /* median of one launch */
+    bool cached;    /* clm_op_data_cached */
+} clm_op_timing;
+
+/* Times launches of `op` at `shape` with `params`, in rounds of about `budget_s`.
  * The results are not checked (clm_op_check does).
  * Returns CLM_OK, CLM_E_DEVMEM and what else building and launching can give. */
 clm_status clm_op_time(const clm_op_desc *op, clm_device *dev, const clm_shape *shape,
-                       const int *params, double budget_s, double *seconds, clm_err *err);
+                       const int *params, double budget_s, clm_op_timing *out, clm_err *err);
 
 #endif

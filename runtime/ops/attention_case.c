@@ -127,3 +127,14 @@ double clm_attention_flops(const clm_shape *shape)
 
     return pairs * v[CLM_ATTENTION_N_HEADS] * (4.0 * v[CLM_ATTENTION_HEAD_DIM] + 5.0);
 }
+
+bool clm_attention_may_skip(const clm_shape *shape)
+{
+    return shape->f[0] > 0.0f;
+}
+
+clm_arithmetic clm_attention_tiles(const clm_shape *shape)
+{
+    (void)shape;
+    return CLM_ARITHMETIC_TILES;
+}

@@ -120,6 +120,7 @@ const clm_op_desc clm_op_attention = {
     .bind = bind,
     .bytes_moved = clm_attention_bytes,
     .flops = clm_attention_flops,
+    .may_skip = clm_attention_may_skip,
     .test_shapes = k_test,
     .n_test_shapes = CLM_COUNT(k_test),
     .tune_shapes = k_tune,

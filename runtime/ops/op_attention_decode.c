@@ -206,6 +206,11 @@ static double flops(const clm_shape *shape)
            (4.0 * v[CLM_ATTENTION_DECODE_HEAD_DIM] + 5.0);
 }
 
+static bool may_skip(const clm_shape *shape)
+{
+    return shape->f[0] > 0.0f;
+}
+
 /* Packed q, k, v with `gap` columns in front, results with `front` floats. */
 #define SHAPE(...) SHAPE_BEHIND(0, __VA_ARGS__)
 #define SHAPE_BEHIND(front, gap, heads, kv, n, ctx, pos, type, rope, splits, alibi)                \
@@ -245,6 +250,7 @@ static const clm_shape k_tune[] = {
     SHAPE(0, 40, 40, 128, 4096, 4095, CLM_CACHE_F16, 0, 1, 1),
     SHAPE(0, 40, 40, 128, 4096, 4095, CLM_CACHE_F16, 0, 16, 1),
     SHAPE(0, 40, 40, 128, 4096, 4095, CLM_CACHE_I8, 0, 1, 1),
+    SHAPE(0, 40, 40, 128, 4096, 4095, CLM_CACHE_F16, 128, 1, 0),
 };
 
 /* l and acc are sums of up to some hundred terms of at most 1, each wrong by what its score is wrong by
@@ -265,6 +271,7 @@ const clm_op_desc clm_op_attention_decode = {
     .bind = bind,
     .bytes_moved = bytes_moved,
     .flops = flops,
+    .may_skip = may_skip,
     .test_shapes = k_test,
     .n_test_shapes = CLM_COUNT(k_test),
     .tune_shapes = k_tune,

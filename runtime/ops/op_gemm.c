@@ -293,6 +293,12 @@ static double flops(const clm_shape *shape)
     return 2.0 * shape->v[CLM_GEMM_M] * shape->v[CLM_GEMM_N] * shape->v[CLM_GEMM_K];
 }
 
+static clm_arithmetic arithmetic(const clm_shape *shape)
+{
+    (void)shape;
+    return CLM_ARITHMETIC_INT8;
+}
+
 #define Q4 CLM_FORMAT_Q4
 #define Q8 CLM_FORMAT_Q8
 /* M, N, K, LDY, Y_OFF, T, FORMAT, GROUP, HAS_MIN */
@@ -327,9 +333,9 @@ static const clm_shape k_tune_q8[] = {TUNE_SHAPES(Q8, 32, 0)};
         .name = NAME, .entry = NAME, .dims = k_dims, .n_dims = CLM_GEMM_DIMS, .axes = k_axes,      \
         .n_axes = CLM_COUNT(k_axes), .valid = valid, .defaults = defaults, .defines = defines,     \
         .fill = fill, .reference = clm_ref_gemm, .bind = bind, .bytes_moved = bytes_moved,         \
-        .flops = flops, .test_shapes = TEST, .n_test_shapes = CLM_COUNT(TEST),                     \
-        .tune_shapes = TUNE, .n_tune_shapes = CLM_COUNT(TUNE), .fit = fit, .atol = 4e-6f,          \
-        .rtol = 1e-5f,                                                                             \
+        .flops = flops, .arithmetic = arithmetic, .test_shapes = TEST,                             \
+        .n_test_shapes = CLM_COUNT(TEST), .tune_shapes = TUNE, .n_tune_shapes = CLM_COUNT(TUNE),   \
+        .fit = fit, .atol = 4e-6f, .rtol = 1e-5f,                                                  \
     }
 
 const clm_op_desc clm_op_gemm_q4 = DESCRIPTOR("gemm_q4", k_test_q4, k_tune_q4);

@@ -290,6 +290,11 @@ static double flops(const clm_shape *shape)
     return 2.0 * shape->v[CLM_LINEAR_N] * shape->v[CLM_LINEAR_K];
 }
 
+static clm_arithmetic arithmetic(const clm_shape *shape)
+{
+    return shape->v[CLM_LINEAR_ACT] ? CLM_ARITHMETIC_INT8 : CLM_ARITHMETIC_FLOAT;
+}
+
 /* ---- shapes ---------------------------------------------------------------------------------- */
 
 #define Q4 CLM_FORMAT_Q4
@@ -344,8 +349,9 @@ static const clm_shape k_tune_f16[] = {
         .name = NAME, .entry = NAME, .dims = k_dims, .n_dims = CLM_LINEAR_DIMS, .axes = k_axes,    \
         .n_axes = CLM_COUNT(k_axes), .valid = valid, .defaults = defaults, .defines = defines,     \
         .fill = fill, .reference = clm_ref_linear, .bind = bind, .bytes_moved = bytes_moved,       \
-        .flops = flops, .test_shapes = TEST, .n_test_shapes = CLM_COUNT(TEST),                     \
-        .tune_shapes = TUNE, .n_tune_shapes = CLM_COUNT(TUNE), .atol = 2e-5f, .rtol = 2e-5f,       \
+        .flops = flops, .arithmetic = arithmetic, .test_shapes = TEST,                             \
+        .n_test_shapes = CLM_COUNT(TEST), .tune_shapes = TUNE, .n_tune_shapes = CLM_COUNT(TUNE),   \
+        .atol = 2e-5f, .rtol = 2e-5f,                                                              \
     }
 
 const clm_op_desc clm_op_linear_q4 = DESCRIPTOR("linear_q4", k_test_q4, k_tune_q4);

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import subprocess
+import tempfile
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -139,7 +140,36 @@ class Operators(unittest.TestCase):
             self.assertGreater(row["us"], 0)
             self.assertGreater(row["gbps"], 0)
             self.assertGreater(row["limit_percent"], 0)
-        self.assertIn("COUNT=5120", [r["shape"] for r in rows])
+        by_shape = {r["shape"]: r for r in rows}
+        self.assertEqual(by_shape["COUNT=5120"]["values"], "default")
+        self.assertRegex(by_shape["COUNT=5120"]["params"], r"^WG=\d+ VW=\d+$")
+        # What stays in the cache is not compared with the memory's speed, and what does not, is.
+        self.assertTrue(by_shape["COUNT=5120"]["cached"])
+        self.assertEqual(by_shape["COUNT=5120"]["memory_percent"], 0)
+        self.assertFalse(by_shape["COUNT=2621440"]["cached"])
+        self.assertEqual(by_shape["COUNT=2621440"]["limit"], "memory")
+
+    def test_each_arithmetic_has_its_limit(self):
+        code, out, err = bench("--op", "linear_f16", "--op", "linear_q8", "--op", "attention", "-o", "json")
+        self.assertEqual(code, 0, err)
+        for row in json.loads(out):
+            int8 = row["op"] == "linear_q8"
+            self.assertEqual(row["arithmetic"], "int8" if int8 else "float", row["shape"])
+            limit = row["limit_int8_gops" if int8 else "limit_fp32_gflops"]
+            if not row["at_most"]:
+                self.assertAlmostEqual(row["arithmetic_percent"], 100 * row["gops"] / limit, places=3)
+            self.assertLessEqual(row["at_most"] * row["limit_percent"], 100)
+
+    def test_tuned_values(self):
+        with tempfile.TemporaryDirectory() as folder:
+            env = {**os.environ, "XDG_DATA_HOME": folder}
+            subprocess.run([CLM, "tune", "--ops", "add", "--synthetic", "13b", "--budget", "20"], env=env, check=True,
+                           capture_output=True)
+            done = subprocess.run([CLM, "bench", "--op", "add", "-o", "json"], env=env, check=True, capture_output=True)
+            self.assertIn("tuned", [row["values"] for row in json.loads(done.stdout)])
+            done = subprocess.run([CLM, "bench", "--op", "add", "-o", "json"], env={**env, "CLM_TUNING_MODE": "off"},
+                                  check=True, capture_output=True)
+            self.assertEqual({row["values"] for row in json.loads(done.stdout)}, {"default"})
 
     def test_behind_a_model(self):
         code, out, err = bench(*DEMO, "-p", "3", "-n", "0", "-r", "1", "--op", "add")

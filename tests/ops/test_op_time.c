@@ -13,13 +13,14 @@ static void time_all(clm_device *dev, void *user)
     for (size_t i = 0; i < n; i++) {
         const clm_shape *shape = &ops[i]->test_shapes[0];
         int params[CLM_MAX_AXES];
-        double seconds = -1.0;
+        clm_op_timing timing;
         clm_err err = {""};
 
         ops[i]->defaults(shape, clm_device_caps(dev), params);
-        if (clm_op_time(ops[i], dev, shape, params, 0.01, &seconds, &err) != CLM_OK)
+        if (clm_op_time(ops[i], dev, shape, params, 0.01, &timing, &err) != CLM_OK)
             fail_msg("%s: %s", ops[i]->name, err.text);
-        if (!(seconds > 1e-8 && seconds < 10.0)) fail_msg("%s: %g s", ops[i]->name, seconds);
+        if (!(timing.seconds > 1e-8 && timing.seconds < 10.0))
+            fail_msg("%s: %g s", ops[i]->name, timing.seconds);
     }
 }
 
