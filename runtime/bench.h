@@ -81,7 +81,8 @@ typedef struct clm_bench_op {
     clm_bench_work work;    /* of one launch, */
     bool at_most;           /* and data decide whether it is less: shares are upper bounds */
     const char *arithmetic; /* what the operations are compared with: "float", "int8", "tiles" */
-    bool cached; /* data stay in the device's caches: there is no share of memory's speed */
+    bool cached;      /* data stay in the device's caches: there is no share of memory's speed */
+    double read_gbps; /* that speed, measured before the operator */
     clm_bench_share share;
 } clm_bench_op;
 
@@ -89,7 +90,8 @@ typedef void (*clm_bench_op_fn)(void *user, const clm_bench_op *op);
 
 /* Times operators at the shapes of a real model, with the parameters that a model would get (none are tuned
  * for it), on the device of the settings; `fn` is called for each shape. Each is compared with the limits of
- * what it does: reading, launching, and its own kind of arithmetic. `limits` receives what the device can do.
+ * what it does: reading, launching, and its own kind of arithmetic. `limits` receives what the device can do
+ * at first; reading is measured again before each operator.
  *   names, n_names  the operators; n_names 0: all
  * Shapes that the device has no memory for are left out with a warning. Returns CLM_E_USAGE for a name
  * that does not exist; the C reference is no device. */

@@ -16,6 +16,7 @@ typedef struct bench {
     clm_device *dev;
     const clm_tuning *tuning; /* NULL: defaults */
     const clm_device_limits *limits;
+    double read_gbps; /* measured before each operator: shared memory changes within seconds */
     const clm_observer *obs;
     clm_bench_op_fn fn;
     void *user;
@@ -61,8 +62,7 @@ static void compare(const clm_op_desc *op, const clm_shape *shape, const clm_dev
 
     out->work = (clm_bench_work){op->bytes_moved(shape), op->flops(shape)};
     out->at_most = op->may_skip != NULL && op->may_skip(shape);
-    *share =
-        clm_bench_share_of(&out->work, out->seconds, out->cached ? 0.0 : limits->read_gbps, gops);
+    *share = clm_bench_share_of(&out->work, out->seconds, out->cached ? 0.0 : out->read_gbps, gops);
     if (out->seconds > 0.0) share->launch = 1e-4 * limits->launch_us / out->seconds;
     if (!out->at_most) return;
     share->memory = fmin(share->memory, 100.0);
@@ -84,6 +84,7 @@ static clm_status time_op(const bench *b, const clm_op_desc *op, const clm_shape
     describe_params(op, params, out->params, sizeof out->params);
     st = clm_op_time(op, b->dev, shape, params, OP_SECONDS, &timing, err);
     out->seconds = timing.seconds;
+    out->read_gbps = b->read_gbps;
     out->cached = timing.cached;
     compare(op, shape, b->limits, out);
     return st;
@@ -154,7 +155,8 @@ clm_status clm_bench_ops(const clm_settings *s, const char *const *names, size_t
     for (size_t i = 0; i < n && st == CLM_OK; i++) {
         if (!wanted(ops[i], names, n_names, clm_device_caps(b.dev))) continue;
         clm_progress(obs, "timing operators", i, n);
-        st = time_shapes(&b, ops[i], err);
+        st = clm_device_read_measure(b.dev, &b.read_gbps, err);
+        if (st == CLM_OK) st = time_shapes(&b, ops[i], err);
     }
     if (st == CLM_OK) clm_progress(obs, "timing operators", n, n);
     clm_tuning_close(tuning);

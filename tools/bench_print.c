@@ -335,13 +335,15 @@ static void draw_op(clm_bench_printer *p, const clm_bench_op *op)
 
 static json_t *op_row(const clm_bench_printer *p, const clm_bench_op *op)
 {
+    clm_device_limits limits = p->limits;
     json_t *row =
         json_pack("{s:s, s:s, s:s, s:s, s:f, s:s, s:b, s:b, s:f}", "op", op->name, "shape",
                   op->shape, "params", op->params, "values", op->tuned ? "tuned" : "default", "us",
                   op->seconds * 1e6, "arithmetic", op->arithmetic, "at_most", op->at_most, "cached",
                   op->cached, "launch_percent", op->share.launch);
 
-    if (row != NULL) add_shares(row, &op->work, &op->share, op->seconds, &p->limits);
+    limits.read_gbps = op->read_gbps;
+    if (row != NULL) add_shares(row, &op->work, &op->share, op->seconds, &limits);
     return row;
 }
 

@@ -420,11 +420,12 @@ static const clm_flag flags[] = {
      .help = "md (default), json, jsonl, csv"},
     {.names = "--ops",
      .id = "bench_ops",
-     .help = "time every operator, tuned or not, at the shapes of a 13B model; needs no model"},
+     .help = "time every operator that models launch on the device, at the shapes of a 13B model, "
+             "with its tuned values; needs no model"},
     {.names = "--op",
      .value = "NAME",
      .id = "bench_op",
-     .help = "time this operator only; may be repeated"},
+     .help = "time this operator only, whether models launch it or not; may be repeated"},
     {.names = "-b, --batch-size", .value = "N", .key = "batch_size"},
     {.names = "--kv-cache-type", .value = "TYPE", .key = "kv_cache_type"},
     {.names = NULL},
@@ -437,10 +438,14 @@ const clm_command clm_cmd_bench = {
     .details =
         "Rows are named as llama-bench does: pp512 is a prompt, tg128 a generation, @ d4096 a\n"
         "context that is filled before. The device is measured first; \"of limit\" is the share\n"
-        "of its memory speed or arithmetic that a run comes to, whichever is nearer. Operators\n"
-        "have their own kind of arithmetic (float, int8, tiles), and the cost of a launch as a\n"
-        "third limit. Other busy programs make all figures worthless: shares above 100 % are a\n"
-        "sign of them.",
+        "of its memory speed or arithmetic that a run comes to, whichever is nearer. Other busy\n"
+        "programs make all figures worthless.\n"
+        "\n"
+        "An operator of --ops is compared with reading, launching and its own arithmetic (float,\n"
+        "int8, or tiles of matrix units), and the nearest limit is named. cached: its data are so\n"
+        "small that they stay in a cache, so reading is no limit. <=: keys that ALiBi makes "
+        "vanish\n"
+        "are left out, so the share is that at most. Values are tuned (`clm tune`) or default.",
     .groups = CLM_FLAGS_CONFIG | CLM_FLAGS_MODEL | CLM_FLAGS_WEIGHTS | CLM_FLAGS_DEVICE,
     .flags = flags,
     .run = run,

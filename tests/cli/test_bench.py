@@ -60,6 +60,12 @@ class Rows(unittest.TestCase):
         rows = json.loads(self.rows("--test", "tg2@d5", "--test", "pp3", "--test", "pp4+tg1@d2", "-r", "1", "-o", "json"))
         self.assertEqual([(r["n_prompt"], r["n_gen"], r["n_depth"]) for r in rows], [(0, 2, 5), (3, 0, 0), (4, 1, 2)])
 
+    def test_shares_are_of_the_rate(self):
+        """The same work in both rows: what the row says of limits belongs to the tokens per second beside it."""
+        a, b = json.loads(self.rows("--test", "tg3", "--test", "tg3", "-r", "5", "-o", "json"))
+        for name in ("gbps", "gops"):
+            self.assertAlmostEqual(a[name] / a["avg_ts"] * b["avg_ts"] / b[name], 1.0, places=6)
+
     def test_standard_input(self):
         lines = "memory\ntg2@d5\npp3\ntg2@d5\nmemory\n"
         done = subprocess.run([CLM, "bench", *DEMO, "--test", "-", "-r", "2", "-o", "jsonl"], input=lines.encode(),
@@ -159,6 +165,16 @@ class Operators(unittest.TestCase):
             if not row["at_most"]:
                 self.assertAlmostEqual(row["arithmetic_percent"], 100 * row["gops"] / limit, places=3)
             self.assertLessEqual(row["at_most"] * row["limit_percent"], 100)
+
+    def test_table(self):
+        code, out, err = bench("--op", "add", "--op", "attention_combine")
+        self.assertEqual(code, 0, err)
+        lines = [line for line in out.splitlines() if line.startswith("|")]
+        self.assertEqual([x.strip() for x in lines[0].split("|")[1:-1]],
+                         ["operator", "shape", "values", "us", "GB/s", "GOP/s", "of limit"])
+        self.assertEqual(len({len(line) for line in lines}), 1, out)
+        self.assertRegex(out, r"COUNT=5120 .* % launch, cached \|")
+        self.assertRegex(out, r"COUNT=2621440 .* % memory \|")
 
     def test_tuned_values(self):
         with tempfile.TemporaryDirectory() as folder:

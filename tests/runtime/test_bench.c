@@ -111,6 +111,7 @@ static void check_run(clm_bench *bench, size_t prompt, size_t gen, size_t depth,
     for (size_t i = 0; i < 3; i++) assert_true(samples[i] > 0.0);
     assert_true(r.rate.mean > 0.0 && r.rate.median > 0.0 && r.rate.deviation >= 0.0);
     assert_true(r.seconds.mean > 0.0 && r.warmup_seconds > 0.0);
+    near(r.mean_seconds * r.rate.mean, (double)clm_bench_tokens(&test));
     assert_true(r.work.bytes > 0.0 && r.work.operations > 0.0);
 }
 
