@@ -1,12 +1,16 @@
 """Measures the types of clm quantize and prints the table of docs/quantisation.md.
 
 usage: quantize_table.py CLM GOLDEN SMOLLM2.gguf WINDOWS TEXT...
+    CLM      the program
+    GOLDEN   folder with the golden models
+    WINDOWS  of 512 tokens, of each text
+
+Needs the Python packages gguf and numpy: python3 -m venv FOLDER && FOLDER/bin/pip install gguf numpy
 
 For each model and type: size, root mean square relative error of the weights, relative error of the logits (golden models:
 against the golden float64 logits; SmolLM2: against its own), and for SmolLM2 the divergence from its own distributions in nats
 a token (mean over the first windows of each text), and the perplexity of WINDOWS windows of each text, with 8-bit activations
-and a 16-bit cache. "q4_0 by ggml" has the layers rounded by the gguf package as ggml does it, all else as in our q4_0. Needs
-numpy and gguf.
+and a 16-bit cache. "q4_0 by ggml" has the layers rounded by the gguf package as ggml does it, all else as in our q4_0.
 """
 import json
 import os
@@ -14,9 +18,14 @@ import subprocess
 import sys
 import tempfile
 
-import gguf
-import numpy as np
+try:
+    import gguf
+    import numpy as np
+except ImportError as error:
+    sys.exit(f"quantize_table.py: {error}\n\n{__doc__.strip()}")
 
+if len(sys.argv) < 6:
+    sys.exit(__doc__.strip())
 CLM, GOLDEN, SMOLLM2, WINDOWS, *TEXTS = sys.argv[1:]
 WINDOW = 512
 DIVERGENCE_WINDOWS = 4
