@@ -101,28 +101,7 @@ else
     echo "## SKIPPED: format: other versions of clang-format than 14 differ.     ##"
     echo "########################################################################"
 fi
-lint_kernel() # FILE DEFINES...
-{
-    clang -x cl -cl-std=CL1.2 -Xclang -finclude-default-header -fsyntax-only -Wall -Wextra -Werror \
-        -Wno-unused-function -Wno-unused-parameter -I cl -include cl/prelude.cl "$@"
-}
-lint_kernels()
-{
-    for file in cl/*.cl; do
-        case $file in # parts of the others
-        cl/prelude.cl | cl/linear_group.cl | cl/gemv.cl | cl/head_vector.cl | cl/weight_group.cl) continue ;;
-        cl/gemm_few.cl | cl/mma_ptx.cl | cl/mma_amd.cl | cl/mma_intel.cl | cl/mma_plain.cl) continue ;;
-        esac
-        lint_kernel "$file" || return 1
-        lint_kernel "$file" -DFAMILY=1 -DWG=64 || return 1
-    done
-    for few in 4 8; do
-        lint_kernel cl/gemm_q4.cl -DFAMILY=2 -DT="$few" || return 1
-        lint_kernel cl/gemm_q8.cl -DFAMILY=2 -DT="$few" -DGROUP=16 -DHAS_MIN=1 || return 1
-    done
-    for mma in 2 3 4 5 6; do lint_kernel cl/gemm_mma.cl -DMMA="$mma" || return 1; done
-}
-step "kernels are valid OpenCL C 1.2" lint_kernels
+step "kernels are valid OpenCL C 1.2" sh tools/lint_kernels.sh
 
 # ---- builds ----
 build() # NAME OPTIONS...
