@@ -30,6 +30,35 @@ static void test_all(void **state)
     clm_op_test_devices(time_all, NULL);
 }
 
+/* A table of two million floats is read from memory, with the copies that follow; five numbers are not. */
+static void caches(clm_device *dev, void *user)
+{
+    const clm_op_desc *op = &clm_op_add;
+    const clm_caps *caps = clm_device_caps(dev);
+    const int counts[] = {5, 2 << 20};
+
+    (void)user;
+    /* A device of little memory gets few copies. */
+    if ((double)caps->global_mem < 8.0 * 3.0 * ((double)caps->global_cache + 100e6)) return;
+    for (size_t i = 0; i < 2; i++) {
+        clm_case c = {.shape = {.v = {counts[i]}}};
+        clm_op_data *data;
+        clm_err err = {""};
+
+        assert_int_equal(op->fill(&c, 1, &err), CLM_OK);
+        if (clm_op_data_create(op, dev, &c, &data, &err) != CLM_OK) fail_msg("%s", err.text);
+        assert_int_equal(clm_op_data_cached(data), i == 0);
+        clm_op_data_destroy(data);
+        clm_case_clear(&c);
+    }
+}
+
+static void test_caches(void **state)
+{
+    (void)state;
+    clm_op_test_devices(caches, NULL);
+}
+
 static void count_turn(void *user, size_t runner)
 {
     size_t *turns = user;
@@ -96,7 +125,8 @@ static void test_statistics(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_all), cmocka_unit_test(test_race),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_all), cmocka_unit_test(test_caches),
+                                       cmocka_unit_test(test_race),
                                        cmocka_unit_test(test_statistics)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
