@@ -44,6 +44,24 @@
 #define TILES 1
 #endif
 
+/* Where the tiles from `first` on have their words, `block_words` of a block, and their scales, and sums of 0. */
+CLM_INLINE void gemm_begin(__global const uint *words[TILES], size_t groups[TILES],
+                           float16 acc[TILES][T], __global const uint *q, const int block_words,
+                           const int first, const int rows, const int columns)
+{
+    const int last = (rows + 15) / 16 - 1;
+
+#pragma unroll
+    for (int i = 0; i < TILES; i++) {
+        const size_t tile = (size_t)min(first + i, last); /* one too many is not stored */
+
+        words[i] = q + tile * (size_t)(columns / 32) * (size_t)block_words;
+        groups[i] = tile * (size_t)GROUPS(columns);
+#pragma unroll
+        for (int t = 0; t < T; t++) acc[i][t] = 0.0f;
+    }
+}
+
 /* Writes T rows of y from tile `first` on, as far as they exist. */
 CLM_INLINE void gemm_store(__global float *y, const float16 v[TILES][T], const int first,
                            const int rows, const int tokens, const int ldy)

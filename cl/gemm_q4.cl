@@ -14,24 +14,15 @@ __kernel __attribute__((vec_type_hint(float16)))
 void gemm_q4(GEMM_ARGS)
 {
     const size_t panel = get_global_id(0);
-    const int first = (int)get_global_id(1) * TILES, tiles = (rows + 15) / 16;
-    const int blocks = columns / 32;
-    __global const uint *restrict words[TILES];
+    const int first = (int)get_global_id(1) * TILES, blocks = columns / 32;
+    __global const uint *words[TILES];
     __global const uint *restrict xp = x + panel * (size_t)(columns / 4) * T;
     __global const float *restrict d = xd + panel * (size_t)blocks * T;
     __global const int *restrict sum = xs + panel * (size_t)blocks * T;
     size_t groups[TILES];
     float16 acc[TILES][T];
 
-#pragma unroll
-    for (int i = 0; i < TILES; i++) {
-        const size_t tile = (size_t)min(first + i, tiles - 1); /* one too many is not stored */
-
-        words[i] = q + tile * (size_t)blocks * 64;
-        groups[i] = tile * (size_t)GROUPS(columns);
-#pragma unroll
-        for (int t = 0; t < T; t++) acc[i][t] = 0.0f;
-    }
+    gemm_begin(words, groups, acc, q, 64, first, rows, columns);
     for (int b = 0; b < blocks;) {
         const size_t group = (size_t)GROUP_OF(b, 0);
         const int end = GROUP_END(b, blocks);

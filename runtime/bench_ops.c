@@ -22,24 +22,24 @@ typedef struct bench {
     void *user;
 } bench;
 
-static void describe_shape(const clm_op_desc *op, const clm_shape *shape, char *out, size_t room)
+/* Adds "NAME=value" to a list of such, of which `*used` bytes are there. */
+static void add_value(char *out, size_t room, size_t *used, const char *name, int value)
 {
-    size_t used = 0;
-
-    out[0] = '\0';
-    for (size_t i = 0; i < op->n_dims && used < room; i++)
-        used += (size_t)snprintf(out + used, room - used, "%s%s=%d", i > 0 ? " " : "", op->dims[i],
-                                 shape->v[i]);
+    if (*used < room)
+        *used += (size_t)snprintf(out + *used, room - *used, "%s%s=%d", *used > 0 ? " " : "", name,
+                                  value);
 }
 
-static void describe_params(const clm_op_desc *op, const int *params, char *out, size_t room)
+static void describe(const clm_op_desc *op, const clm_shape *shape, const int *params,
+                     clm_bench_op *out)
 {
     size_t used = 0;
 
-    out[0] = '\0';
-    for (size_t i = 0; i < op->n_axes && used < room; i++)
-        used += (size_t)snprintf(out + used, room - used, "%s%s=%d", i > 0 ? " " : "",
-                                 op->axes[i].name, params[i]);
+    for (size_t i = 0; i < op->n_dims; i++)
+        add_value(out->shape, sizeof out->shape, &used, op->dims[i], shape->v[i]);
+    used = 0;
+    for (size_t i = 0; i < op->n_axes; i++)
+        add_value(out->params, sizeof out->params, &used, op->axes[i].name, params[i]);
 }
 
 /* The limit of the arithmetic that `op` does, and its name. */
@@ -78,10 +78,9 @@ static clm_status time_op(const bench *b, const clm_op_desc *op, const clm_shape
 
     memset(out, 0, sizeof *out);
     out->name = op->name;
-    describe_shape(op, shape, out->shape, sizeof out->shape);
     out->tuned =
         clm_tuning_params(b->tuning, op, shape, clm_device_caps(b->dev), params) != CLM_TUNING_NONE;
-    describe_params(op, params, out->params, sizeof out->params);
+    describe(op, shape, params, out);
     st = clm_op_time(op, b->dev, shape, params, OP_SECONDS, &timing, err);
     out->seconds = timing.seconds;
     out->read_gbps = b->read_gbps;

@@ -135,6 +135,20 @@ clm_status clm_cli_config_or_demo(const clm_args *args, clm_config **out, clm_er
     return st;
 }
 
+clm_status clm_cli_check_synthetic(const clm_args *args, const char *synthetic, const char *type,
+                                   bool file, clm_err *err)
+{
+    if (synthetic != NULL && clm_args_has(args, "model"))
+        return clm_fail(err, CLM_E_USAGE, "-m and --synthetic exclude each other");
+    if (type != NULL && synthetic == NULL && file)
+        return clm_fail(err, CLM_E_USAGE,
+                        "--type is that of a --synthetic model; a file has its own");
+    if (clm_args_has(args, "weights") && (synthetic != NULL || !file))
+        return clm_fail(err, CLM_E_USAGE,
+                        "--weights converts a model of -m; --type is that of a --synthetic one");
+    return CLM_OK;
+}
+
 /* ---- input ----------------------------------------------------------------------------------- */
 
 /* Far more than a context takes, and a large text for `tokenize`; /dev/zero has no end. */

@@ -32,6 +32,12 @@ char *clm_cli_demo_config(void);
  * said on stderr. */
 clm_status clm_cli_config_or_demo(const clm_args *args, clm_config **out, clm_err *err);
 
+/* Whether flags of a file with a model (-m, --weights) stand beside those of a model with random weights, where one of them
+ * would have no effect. `synthetic`, `type`: the values of --synthetic and --type, or NULL; `file`: without --synthetic
+ * the model is a file. Returns CLM_OK or CLM_E_USAGE. */
+clm_status clm_cli_check_synthetic(const clm_args *args, const char *synthetic, const char *type,
+                                   bool file, clm_err *err);
+
 /* All of standard input, or of a file; malloc'd with a NUL behind, which `*size` does not count. CLM_E_USAGE for more
  * than 1 GB. */
 clm_status clm_cli_read(FILE *stream, const char *name, char **text, size_t *size, clm_err *err);

@@ -193,22 +193,6 @@ static clm_status plan_lists(const clm_args *args, plan *p, clm_err *err)
     return st;
 }
 
-/* What would have no effect, so that nobody believes in one. */
-static clm_status check_flags(const clm_args *args, clm_err *err)
-{
-    const bool synthetic = clm_args_has(args, "bench_synthetic");
-
-    if (clm_args_has(args, "bench_type") && !synthetic)
-        return clm_fail(err, CLM_E_USAGE,
-                        "--type is that of a --synthetic model; a file has its own");
-    if (synthetic && clm_args_has(args, "model"))
-        return clm_fail(err, CLM_E_USAGE, "-m and --synthetic exclude each other");
-    if (synthetic && clm_args_has(args, "weights"))
-        return clm_fail(err, CLM_E_USAGE,
-                        "--weights converts a model of -m; --type is that of a --synthetic one");
-    return CLM_OK;
-}
-
 static clm_status make_plan(const clm_args *args, plan *p, clm_err *err)
 {
     const char *format = clm_args_get(args, "bench_format");
@@ -227,7 +211,8 @@ static clm_status make_plan(const clm_args *args, plan *p, clm_err *err)
     if (clm_args_get_nth(args, "bench_op", MAX_VALUES) != NULL)
         return clm_fail(err, CLM_E_USAGE, "--op: more than %d operators", MAX_VALUES);
     p->repetitions = (size_t)repetitions;
-    return check_flags(args, err);
+    return clm_cli_check_synthetic(args, clm_args_get(args, "bench_synthetic"),
+                                   clm_args_get(args, "bench_type"), true, err);
 }
 
 /* ---- running --------------------------------------------------------------------------------- */
@@ -443,9 +428,9 @@ const clm_command clm_cmd_bench = {
         "\n"
         "An operator of --ops is compared with reading, launching and its own arithmetic (float,\n"
         "int8, or tiles of matrix units), and the nearest limit is named. cached: its data are so\n"
-        "small that they stay in a cache, so reading is no limit. <=: keys that ALiBi makes "
-        "vanish\n"
-        "are left out, so the share is that at most. Values are tuned (`clm tune`) or default.",
+        "small that they stay in a cache, so reading is no limit. <=: keys that ALiBi makes\n"
+        "vanish are left out, so the share is that at most. Values are tuned (`clm tune`) or\n"
+        "default.",
     .groups = CLM_FLAGS_CONFIG | CLM_FLAGS_MODEL | CLM_FLAGS_WEIGHTS | CLM_FLAGS_DEVICE,
     .flags = flags,
     .run = run,

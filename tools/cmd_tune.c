@@ -96,15 +96,7 @@ static clm_status check_flags(const clm_args *args, const clm_tune_options *o,
         if (clm_args_has(args, of_models[i].id))
             return clm_fail(err, CLM_E_USAGE, "%s is for the kernels of a model, not for --kernel",
                             of_models[i].name);
-    if (o->synthetic != NULL && clm_args_has(args, "model"))
-        return clm_fail(err, CLM_E_USAGE, "-m and --synthetic exclude each other");
-    if (o->type != NULL && o->synthetic == NULL && s->model[0] != '\0')
-        return clm_fail(err, CLM_E_USAGE,
-                        "--type is that of a --synthetic model; a file has its own");
-    if (clm_args_has(args, "weights") && (o->synthetic != NULL || s->model[0] == '\0'))
-        return clm_fail(err, CLM_E_USAGE,
-                        "--weights converts a model of -m; --type is that of a --synthetic one");
-    return CLM_OK;
+    return clm_cli_check_synthetic(args, o->synthetic, o->type, s->model[0] != '\0', err);
 }
 
 static clm_status run(const clm_args *args, clm_err *err)
@@ -185,11 +177,11 @@ const clm_command clm_cmd_tune = {
     .summary = "find the fastest correct kernel parameters for a device",
     .details =
         "Every candidate runs in a process of its own, is compared with the reference and then\n"
-        "timed in turn with the best so far. Ctrl+C (exit code 130) keeps the best; a run that was "
-        "killed goes on\n"
-        "where it was. What is found is used from the next start on: `clm tune show` prints it,\n"
-        "`clm tune diff default FOLDER --time` times it again beside the built-in values. Other\n"
-        "busy programs make the choice worthless.",
+        "timed in turn with the best so far. Ctrl+C (exit code 130) keeps the best; a run\n"
+        "that was killed goes on where it was. What is found is used from the next start on:\n"
+        "`clm tune show` prints it, `clm tune diff default FOLDER --time` times it again beside "
+        "the\n"
+        "built-in values. Other busy programs make the choice worthless.",
     .groups = CLM_FLAGS_CONFIG | CLM_FLAGS_MODEL | CLM_FLAGS_WEIGHTS | CLM_FLAGS_DEVICE |
               CLM_FLAGS_CONTEXT,
     .flags = flags,

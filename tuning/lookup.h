@@ -54,8 +54,8 @@ clm_tuning_level clm_tuning_params(const clm_tuning *t, const clm_op_desc *op,
                                    const clm_shape *shape, const clm_caps *caps,
                                    int params[CLM_MAX_AXES]);
 
-/* Sets a damaged file aside ("x.yaml" becomes "x.yaml.damaged", or .damaged-2 ... where that is taken), and writes what can be read of it in its
- * place. True: `db` is that, and the caller's. */
+/* Sets a damaged file aside ("x.yaml" becomes "x.yaml.damaged", or .damaged-2 ... where that is taken), and
+ * writes what can be read of it in its place. True: `db` is that, and the caller's. */
 bool clm_tune_repair(const char *path, const char *why, const clm_observer *obs, clm_tune_db *db);
 
 #endif

@@ -148,11 +148,17 @@ static void note_result(tuner *t, const int *params, const clm_trial_result *r)
     t->st = clm_tune_log_end(t->log, &line, t->err);
 }
 
+static const clm_tune_try *find_logged(const tuner *t, const int *params)
+{
+    const clm_tune_try wanted = make_try(t, params);
+
+    return clm_tune_log_find(t->log, &t->key, wanted.params, wanted.n_params);
+}
+
 /* A result from the log; when `again` was asked for, only of this run. */
 static bool take_logged(tuner *t, clm_candidate *c)
 {
-    const clm_tune_try wanted = make_try(t, c->params);
-    const clm_tune_try *old = clm_tune_log_find(t->log, &t->key, wanted.params, wanted.n_params);
+    const clm_tune_try *old = find_logged(t, c->params);
 
     if (old == NULL || (t->c->again && old->when < t->began)) return false;
     c->reason = old->reason;
@@ -434,8 +440,7 @@ static size_t collect_hints(const tuner *t, int hints[HINTS][CLM_MAX_AXES])
 /* Why nothing works: what became of the first candidate, which is the default where that is legal. */
 static void say_none_works(const tuner *t)
 {
-    const clm_tune_try wanted = make_try(t, t->search.seen[0].params);
-    const clm_tune_try *first = clm_tune_log_find(t->log, &t->key, wanted.params, wanted.n_params);
+    const clm_tune_try *first = find_logged(t, t->search.seen[0].params);
 
     if (first == NULL) return;
     clm_log(t->c->obs, CLM_LOG_WARN, "%s %s: no candidate works, not even the default: %s: %s%s",

@@ -132,9 +132,3 @@ bool clm_attention_may_skip(const clm_shape *shape)
 {
     return shape->f[0] > 0.0f;
 }
-
-clm_arithmetic clm_attention_tiles(const clm_shape *shape)
-{
-    (void)shape;
-    return CLM_ARITHMETIC_TILES;
-}

@@ -60,8 +60,7 @@ clm_status clm_attention_set_args(clm_kernel *kernel, const clm_shape *shape,
                                   clm_buffer *const *bufs, clm_err *err);
 double clm_attention_bytes(const clm_shape *shape);
 double clm_attention_flops(const clm_shape *shape);
+/* With ALiBi; f[0] says so in every shape of attention, that of attention_decode too. */
 bool clm_attention_may_skip(const clm_shape *shape);
-/* For those that multiply tiles. */
-clm_arithmetic clm_attention_tiles(const clm_shape *shape);
 
 #endif

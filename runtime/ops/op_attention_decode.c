@@ -9,6 +9,7 @@
 #include "runtime/ops/kv_case.h"
 #include "runtime/ops/op_attention.h"
 #include "runtime/ops/op_rope.h"
+#include "runtime/ops/attention_case.h"
 #include "runtime/ops/op_util.h"
 #include "runtime/ops/ref.h"
 
@@ -206,11 +207,6 @@ static double flops(const clm_shape *shape)
            (4.0 * v[CLM_ATTENTION_DECODE_HEAD_DIM] + 5.0);
 }
 
-static bool may_skip(const clm_shape *shape)
-{
-    return shape->f[0] > 0.0f;
-}
-
 /* Packed q, k, v with `gap` columns in front, results with `front` floats. */
 #define SHAPE(...) SHAPE_BEHIND(0, __VA_ARGS__)
 #define SHAPE_BEHIND(front, gap, heads, kv, n, ctx, pos, type, rope, splits, alibi)                \
@@ -271,7 +267,7 @@ const clm_op_desc clm_op_attention_decode = {
     .bind = bind,
     .bytes_moved = bytes_moved,
     .flops = flops,
-    .may_skip = may_skip,
+    .may_skip = clm_attention_may_skip,
     .test_shapes = k_test,
     .n_test_shapes = CLM_COUNT(k_test),
     .tune_shapes = k_tune,

@@ -227,12 +227,6 @@ static double flops(const clm_shape *shape)
     return 2.0 * shape->v[CLM_GEMM_MMA_M] * shape->v[CLM_GEMM_MMA_N] * shape->v[CLM_GEMM_MMA_K];
 }
 
-static clm_arithmetic arithmetic(const clm_shape *shape)
-{
-    (void)shape;
-    return CLM_ARITHMETIC_TILES;
-}
-
 #define Q4 CLM_FORMAT_Q4
 #define Q8 CLM_FORMAT_Q8
 /* M, N, K, LDY, Y_OFF, FORMAT, GROUP, HAS_MIN */
@@ -278,7 +272,7 @@ const clm_op_desc clm_op_gemm_mma = {
     .bind = bind,
     .bytes_moved = bytes_moved,
     .flops = flops,
-    .arithmetic = arithmetic,
+    .arithmetic = clm_op_by_tiles,
     .test_shapes = k_test,
     .n_test_shapes = CLM_COUNT(k_test),
     .tune_shapes = k_tune,

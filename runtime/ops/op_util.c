@@ -30,6 +30,12 @@ size_t clm_op_mma_local(clm_mma mma, bool plain, size_t warps)
     return plain ? warps * numbers * sizeof(uint16_t) : 0;
 }
 
+clm_arithmetic clm_op_by_tiles(const clm_shape *shape)
+{
+    (void)shape;
+    return CLM_ARITHMETIC_TILES;
+}
+
 size_t clm_op_ceil_div(size_t a, size_t b)
 {
     return a / b + (a % b != 0);

@@ -26,6 +26,9 @@ int clm_op_group_choose(const clm_axis *axis, const clm_caps *caps, int wanted);
 /* Bytes of local memory that products of cl/mma.cl need for a group of `warps`: CLM_MMA_LOCAL, of plain ones. */
 size_t clm_op_mma_local(clm_mma mma, bool plain, size_t warps);
 
+/* clm_op_desc.arithmetic of kernels that multiply tiles. */
+clm_arithmetic clm_op_by_tiles(const clm_shape *shape);
+
 /* ceil(a / b) of non-negative a and positive b. */
 size_t clm_op_ceil_div(size_t a, size_t b);
 
