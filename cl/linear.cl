@@ -19,12 +19,13 @@
  *            y: [row0 + rows] f32.  gamma: [row0 + rows] f32, EPILOGUE 1.
  *            out: f32 (OUT_ACT 0), or q, d, s in out, out_d, out_s (OUT_ACT 1).
  *            part_out: [ceil((row0 + rows) / 32)] f32.  What a build does not use may be any buffer.
- * Launch     FAMILY 0 (CPU): 1-D, a work-item per STREAMS tiles of 16 rows, local 1.
+ * Launch     FAMILY 0 (CPU): 1-D, a work-item per LINEAR_TILES tiles of 16 rows, local 1.
  *            FAMILY 1 (GPU): 1-D, local WG, a group per LINEAR_TILES tiles (linear_group.cl).
  * Build      ACT, OUT_ACT 0 or 1;  NORM 0 or 1;  EPILOGUE 0 to 2;  DOT: dot.cl, for ACT 1
  * Tunables   FAMILY;  STREAMS tiles that a work-item reads side by side: memory delivers more to
- *            several streams than to one;  WG work-items of a group, MAGIC 1: integers become floats
- *            by way of bit patterns (both FAMILY 1)
+ *            several streams than to one;  AHEAD (FAMILY 0) KB between what is used and what is asked for, 0:
+ *            left to the processor;  WG work-items of a group, MAGIC 1: integers become floats by way of
+ *            bit patterns (both FAMILY 1)
  * Limits     EPILOGUE 1 and 2: row0 a multiple of 32. EPILOGUE 2: rows a multiple of 32. ACT 1:
  *            columns a multiple of 32.
  *            OUT_ACT 1: rows a multiple of 32, of 64 with EPILOGUE 2.
@@ -50,6 +51,9 @@
 #ifndef STREAMS
 #define STREAMS 4
 #endif
+#ifndef AHEAD
+#define AHEAD 0
+#endif
 #if ACT < 0 || ACT > 1 || OUT_ACT < 0 || OUT_ACT > 1 || NORM < 0 || NORM > 1
 #error "linear: ACT, OUT_ACT and NORM must be 0 or 1"
 #endif
@@ -59,9 +63,13 @@
 #if STREAMS != 1 && STREAMS != 2 && STREAMS != 4 && STREAMS != 8
 #error "linear: STREAMS must be 1, 2, 4 or 8"
 #endif
-#if FAMILY == 0 && ((EPILOGUE > 0 && STREAMS < 2) || (EPILOGUE == 2 && OUT_ACT == 1 && STREAMS < 4))
-#error "linear: a work-item makes whole groups of 32 outputs"
+#if AHEAD < 0 || (FAMILY != 0 && AHEAD != 0)
+#error "linear: AHEAD must not be negative, and is FAMILY 0's"
 #endif
+
+/* Tiles of a work-item or group: the fewest that hold whole groups of outputs. */
+#define LINEAR_LEAST (EPILOGUE == 2 && OUT_ACT == 1 ? 4 : 2)
+#define LINEAR_TILES (STREAMS > LINEAR_LEAST ? STREAMS : LINEAR_LEAST)
 
 /* All arguments behind the weights, in the order of the operator's buffers. Helpers have pointers that are
  * `const`, not `restrict`: inlining those leaves calls that Oclgrind does not know. */
@@ -86,6 +94,28 @@
 
 #if FAMILY == 0
 
+/* What lies AHEAD of unit i of a tile, of `units` with `bytes` each: a unit of the same tile or, behind its
+ * end, of the one that is read next in the tile's place, STREAMS further. */
+CLM_INLINE size_t linear_ahead(const int i, const int units, const int bytes)
+{
+    const int ahead = i + AHEAD * 1024 / bytes;
+
+    return (size_t)(ahead < units ? ahead : ahead + (STREAMS - 1) * units);
+}
+
+/* The processor is asked for `bytes` from `offset` on, which may lie behind the end. */
+CLM_INLINE void linear_prefetch(__global const void *data, const size_t offset, const int bytes)
+{
+#if AHEAD > 0
+    for (int i = 0; i < bytes; i += 64)
+        __builtin_prefetch((const void *)((size_t)data + offset + (size_t)i), 0, 3);
+#else
+    (void)data;
+    (void)offset;
+    (void)bytes;
+#endif
+}
+
 /* The factor r. */
 CLM_INLINE float linear_factor(__global const float *part, const int n_part, const int columns,
                                const float eps)
@@ -106,12 +136,12 @@ CLM_INLINE float linear_factor(__global const float *part, const int n_part, con
 
 #if EPILOGUE == 0
 #define LINEAR_EPILOGUE(tile, v)                                                                   \
-    for (int t = 0; t < STREAMS; t++)                                                              \
+    for (int t = 0; t < LINEAR_TILES; t++)                                                         \
         if (tile + t < (rows + 15) / 16)                                                           \
             clm_store_tile(y + row0 + (tile + t) * 16, v[t], rows - (tile + t) * 16);
 #elif EPILOGUE == 1
 #define LINEAR_EPILOGUE(tile, v)                                                                   \
-    for (int t = 0; t < STREAMS; t += 2)                                                           \
+    for (int t = 0; t < LINEAR_TILES; t += 2)                                                      \
         if (tile + t < (rows + 15) / 16)                                                           \
             linear_residual(v[t], v[t + 1], rows - (tile + t) * 16, row0 + (tile + t) * 16, y,     \
                             gamma, out, out_d, out_s, part_out);
@@ -156,12 +186,12 @@ CLM_INLINE float16 linear_swiglu(const float16 gate, const float16 up)
 
 #if OUT_ACT == 0
 #define LINEAR_EPILOGUE(tile, v)                                                                   \
-    for (int t = 0; t < STREAMS; t += 2)                                                           \
+    for (int t = 0; t < LINEAR_TILES; t += 2)                                                      \
         if ((tile + t) * 16 < rows)                                                                \
             vstore16(linear_swiglu(v[t], v[t + 1]), 0, out + (row0 + (tile + t) * 16) / 2);
 #else
 #define LINEAR_EPILOGUE(tile, v)                                                                   \
-    for (int t = 0; t < STREAMS; t += 4) {                                                         \
+    for (int t = 0; t < LINEAR_TILES; t += 4) {                                                    \
         const int i = (row0 + (tile + t) * 16) / 2;                                                \
         if ((tile + t) * 16 < rows)                                                                \
             clm_act_store(out + i, out_d + i / 32, out_s + i / 32, linear_swiglu(v[t], v[t + 1]),  \

@@ -15,6 +15,8 @@
 
 #if FAMILY == 0
 
+#define COLUMN_BYTES (FORMAT == 0 ? 64 : 32) /* of a tile */
+
 /* Column k of a tile. */
 CLM_INLINE float16 load_column(__global const uchar *q, const size_t k)
 {
@@ -31,23 +33,32 @@ __kernel __attribute__((vec_type_hint(float16)))
 void linear_f16(__global const uchar *restrict q, __global const half *restrict scale,
                 __global const half *restrict minimum, LINEAR_ARGS)
 {
-    const int first = (int)get_global_id(0) * STREAMS, tiles = (rows + 15) / 16;
-    size_t start[STREAMS];
-    float16 acc[STREAMS];
+    const int first = (int)get_global_id(0) * LINEAR_TILES, tiles = (rows + 15) / 16;
+    const float r = linear_factor(part, n_part, columns, eps);
+    float16 acc[LINEAR_TILES];
 
     if (first >= tiles) return;
+    for (int begin = 0; begin < LINEAR_TILES; begin += STREAMS) {
+        size_t start[STREAMS];
+        float16 sums[STREAMS];
+
 #pragma unroll
-    for (int t = 0; t < STREAMS; t++) {
-        start[t] = (size_t)min(first + t, tiles - 1) * (size_t)columns;
-        acc[t] = 0.0f;
+        for (int t = 0; t < STREAMS; t++) {
+            start[t] = (size_t)min(first + begin + t, tiles - 1) * (size_t)columns;
+            sums[t] = 0.0f;
+        }
+        for (int k = 0; k < columns; k++) {
+            const size_t ahead = linear_ahead(k, columns, COLUMN_BYTES);
+
+#pragma unroll
+            for (int t = 0; t < STREAMS; t++) {
+                linear_prefetch(q, (start[t] + ahead) * COLUMN_BYTES, COLUMN_BYTES);
+                sums[t] += load_column(q, start[t] + (size_t)k) * x[k];
+            }
+        }
+#pragma unroll
+        for (int t = 0; t < STREAMS; t++) acc[begin + t] = sums[t] * r;
     }
-    for (int k = 0; k < columns; k++) {
-#pragma unroll
-        for (int t = 0; t < STREAMS; t++) acc[t] += load_column(q, start[t] + (size_t)k) * x[k];
-    }
-    const float r = linear_factor(part, n_part, columns, eps);
-#pragma unroll
-    for (int t = 0; t < STREAMS; t++) acc[t] *= r;
     LINEAR_EPILOGUE(first, acc)
 }
 

@@ -16,11 +16,6 @@
 #ifndef LANE_ROWS
 #define LANE_ROWS 4
 #endif
-#if EPILOGUE == 2 && OUT_ACT == 1
-#define LINEAR_TILES 4
-#else
-#define LINEAR_TILES (STREAMS > 2 ? STREAMS : 2)
-#endif
 #define LINEAR_LANES (16 / LANE_ROWS)
 #define LINEAR_SPLIT (WG / LINEAR_LANES * STREAMS / LINEAR_TILES)
 #define LINEAR_ROWS  (16 * LINEAR_TILES)

@@ -48,49 +48,59 @@ __kernel __attribute__((vec_type_hint(float16)))
 void linear_q4(__global const uint *restrict q, __global const half *restrict scale,
                __global const half *restrict minimum, LINEAR_ARGS)
 {
-    const int first = (int)get_global_id(0) * STREAMS, tiles = (rows + 15) / 16;
+    const int first = (int)get_global_id(0) * LINEAR_TILES, tiles = (rows + 15) / 16;
     const int blocks = columns / 32;
-    __global const uint *words[STREAMS];
-    size_t groups[STREAMS];
-    float16 acc[STREAMS];
+    const float r = linear_factor(part, n_part, columns, eps);
+    float16 acc[LINEAR_TILES];
 
     if (first >= tiles) return;
-#pragma unroll
-    for (int t = 0; t < STREAMS; t++) {
-        const size_t tile = (size_t)min(first + t, tiles - 1); /* one too many is not stored */
-        words[t] = q + tile * (size_t)blocks * 64;
-        groups[t] = tile * (size_t)GROUPS(columns);
-        acc[t] = 0.0f;
-    }
-    for (int b = 0; b < blocks; b++) {
-#if ACT == 0
-        const float sum_x = clm_sum16(vload16(2 * b, x) + vload16(2 * b + 1, x));
-        const float d = 1.0f;
-#else
-        const int sum_x = xs[b];
-        const float d = xd[b];
-#endif
+    for (int begin = 0; begin < LINEAR_TILES; begin += STREAMS) {
+        __global const uint *words[STREAMS];
+        size_t groups[STREAMS];
+        float16 sums[STREAMS];
 
 #pragma unroll
         for (int t = 0; t < STREAMS; t++) {
-            const size_t g = groups[t] + (size_t)GROUP_OF(b, 0);
-
-#if ACT == 0
-            const float16 v = block_sum(words[t] + b * 64, x + b * 32, sum_x);
-#else
-            const float16 v = block_sum(words[t] + b * 64, x + b * 8, sum_x);
-#endif
-            const float16 s = vload_half16(g, scale);
-
-            acc[t] += v * (s * d);
-#if HAS_MIN
-            acc[t] += CLM_MINIMUM(HAS_MIN, s, vload_half16(g, minimum)) * (d * (float)sum_x);
-#endif
+            const size_t tile = (size_t)min(first + begin + t, tiles - 1); /* one too many is not stored */
+            words[t] = q + tile * (size_t)blocks * 64;
+            groups[t] = tile * (size_t)GROUPS(columns);
+            sums[t] = 0.0f;
         }
-    }
-    const float r = linear_factor(part, n_part, columns, eps);
+        for (int b = 0; b < blocks; b++) {
+            const size_t ahead = linear_ahead(b, blocks, 256);
+#if ACT == 0
+            const float sum_x = clm_sum16(vload16(2 * b, x) + vload16(2 * b + 1, x));
+            const float d = 1.0f;
+#else
+            const int sum_x = xs[b];
+            const float d = xd[b];
+#endif
+
 #pragma unroll
-    for (int t = 0; t < STREAMS; t++) acc[t] *= r;
+            for (int t = 0; t < STREAMS; t++) {
+                const size_t g = groups[t] + (size_t)GROUP_OF(b, 0);
+
+                linear_prefetch(words[t], ahead * 256, 256);
+                linear_prefetch(scale, (groups[t] + GROUP_OF(ahead, 0)) * 32, 32);
+#if HAS_MIN
+                linear_prefetch(minimum, (groups[t] + GROUP_OF(ahead, 0)) * 32, 32);
+#endif
+#if ACT == 0
+                const float16 v = block_sum(words[t] + b * 64, x + b * 32, sum_x);
+#else
+                const float16 v = block_sum(words[t] + b * 64, x + b * 8, sum_x);
+#endif
+                const float16 s = vload_half16(g, scale);
+
+                sums[t] += v * (s * d);
+#if HAS_MIN
+                sums[t] += CLM_MINIMUM(HAS_MIN, s, vload_half16(g, minimum)) * (d * (float)sum_x);
+#endif
+            }
+        }
+#pragma unroll
+        for (int t = 0; t < STREAMS; t++) acc[begin + t] = sums[t] * r;
+    }
     LINEAR_EPILOGUE(first, acc)
 }
 

@@ -44,65 +44,79 @@ __kernel __attribute__((vec_type_hint(float16)))
 void linear_q8(__global const uint *restrict q, __global const half *restrict scale,
                __global const half *restrict minimum, LINEAR_ARGS)
 {
-    const int first = (int)get_global_id(0) * STREAMS, tiles = (rows + 15) / 16;
+    const int first = (int)get_global_id(0) * LINEAR_TILES, tiles = (rows + 15) / 16;
     const int blocks = columns / 32;
-    __global const uint *words[STREAMS];
-    size_t groups[STREAMS];
-    float16 acc[STREAMS];
+    const float r = linear_factor(part, n_part, columns, eps);
+    float16 acc[LINEAR_TILES];
 
     if (first >= tiles) return;
+    for (int begin = 0; begin < LINEAR_TILES; begin += STREAMS) {
+        __global const uint *words[STREAMS];
+        size_t groups[STREAMS];
+        float16 sums[STREAMS];
+
 #pragma unroll
-    for (int t = 0; t < STREAMS; t++) {
-        const size_t tile = (size_t)min(first + t, tiles - 1); /* one too many is not stored */
-        words[t] = q + tile * (size_t)blocks * 128;
-        groups[t] = tile * (size_t)GROUPS(columns);
-        acc[t] = 0.0f;
-    }
-    for (int b = 0; b < blocks; b++) {
-#pragma unroll
-        for (int p = 0; p < PARTS; p++) {
-#if ACT == 0
-            __global const float *xp = x + b * 32 + p * 16;
-#if PARTS == 2
-            const float sum_x = clm_sum16(vload16(0, xp));
-#else
-            const float sum_x = clm_sum16(vload16(0, xp) + vload16(1, xp));
-#endif
-            const float d = 1.0f;
-#else
-            __global const uint *xp = x + b * 8 + p * 4;
-#if PARTS == 2
-            const int sum_x = clm_dot4(0x01010101u, xp[0], 0) + clm_dot4(0x01010101u, xp[1], 0) +
-                              clm_dot4(0x01010101u, xp[2], 0) + clm_dot4(0x01010101u, xp[3], 0);
-#else
-            const int sum_x = xs[b];
-#endif
-            const float d = xd[b];
-#endif
+        for (int t = 0; t < STREAMS; t++) {
+            const size_t tile = (size_t)min(first + begin + t, tiles - 1); /* one too many is not stored */
+            words[t] = q + tile * (size_t)blocks * 128;
+            groups[t] = tile * (size_t)GROUPS(columns);
+            sums[t] = 0.0f;
+        }
+        for (int b = 0; b < blocks; b++) {
+            const size_t ahead = linear_ahead(b, blocks, 512);
 
 #pragma unroll
             for (int t = 0; t < STREAMS; t++) {
-                const size_t g = groups[t] + (size_t)GROUP_OF(b, p);
-
-#if ACT == 0
-                const float16 v = part_sum(words[t] + b * 128 + p * 64, xp);
-#else
-                const float16 v = part_sum(words[t] + b * 128 + p * 64, xp, sum_x);
-#endif
-                const float16 s = vload_half16(g, scale);
-
-                acc[t] += v * (s * d);
+                linear_prefetch(words[t], ahead * 512, 512);
+                linear_prefetch(scale, (groups[t] + GROUP_OF(ahead, 0)) * 32, 32 * PARTS);
 #if HAS_MIN
-                acc[t] += CLM_MINIMUM(HAS_MIN, s, vload_half16(g, minimum)) * (d * (float)sum_x);
-#else
-                (void)sum_x; /* float products need it for a minimum only */
+                linear_prefetch(minimum, (groups[t] + GROUP_OF(ahead, 0)) * 32, 32 * PARTS);
 #endif
             }
-        }
-    }
-    const float r = linear_factor(part, n_part, columns, eps);
 #pragma unroll
-    for (int t = 0; t < STREAMS; t++) acc[t] *= r;
+            for (int p = 0; p < PARTS; p++) {
+#if ACT == 0
+                __global const float *xp = x + b * 32 + p * 16;
+#if PARTS == 2
+                const float sum_x = clm_sum16(vload16(0, xp));
+#else
+                const float sum_x = clm_sum16(vload16(0, xp) + vload16(1, xp));
+#endif
+                const float d = 1.0f;
+#else
+                __global const uint *xp = x + b * 8 + p * 4;
+#if PARTS == 2
+                const int sum_x = clm_dot4(0x01010101u, xp[0], 0) + clm_dot4(0x01010101u, xp[1], 0) +
+                                  clm_dot4(0x01010101u, xp[2], 0) + clm_dot4(0x01010101u, xp[3], 0);
+#else
+                const int sum_x = xs[b];
+#endif
+                const float d = xd[b];
+#endif
+
+#pragma unroll
+                for (int t = 0; t < STREAMS; t++) {
+                    const size_t g = groups[t] + (size_t)GROUP_OF(b, p);
+
+#if ACT == 0
+                    const float16 v = part_sum(words[t] + b * 128 + p * 64, xp);
+#else
+                    const float16 v = part_sum(words[t] + b * 128 + p * 64, xp, sum_x);
+#endif
+                    const float16 s = vload_half16(g, scale);
+
+                    sums[t] += v * (s * d);
+#if HAS_MIN
+                    sums[t] += CLM_MINIMUM(HAS_MIN, s, vload_half16(g, minimum)) * (d * (float)sum_x);
+#else
+                    (void)sum_x; /* float products need it for a minimum only */
+#endif
+                }
+            }
+        }
+#pragma unroll
+        for (int t = 0; t < STREAMS; t++) acc[begin + t] = sums[t] * r;
+    }
     LINEAR_EPILOGUE(first, acc)
 }
 

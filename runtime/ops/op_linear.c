@@ -16,16 +16,19 @@
 enum { SIZE_LIMIT = 1 << 29 };
 
 enum { FAMILY_CPU, FAMILY_GPU };
-enum { AXIS_FAMILY, AXIS_STREAMS, AXIS_WG, AXIS_MAGIC, AXIS_DOT };
+enum { VENDOR_INTEL = 0x8086 };
+enum { AXIS_FAMILY, AXIS_STREAMS, AXIS_AHEAD, AXIS_WG, AXIS_MAGIC, AXIS_DOT };
 
 static const int k_families[] = {FAMILY_CPU, FAMILY_GPU};
 static const int k_streams[] = {1, 2, 4, 8};
+static const int k_ahead[] = {0, 2, 3, 4, 8}; /* KB */
 static const int k_wg[] = {64, 256, 512};
 static const int k_magic[] = {0, 1};
 
 static const clm_axis k_axes[] = {
     [AXIS_FAMILY] = {"FAMILY", k_families, CLM_COUNT(k_families)},
     [AXIS_STREAMS] = {"STREAMS", k_streams, CLM_COUNT(k_streams)},
+    [AXIS_AHEAD] = {"AHEAD", k_ahead, CLM_COUNT(k_ahead)},
     [AXIS_WG] = {"WG", k_wg, CLM_COUNT(k_wg)},
     [AXIS_MAGIC] = {"MAGIC", k_magic, CLM_COUNT(k_magic)},
     [AXIS_DOT] = {"DOT", clm_op_dots, CLM_DOT_COUNT},
@@ -83,8 +86,8 @@ static int least_tiles(const clm_shape *shape)
                                                                                               : 2;
 }
 
-/* LINEAR_TILES of cl/linear_group.cl: tiles of a work-group. */
-static int group_tiles(const clm_shape *shape, const int *params)
+/* LINEAR_TILES of cl/linear.cl: tiles of a work-item on a CPU, of a group on a GPU. */
+static int tiles_at_once(const clm_shape *shape, const int *params)
 {
     const int least = least_tiles(shape);
     int tiles = params[AXIS_STREAMS];
@@ -98,19 +101,24 @@ static size_t group_local(const clm_shape *shape, const int *params)
 {
     const int format = shape->v[CLM_LINEAR_FORMAT];
     const int lanes = format == CLM_FORMAT_F16 || format == CLM_FORMAT_BF16 ? 2 : 4;
-    const int tiles = group_tiles(shape, params), rows = tiles * CLM_TILE_ROWS;
+    const int tiles = tiles_at_once(shape, params), rows = tiles * CLM_TILE_ROWS;
     const int split = params[AXIS_WG] / lanes * params[AXIS_STREAMS] / tiles;
 
     return (size_t)(rows * (split + 1) + params[AXIS_WG] + 2 * rows) * sizeof(float);
 }
 
+/* Whether quantised weights are multiplied by floats. */
+static bool makes_floats(const clm_shape *shape)
+{
+    return clm_weight_quantised((clm_weight_format)shape->v[CLM_LINEAR_FORMAT]) &&
+           !shape->v[CLM_LINEAR_ACT];
+}
+
 /* Whether family 1 runs on the device. The dot products of 16 rows are the other family's. */
 static bool group_valid(const int *params, const clm_shape *shape, const clm_caps *caps)
 {
-    const bool level = clm_weight_quantised((clm_weight_format)shape->v[CLM_LINEAR_FORMAT]) &&
-                       !shape->v[CLM_LINEAR_ACT];
-
-    if (params[AXIS_STREAMS] > 2 || (params[AXIS_MAGIC] && !level)) return false;
+    if (params[AXIS_STREAMS] > 2 || params[AXIS_AHEAD]) return false;
+    if (params[AXIS_MAGIC] && !makes_floats(shape)) return false;
     if (clm_dot_of_cpu((clm_dot)params[AXIS_DOT])) return false;
     return clm_op_group_fits(caps, params[AXIS_WG]) &&
            group_local(shape, params) <= caps->local_mem;
@@ -121,9 +129,9 @@ static bool valid(const int *params, const clm_shape *shape, const clm_caps *cap
     if (!shape_legal(shape)) return false;
     if (params[AXIS_FAMILY] == FAMILY_GPU) {
         if (!group_valid(params, shape, caps)) return false;
-    } else if (params[AXIS_STREAMS] < 2 || params[AXIS_STREAMS] < least_tiles(shape) ||
-               params[AXIS_WG] != k_wg[0] || params[AXIS_MAGIC]) {
-        return false; /* one stream is never best on a CPU, the rest is not its own */
+    } else if (params[AXIS_STREAMS] < 2 || params[AXIS_WG] != k_wg[0] || params[AXIS_MAGIC] ||
+               (params[AXIS_AHEAD] && !clm_dot_of_cpu(caps->dot))) {
+        return false; /* one stream is never best on a CPU, the rest is not its own, or clang's for a CPU */
     }
     if (!shape->v[CLM_LINEAR_ACT]) return params[AXIS_DOT] == CLM_DOT_PLAIN;
     return params[AXIS_DOT] == CLM_DOT_PLAIN || params[AXIS_DOT] == (int)caps->dot;
@@ -134,11 +142,20 @@ static bool valid(const int *params, const clm_shape *shape, const clm_caps *cap
  * unit can be much smaller. */
 static int group_items(const clm_shape *shape, const int *params, const clm_caps *caps)
 {
-    const size_t rows = (size_t)(CLM_TILE_ROWS * group_tiles(shape, params));
+    const size_t rows = (size_t)(CLM_TILE_ROWS * tiles_at_once(shape, params));
     const size_t groups = clm_op_ceil_div((size_t)shape->v[CLM_LINEAR_N], rows);
     const bool few = caps->dot == CLM_DOT_PTX && groups < 2 * (size_t)caps->compute_units;
 
     return clm_op_group_choose(&k_axes[AXIS_WG], caps, few ? 512 : 256);
+}
+
+/* Whether a CPU is better asked for weights ahead, two tiles at a time: measured on Intel's with AVX-512 (on an
+ * AMD processor it was worse: docs/performance.md). Products of quantised weights with floats calculate too
+ * long for it to matter. */
+static bool asks_ahead(const clm_shape *shape, const clm_caps *caps)
+{
+    return caps->type == CLM_DEVICE_CPU && caps->dot == CLM_DOT_VNNI &&
+           caps->vendor_id == VENDOR_INTEL && !makes_floats(shape);
 }
 
 /* MAGIC makes nibbles cheaper on most GPUs and dearer on none by much, but bytes dearer: see the counts
@@ -147,9 +164,11 @@ static void defaults(const clm_shape *shape, const clm_caps *caps, int *params)
 {
     const bool act = shape->v[CLM_LINEAR_ACT] != 0;
     const bool gpu = caps->type == CLM_DEVICE_GPU;
+    const bool asks = asks_ahead(shape, caps);
 
     params[AXIS_FAMILY] = gpu ? FAMILY_GPU : FAMILY_CPU;
-    params[AXIS_STREAMS] = gpu ? 1 : 4;
+    params[AXIS_STREAMS] = gpu ? 1 : asks ? 2 : 4;
+    params[AXIS_AHEAD] = asks ? 3 : 0;
     params[AXIS_WG] = gpu ? group_items(shape, params, caps) : k_wg[0];
     params[AXIS_MAGIC] = gpu && !act && shape->v[CLM_LINEAR_FORMAT] == CLM_FORMAT_Q4;
     params[AXIS_DOT] = act && !(gpu && clm_dot_of_cpu(caps->dot)) ? (int)caps->dot : CLM_DOT_PLAIN;
@@ -260,21 +279,16 @@ static clm_status fill(clm_case *c, uint32_t seed, clm_err *err)
 static clm_status bind(clm_kernel *kernel, const clm_shape *shape, const int *params,
                        clm_buffer *const *bufs, clm_range *range, clm_err *err)
 {
-    const size_t tiles = clm_op_ceil_div((size_t)shape->v[CLM_LINEAR_N], CLM_TILE_ROWS);
+    const size_t rows = (size_t)(CLM_TILE_ROWS * tiles_at_once(shape, params));
+    const size_t parts = clm_op_ceil_div((size_t)shape->v[CLM_LINEAR_N], rows);
+    const size_t wg = params[AXIS_FAMILY] == FAMILY_GPU ? (size_t)params[AXIS_WG] : 1;
     clm_arg args[CLM_LINEAR_BUFFERS + 5];
     size_t n = 0;
 
     for (; n < CLM_LINEAR_BUFFERS; n++) args[n] = CLM_BUF(bufs[n]);
     for (int i = CLM_LINEAR_N; i <= CLM_LINEAR_N_PART; i++) args[n++] = CLM_I32(shape->v[i]);
     args[n++] = CLM_F32(shape->f[0]);
-    if (params[AXIS_FAMILY] == FAMILY_GPU) {
-        const size_t wg = (size_t)params[AXIS_WG];
-
-        *range =
-            (clm_range){1, {clm_op_ceil_div(tiles, (size_t)group_tiles(shape, params)) * wg}, {wg}};
-    } else {
-        *range = (clm_range){1, {clm_op_ceil_div(tiles, (size_t)params[AXIS_STREAMS])}, {1}};
-    }
+    *range = (clm_range){1, {parts * wg}, {wg}};
     return clm_kernel_set_args(kernel, args, n, err);
 }
 
