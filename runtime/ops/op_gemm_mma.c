@@ -122,13 +122,13 @@ static bool valid(const int *params, const clm_shape *shape, const clm_caps *cap
            local_of(params, &w) <= caps->local_mem;
 }
 
-/* Whether there are groups for each unit of the device twice. */
+/* Whether there are three groups for two units of the device. */
 static bool enough_groups(const clm_shape *shape, const clm_caps *caps, const int *params)
 {
     const size_t n = (size_t)shape->v[CLM_GEMM_MMA_N], m = (size_t)shape->v[CLM_GEMM_MMA_M];
 
-    return clm_op_ceil_div(n, rows_of(params)) * clm_op_ceil_div(m, tokens_of(params)) >=
-           2 * (size_t)caps->compute_units;
+    return 2 * clm_op_ceil_div(n, rows_of(params)) * clm_op_ceil_div(m, tokens_of(params)) >=
+           3 * (size_t)caps->compute_units;
 }
 
 static void set(int *params, int rt, int tt, int warps_n, int warps_t, int stages)
@@ -140,14 +140,12 @@ static void set(int *params, int rt, int tt, int warps_n, int warps_t, int stage
     params[AXIS_STAGES] = stages;
 }
 
-/* Measured on an H200 (docs/performance.md): a warp of 64 rows and 64 tokens is fastest, unless there are then
- * fewer than two groups for each unit of the device. Groups of fewer tokens for short prompts. */
+/* Measured on an H200 (docs/performance.md): warps of 64 rows that share 64 tokens are fastest, unless there are
+ * too few groups of four then. */
 static void nvidia_defaults(const clm_shape *shape, const clm_caps *caps, int *params)
 {
-    set(params, 4, 8, 2, 2, 4);
-    if ((size_t)shape->v[CLM_GEMM_MMA_M] <= tokens_of(params) / 2 ||
-        !enough_groups(shape, caps, params))
-        set(params, 2, 8, 4, 1, 4);
+    set(params, 4, 8, 4, 1, 4);
+    if (!enough_groups(shape, caps, params)) set(params, 2, 8, 4, 1, 4);
     while (!valid(params, shape, caps) && params[AXIS_STAGES] > k_stages[0]) params[AXIS_STAGES]--;
 }
 
