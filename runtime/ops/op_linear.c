@@ -357,7 +357,7 @@ static const clm_shape k_tune_f16[] = {
 /* Sums are float, so an error grows with the sum of |x * w|, not with the result, and cancellation
  * may leave a small result. Test data have |x| < 1 and |w| < 1.5 / sqrt(K), hence products of about
  * 0.4 in the mean, times a normalisation's factor of up to 10 or so; ATOL is a hundred thousandth of
- * that, RTOL the same for the larger ones. */
+ * that, RTOL the same for the larger ones. SwiGLU multiplies two of them. */
 #define DESCRIPTOR(NAME, TEST, TUNE)                                                               \
     {                                                                                              \
         .name = NAME, .entry = NAME, .dims = k_dims, .n_dims = CLM_LINEAR_DIMS, .axes = k_axes,    \
@@ -365,7 +365,7 @@ static const clm_shape k_tune_f16[] = {
         .fill = fill, .reference = clm_ref_linear, .bind = bind, .bytes_moved = bytes_moved,       \
         .flops = flops, .arithmetic = arithmetic, .test_shapes = TEST,                             \
         .n_test_shapes = CLM_COUNT(TEST), .tune_shapes = TUNE, .n_tune_shapes = CLM_COUNT(TUNE),   \
-        .atol = 2e-5f, .rtol = 2e-5f,                                                              \
+        .atol = 5e-5f, .rtol = 2e-5f,                                                              \
     }
 
 const clm_op_desc clm_op_linear_q4 = DESCRIPTOR("linear_q4", k_test_q4, k_tune_q4);
