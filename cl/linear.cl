@@ -116,6 +116,41 @@ CLM_INLINE void linear_prefetch(__global const void *data, const size_t offset, 
 #endif
 }
 
+#ifdef GROUPS
+/* Where STREAMS tiles from `first` on have their words, `block_words` of a block, and their scales, and sums of 0. */
+CLM_INLINE void linear_begin(__global const uint *words[STREAMS], size_t groups[STREAMS],
+                             float16 sums[STREAMS], __global const uint *q, const int block_words,
+                             const int first, const int rows, const int columns)
+{
+    const int last = (rows + 15) / 16 - 1;
+
+#pragma unroll
+    for (int t = 0; t < STREAMS; t++) {
+        const size_t tile = (size_t)min(first + t, last); /* one too many is not stored */
+
+        words[t] = q + tile * (size_t)(columns / 32) * (size_t)block_words;
+        groups[t] = tile * (size_t)GROUPS(columns);
+        sums[t] = 0.0f;
+    }
+}
+
+/* Block `ahead` of a tile is asked for, of `bytes`, with its scales and minima. */
+CLM_INLINE void linear_ask(__global const uint *words, __global const half *scale,
+                           __global const half *minimum, const size_t groups, const size_t ahead,
+                           const int bytes)
+{
+    const size_t group = groups + (size_t)GROUP_OF(ahead, 0);
+
+    linear_prefetch(words, ahead * (size_t)bytes, bytes);
+    linear_prefetch(scale, group * 32, 32 * PARTS);
+#if HAS_MIN
+    linear_prefetch(minimum, group * 32, 32 * PARTS);
+#else
+    (void)minimum;
+#endif
+}
+#endif
+
 /* The factor r. */
 CLM_INLINE float linear_factor(__global const float *part, const int n_part, const int columns,
                                const float eps)

@@ -59,13 +59,7 @@ void linear_q4(__global const uint *restrict q, __global const half *restrict sc
         size_t groups[STREAMS];
         float16 sums[STREAMS];
 
-#pragma unroll
-        for (int t = 0; t < STREAMS; t++) {
-            const size_t tile = (size_t)min(first + begin + t, tiles - 1); /* one too many is not stored */
-            words[t] = q + tile * (size_t)blocks * 64;
-            groups[t] = tile * (size_t)GROUPS(columns);
-            sums[t] = 0.0f;
-        }
+        linear_begin(words, groups, sums, q, 64, first + begin, rows, columns);
         for (int b = 0; b < blocks; b++) {
             const size_t ahead = linear_ahead(b, blocks, 256);
 #if ACT == 0
@@ -80,11 +74,7 @@ void linear_q4(__global const uint *restrict q, __global const half *restrict sc
             for (int t = 0; t < STREAMS; t++) {
                 const size_t g = groups[t] + (size_t)GROUP_OF(b, 0);
 
-                linear_prefetch(words[t], ahead * 256, 256);
-                linear_prefetch(scale, (groups[t] + GROUP_OF(ahead, 0)) * 32, 32);
-#if HAS_MIN
-                linear_prefetch(minimum, (groups[t] + GROUP_OF(ahead, 0)) * 32, 32);
-#endif
+                linear_ask(words[t], scale, minimum, groups[t], ahead, 256);
 #if ACT == 0
                 const float16 v = block_sum(words[t] + b * 64, x + b * 32, sum_x);
 #else

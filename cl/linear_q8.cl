@@ -55,24 +55,13 @@ void linear_q8(__global const uint *restrict q, __global const half *restrict sc
         size_t groups[STREAMS];
         float16 sums[STREAMS];
 
-#pragma unroll
-        for (int t = 0; t < STREAMS; t++) {
-            const size_t tile = (size_t)min(first + begin + t, tiles - 1); /* one too many is not stored */
-            words[t] = q + tile * (size_t)blocks * 128;
-            groups[t] = tile * (size_t)GROUPS(columns);
-            sums[t] = 0.0f;
-        }
+        linear_begin(words, groups, sums, q, 128, first + begin, rows, columns);
         for (int b = 0; b < blocks; b++) {
             const size_t ahead = linear_ahead(b, blocks, 512);
 
 #pragma unroll
-            for (int t = 0; t < STREAMS; t++) {
-                linear_prefetch(words[t], ahead * 512, 512);
-                linear_prefetch(scale, (groups[t] + GROUP_OF(ahead, 0)) * 32, 32 * PARTS);
-#if HAS_MIN
-                linear_prefetch(minimum, (groups[t] + GROUP_OF(ahead, 0)) * 32, 32 * PARTS);
-#endif
-            }
+            for (int t = 0; t < STREAMS; t++)
+                linear_ask(words[t], scale, minimum, groups[t], ahead, 512);
 #pragma unroll
             for (int p = 0; p < PARTS; p++) {
 #if ACT == 0
